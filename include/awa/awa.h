@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * awa: a background job queue whose only server is PostgreSQL.
+ *
+ * This header is the whole public C API, grouped by task: errors, connect, insert, work,
+ * inspect and administer. Every rule of the queue is a SQL function in schema `awa`; what is
+ * here calls it. JSON crosses the API as text. Times are milliseconds since 1970, durations
+ * are milliseconds.
+ *
+ * Ownership: pointers passed in are borrowed for the call; what comes out through ret_ is
+ * yours; what is returned directly is borrowed from its parent.
+ */
+#ifndef AWA_AWA_H
+#define AWA_AWA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AWA_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define AWA_API     __attribute__((visibility("default")))
+#define AWA_CHECKED __attribute__((warn_unused_result))
+#else
+#define AWA_API
+#define AWA_CHECKED
+#endif
+
+/* ---- Errors ------------------------------------------------------------------------------ */
+
+#define AWA_STATUS_MAP(X)                                          \
+    X(OK, "success")                                               \
+    X(EINVAL, "the caller broke the contract of the function")     \
+    X(ENOMEM, "out of memory")                                     \
+    X(EBUSY, "too much is in flight already; try again later")     \
+    X(ECONN, "the session is gone; reconnect and repeat the call") \
+    X(EDB, "the database refused the statement; see sqlstate")     \
+    X(ENOTFOUND, "there is no such job, queue or schedule")        \
+    X(ESTALE, "this attempt does not hold the job any more")       \
+    X(EEXISTS, "a live job holds this unique key")                 \
+    X(ESCHEMA, "library and schema do not fit; run awa migrate")   \
+    X(ESYS, "the operating system refused; see the message")
+
+typedef enum awa_status {
+#define X(name, text) AWA_##name,
+    AWA_STATUS_MAP(X)
+#undef X
+} awa_status;
+
+/* Filled on failure only. Lives wherever the caller likes; owns no memory. */
+typedef struct awa_error {
+    awa_status status;
+    char sqlstate[6]; /* "" unless Postgres reported one */
+    char message[250];
+} awa_error;
+
+/* The sentence that belongs to a status. Never NULL. */
+AWA_API const char *awa_status_text(awa_status status);
+
+/* The version of the library that runs, which may differ from AWA_VERSION in the header. */
+AWA_API const char *awa_version(void);
+
+/* ---- Connect ----------------------------------------------------------------------------- */
+
+/*
+ * Opens a session with deadlines on both ends: connect timeout, keepalives and
+ * tcp_user_timeout on this side; client_connection_check_interval and
+ * idle_in_transaction_session_timeout on the server's; jit off. What the connection string,
+ * the service file or PGOPTIONS say goes first. conninfo is a libpq string or URI; NULL means
+ * the PG* variables. The caller ends it with PQfinish(). Returns ECONN or ENOMEM.
+ */
+AWA_API AWA_CHECKED awa_status awa_connect(const char *conninfo, PGconn **ret_conn,
+                                           awa_error *reterr);
+
+/* ---- Insert ------------------------------------------------------------------------------ */
+
+/*
+ * A job to be. Zero means "the default", which lives in awa.insert_job(). Only kind is needed.
+ * Build single ones with AWA_JOB(.kind = "mail", ...); in arrays set .size yourself.
+ */
+typedef struct awa_job_options {
+    size_t size;             /* set by AWA_JOB() */
+    const char *kind;        /* 1 to 200 bytes */
+    const char *args_json;   /* any JSON value, at most 1 MiB; NULL means {} */
+    const char *queue;       /* 1 to 200 bytes; NULL means "default" */
+    int64_t priority;        /* 1 (most urgent) to 4; 0 means 2 */
+    int64_t max_attempts;    /* 1 to 1000; 0 means 25 */
+    int64_t run_at_ms;       /* not before this time; 0 means now */
+    int64_t delay_ms;        /* not before now + delay; excludes run_at_ms */
+    const char *const *tags; /* ntags strings, at most 20 */
+    size_t ntags;
+    const char *metadata_json; /* a JSON object; NULL means none */
+    const char *unique_key;    /* refused while a live job holds the same key */
+    const char *ordering_key;  /* jobs of one key stay in one lane, in order */
+} awa_job_options;
+
+#define AWA_JOB(...) (&(awa_job_options){ .size = sizeof(awa_job_options), __VA_ARGS__ })
+
+/*
+ * One job, inside the caller's transaction if there is one. ret_id may be NULL.
+ * Returns EEXISTS if a live job holds the unique key.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_insert(PGconn *conn, const awa_job_options *job,
+                                              int64_t *ret_id, awa_error *reterr);
+
+/*
+ * n jobs in one statement. All or nothing, but for duplicates of a unique key, whose ret_ids[i]
+ * becomes 0. The error names the index of the first bad job. ret_ids may be NULL or has room
+ * for n.
+ */
+AWA_API AWA_CHECKED awa_status awa_jobs_insert(PGconn *conn, const awa_job_options *jobs, size_t n,
+                                               int64_t *ret_ids, awa_error *reterr);
+
+/*
+ * The same by binary COPY: the fastest door, for many jobs at once. Needs the role
+ * awa_bulk_producer. Opens a transaction of its own if the caller has none.
+ */
+AWA_API AWA_CHECKED awa_status awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n,
+                                             int64_t *ret_ids, awa_error *reterr);
+
+/* ---- Work -------------------------------------------------------------------------------- */
+
+typedef struct awa_worker awa_worker; /* opaque */
+typedef struct awa_job awa_job;       /* opaque; lives while its handler runs */
+
+/* How a handler ends its job. */
+typedef enum awa_outcome {
+    AWA_COMPLETE = 0, /* done */
+    AWA_RETRY,        /* failed this time; runs again after backoff while attempts are left */
+    AWA_FAIL,         /* failed for good */
+    AWA_CANCEL,       /* need not be done any more */
+    AWA_SNOOZE,       /* again later, without burning an attempt; see awa_job_set_delay() */
+} awa_outcome;
+
+/* Runs in a handler thread. May block. Must not keep `job` after it returned. */
+typedef awa_outcome awa_handler(awa_job *job, void *userdata);
+
+/* What the library has to say on the side, one line, no newline. Any thread may call it. */
+typedef void awa_log(void *userdata, const char *line);
+
+/* A kind that this worker can run. */
+typedef struct awa_kind {
+    const char *kind; /* NULL: every kind that has no entry of its own */
+    awa_handler *handler;
+    void *userdata;
+} awa_kind;
+
+typedef struct awa_worker_options {
+    size_t size;               /* set by AWA_WORKER() */
+    const char *conninfo;      /* libpq string or URI; NULL means the PG* variables */
+    const char *name;          /* shown to operators; NULL means host:pid */
+    const char *const *queues; /* nqueues names; none means "default" */
+    size_t nqueues;
+    const awa_kind *kinds; /* nkinds of them, copied */
+    size_t nkinds;
+    int64_t threads;   /* handler threads; 0 means one per CPU */
+    int64_t batch;     /* claim at most this many at once, 1 to 10000; 0 means 1000 */
+    int64_t prefetch;  /* hold up to this many unstarted jobs; 0: what 50 ms need; -1: none */
+    int64_t poll_ms;   /* look for work at least this often; 0 means 2000 */
+    int64_t no_leader; /* 1: never do the maintenance of the queue */
+    int64_t pooled;    /* 1: behind a transaction pooler: no LISTEN, no session locks */
+    awa_log *log;      /* NULL means silence */
+    void *log_userdata;
+} awa_worker_options;
+
+#define AWA_WORKER(...) (&(awa_worker_options){ .size = sizeof(awa_worker_options), __VA_ARGS__ })
+
+/* Copies the options, connects, checks the schema and registers. Nothing runs yet. */
+AWA_API AWA_CHECKED awa_status awa_worker_new(const awa_worker_options *options,
+                                              awa_worker **ret_worker, awa_error *reterr);
+
+/* Starts the threads. Lost sessions are replaced with backoff, for ever. */
+AWA_API AWA_CHECKED awa_status awa_worker_start(awa_worker *worker, awa_error *reterr);
+
+/*
+ * Stops claiming, gives unstarted jobs back without burning an attempt, and lets running ones
+ * finish. Returns at once; safe in any thread, not in a signal handler.
+ */
+AWA_API void awa_worker_drain(awa_worker *worker);
+
+/*
+ * Drains and waits up to timeout_ms (-1: for ever) until every result is durable. Returns EBUSY
+ * if jobs still run by then: they are marked as cancelled and go to another worker when this
+ * one is freed.
+ */
+AWA_API AWA_CHECKED awa_status awa_worker_stop(awa_worker *worker, int64_t timeout_ms,
+                                               awa_error *reterr);
+
+/* Accepts NULL, returns NULL. Waits for running handlers, which see awa_job_is_cancelled(). */
+AWA_API awa_worker *awa_worker_free(awa_worker *worker);
+
+/* Numbers of one worker, since it was made. */
+typedef struct awa_worker_stats {
+    size_t size; /* set by the caller */
+    int64_t claimed;
+    int64_t completed; /* durable, by this worker */
+    int64_t failed;    /* durable: retried, failed, cancelled, snoozed */
+    int64_t released;  /* given back unstarted */
+    int64_t stale;     /* refused: the attempt had lost its job */
+    int64_t running;   /* now, in handlers */
+    int64_t waiting;   /* now, claimed but not started */
+    int64_t reconnects;
+    int64_t queries; /* statements sent */
+} awa_worker_stats;
+
+AWA_API void awa_worker_get_stats(awa_worker *worker, awa_worker_stats *stats);
+
+/* The job in the hands of a handler. Texts are borrowed from the job. */
+AWA_API int64_t awa_job_id(const awa_job *job);
+AWA_API const char *awa_job_kind(const awa_job *job);
+AWA_API const char *awa_job_queue(const awa_job *job);
+AWA_API const char *awa_job_args(const awa_job *job, size_t *ret_length); /* JSON text */
+AWA_API const char *awa_job_metadata(const awa_job *job);                 /* JSON text or NULL */
+AWA_API int64_t awa_job_attempt(const awa_job *job);                      /* 1, 2, ... */
+AWA_API int64_t awa_job_max_attempts(const awa_job *job);
+AWA_API int64_t awa_job_run_lease(const awa_job *job);   /* identity of this attempt */
+AWA_API int64_t awa_job_position(const awa_job *job);    /* place in its lane */
+AWA_API int64_t awa_job_enqueued_ms(const awa_job *job); /* became runnable */
+AWA_API int64_t awa_job_deadline_ms(const awa_job *job); /* 0: none */
+
+/*
+ * True once this attempt should end: an operator cancelled the job, the deadline has passed,
+ * the job was rescued from this worker, or the worker stops in a hurry.
+ */
+AWA_API int awa_job_is_cancelled(const awa_job *job);
+
+/* A descriptor that becomes readable when awa_job_is_cancelled() turns true; -1 on failure. */
+AWA_API int awa_job_cancel_fd(awa_job *job);
+
+/* The result of the job, one JSON value, at most 1 MiB; kept when the job completes. */
+AWA_API AWA_CHECKED awa_status awa_job_set_output(awa_job *job, const char *json, size_t length);
+
+/* What went wrong, in words; kept with AWA_RETRY, AWA_FAIL and AWA_CANCEL, up to 8 KiB. */
+AWA_API AWA_CHECKED awa_status awa_job_set_error(awa_job *job, const char *text);
+
+/* With AWA_RETRY: after this delay instead of the backoff. With AWA_SNOOZE: the delay. */
+AWA_API void awa_job_set_delay(awa_job *job, int64_t delay_ms);
+
+/*
+ * A session of this handler thread, inside an open transaction. If the handler then returns
+ * AWA_COMPLETE, the job is completed in this transaction and both commit together or not at
+ * all; any other outcome rolls it back. Do not commit or close it.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_transaction(awa_job *job, PGconn **ret_conn,
+                                                   awa_error *reterr);
+
+/* ---- Administer -------------------------------------------------------------------------- */
+
+/* Creates or upgrades schema awa in one transaction. Returns ESCHEMA if it is newer than us. */
+AWA_API AWA_CHECKED awa_status awa_migrate(PGconn *conn, awa_error *reterr);
+
+/* Cancels a job in any live state. Returns ENOTFOUND if it is not known or has ended. */
+AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, awa_error *reterr);
+
+/* Makes a failed or cancelled job runnable again, attempt 0. Returns ENOTFOUND otherwise. */
+AWA_API AWA_CHECKED awa_status awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr);
+
+/* Workers stop and begin again to claim from the queue; what runs, runs on. */
+AWA_API AWA_CHECKED awa_status awa_queue_pause(PGconn *conn, const char *queue, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,424 @@
+-- SPDX-License-Identifier: MIT
+-- requires: claim
+-- requires: entries
+-- Close: end attempts. Whoever ends one inserts its position into closures, where an exclusion
+-- constraint decides every race between completion, rescue, cancel and a repeated flush. What a
+-- worker may close is what a claim of its own holds: the fence.
+
+-- Close whatever of p_positions nobody has closed before; all of one slot and lane. Waits for
+-- another transaction that is just closing some of them. Returns what this call closed.
+CREATE OR REPLACE FUNCTION awa.add_closure(p_slot smallint, p_lane int,
+        p_positions int8multirange, p_outcome awa.outcome)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_open int8multirange := p_positions;
+BEGIN
+    WHILE NOT isempty(v_open) LOOP
+        INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
+        VALUES (clock_timestamp(), p_lane, awa.width(v_open), p_slot, p_outcome, v_open)
+            ON CONFLICT DO NOTHING;
+        EXIT WHEN FOUND;
+        v_open := v_open - awa.closed_positions(p_slot, v_open);
+    END LOOP;
+    RETURN v_open;
+END
+$$;
+
+-- What of p_positions is closed in a slot.
+CREATE OR REPLACE FUNCTION awa.closed_positions(p_slot smallint, p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(k.positions), '{}') * p_positions
+              FROM awa.closures AS k
+             WHERE k.ready_slot = p_slot AND k.positions && p_positions);
+END
+$$;
+
+-- The fence: what of p_positions this claim of this worker holds in a slot.
+CREATE OR REPLACE FUNCTION awa.held_positions(p_worker bigint, p_slot smallint, p_claim bigint,
+        p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(c.positions), '{}') * p_positions
+              FROM awa.claims AS c
+             WHERE c.ready_slot = p_slot
+               AND c.lane_id = (lower(p_positions) >> 44)::int
+               AND c.claim_id = p_claim
+               AND c.worker_id = p_worker);
+END
+$$;
+
+-- Complete jobs whose result is nothing but that they are done. The worker sends, for each of its
+-- claims, positions that all lie in one lane; what lies between them may be included, because only
+-- what the claim holds counts. Several claims of one slot and lane become one row.
+-- Locks: none of its own. Returns the positions that this call closed; the rest of what the
+-- claims held is stale: somebody else ended those attempts. A repeated call closes nothing.
+CREATE OR REPLACE FUNCTION awa.complete_jobs(p_worker bigint, p_slots smallint[],
+        p_claims bigint[], p_positions int8multirange[])
+RETURNS int8multirange
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_group record;
+    v_done int8multirange := '{}';
+    v_rest int8multirange;
+BEGIN
+    PERFORM awa.check_length('slots', p_slots, cardinality(p_claims)),
+            awa.check_length('positions', p_positions, cardinality(p_claims)),
+            awa.require_durable();
+    FOR v_group IN
+        SELECT m.slot, m.lane, range_agg(m.held) AS held
+          FROM (SELECT u.slot, (lower(u.positions) >> 44)::int AS lane,
+                       awa.held_positions(p_worker, u.slot, u.claim, u.positions) AS held
+                  FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, positions)
+                 WHERE NOT isempty(u.positions)) AS m
+         GROUP BY m.slot, m.lane
+         ORDER BY m.slot, m.lane -- one order for all, so that two flushes cannot wait in a circle
+    LOOP
+        v_done := v_done + awa.add_closure(v_group.slot, v_group.lane, v_group.held, 'completed');
+    END LOOP;
+
+    -- What was carried into another slot meanwhile is closed there.
+    FOR i IN 1 .. cardinality(p_claims) LOOP
+        v_rest := p_positions[i] - v_done;
+        IF NOT isempty(v_rest) THEN
+            v_done := v_done + awa.complete_carried(p_worker, p_slots[i], p_claims[i], v_rest);
+        END IF;
+    END LOOP;
+    RETURN v_done;
+END
+$$;
+
+-- The same for positions whose slot is not the one that the worker remembers.
+CREATE OR REPLACE FUNCTION awa.complete_carried(p_worker bigint, p_not_slot smallint,
+        p_claim bigint, p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_slot smallint;
+    v_done int8multirange := '{}';
+BEGIN
+    FOR v_slot IN
+        SELECT DISTINCT c.ready_slot
+          FROM awa.claims AS c
+         WHERE c.lane_id = (lower(p_positions) >> 44)::int AND c.claim_id = p_claim
+           AND c.worker_id = p_worker AND c.ready_slot <> p_not_slot
+           AND c.positions && p_positions
+         ORDER BY 1
+    LOOP
+        v_done := v_done + awa.add_closure(v_slot, (lower(p_positions) >> 44)::int,
+                awa.held_positions(p_worker, v_slot, p_claim, p_positions), 'completed');
+    END LOOP;
+    RETURN v_done;
+END
+$$;
+
+-- One error as it stands in a job's list.
+CREATE OR REPLACE FUNCTION awa.error_entry(p_attempt int, p_error text, p_outcome awa.outcome,
+        p_at timestamptz)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN jsonb_build_object('attempt', p_attempt, 'error', left(coalesce(p_error, ''), 8192),
+                          'outcome', p_outcome, 'at', p_at);
+
+-- A job's list of errors with one more; the newest 25 are kept.
+CREATE OR REPLACE FUNCTION awa.append_error(p_errors jsonb, p_error jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN p_error IS NULL THEN p_errors
+    WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
+    ELSE coalesce(p_errors, '[]') || p_error
+    END;
+
+-- How long a job waits after its n-th failed attempt: 2^n s and up to a quarter more, a day at
+-- most.
+CREATE OR REPLACE FUNCTION awa.backoff(p_attempt int, p_random float8 DEFAULT random())
+RETURNS interval
+LANGUAGE sql IMMUTABLE
+RETURN least(power(2, least(greatest(p_attempt, 0), 17)) * (1 + p_random / 4), 86400)
+       * interval '1 s';
+
+-- The positions of p_rows are closed, by this transaction; do what follows from their outcomes:
+-- terminal ones that have something to tell leave a done entry, the others live on as deferred
+-- jobs or as new entries.
+CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_again awa.new_job[];
+    v_retryable awa.new_job[];
+    v_scheduled awa.new_job[];
+BEGIN
+    INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output, errors)
+    SELECT r.pos, e.id, v_now, r.ready_slot, r.attempt, r.outcome::text::awa.job_state, r.output,
+           awa.append_error(e.errors, r.error)
+      FROM unnest(p_rows) AS r
+     CROSS JOIN LATERAL (SELECT e.*
+                           FROM awa.ready_entries AS e
+                          WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                          LIMIT 1) AS e
+     WHERE r.outcome IN ('completed', 'failed', 'cancelled');
+
+    SELECT array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NULL),
+           array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND NOT j.given_back),
+           array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND j.given_back)
+      INTO v_again, v_retryable, v_scheduled
+      FROM (SELECT r.pos, r.outcome IN ('snoozed', 'released') AS given_back,
+                   ROW(row_number() OVER (ORDER BY r.pos), e.id, e.kind, e.args, l.queue,
+                       l.priority, l.enqueue_shard, e.max_attempts, r.run_at, e.tags, e.metadata,
+                       e.unique_key, NULL, r.attempt, awa.append_error(e.errors, r.error),
+                       CASE WHEN r.keep_age THEN e.enqueued_at END,
+                       coalesce(e.created_at, e.enqueued_at))::awa.new_job AS job
+              FROM unnest(p_rows) AS r
+             CROSS JOIN LATERAL (SELECT e.*
+                                   FROM awa.ready_entries AS e
+                                  WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                                  LIMIT 1) AS e
+              JOIN awa.lanes AS l ON l.lane_id = (r.pos >> 44)::int
+             WHERE r.outcome IN ('retried', 'snoozed', 'released', 'rescued', 'expired')) AS j;
+    IF v_retryable IS NOT NULL THEN
+        PERFORM awa.add_deferred(v_retryable, 'retryable');
+    END IF;
+    IF v_scheduled IS NOT NULL THEN
+        PERFORM awa.add_deferred(v_scheduled, 'scheduled');
+    END IF;
+    IF v_again IS NOT NULL THEN
+        PERFORM awa.add_entries(v_again);
+    END IF;
+END
+$$;
+
+-- What follows from an outcome for a job whose entry says p_used attempts were used up before.
+CREATE OR REPLACE FUNCTION awa.decide(p_asked awa.outcome, p_used int, p_max_attempts int)
+RETURNS awa.outcome
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
+            THEN 'failed' ELSE p_asked END;
+
+-- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
+-- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
+-- its deadline). p_errors[i] is text; p_outputs[i] JSON text, kept in a wrapper if it is no JSON;
+-- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
+-- Locks: as complete_jobs. One bad row never stops its neighbours: it comes back with an error,
+-- still open. Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
+        p_outputs text[] DEFAULT NULL, p_delays interval[] DEFAULT NULL)
+RETURNS TABLE (pos bigint, state text, error text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_n int := coalesce(cardinality(p_positions), 0);
+BEGIN
+    PERFORM awa.check_length('slots', p_slots, v_n), awa.check_length('claims', p_claims, v_n),
+            awa.check_length('outcomes', p_outcomes, v_n),
+            awa.check_length('errors', p_errors, v_n),
+            awa.check_length('outputs', p_outputs, v_n),
+            awa.check_length('delays', p_delays, v_n), awa.require_durable();
+    BEGIN
+        RETURN QUERY SELECT c.pos, c.state, NULL::text
+                       FROM awa.close_batch(p_worker, p_slots, p_claims, p_positions, p_outcomes,
+                                            p_errors, p_outputs, p_delays) AS c;
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN
+        IF v_n <= 1 THEN
+            RETURN QUERY SELECT p_positions[1], NULL::text, SQLERRM WHERE v_n = 1;
+            RETURN;
+        END IF;
+    END;
+    FOR i IN 1 .. v_n LOOP
+        BEGIN
+            RETURN QUERY SELECT c.pos, c.state, NULL::text
+                           FROM awa.close_batch(p_worker, p_slots[i:i], p_claims[i:i],
+                                    p_positions[i:i], p_outcomes[i:i], p_errors[i:i],
+                                    p_outputs[i:i], p_delays[i:i]) AS c;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN QUERY SELECT p_positions[i], NULL::text, SQLERRM;
+        END;
+    END LOOP;
+END
+$$;
+
+-- The work of close_jobs: all of it, or an exception.
+CREATE OR REPLACE FUNCTION awa.close_batch(p_worker bigint, p_slots smallint[], p_claims bigint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
+        p_delays interval[])
+RETURNS TABLE (pos bigint, state text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_rows awa.closing[];
+    v_group record;
+    v_done int8multirange := '{}';
+BEGIN
+    -- The fence: the claim holds the position, in the slot that the worker remembers or in the
+    -- one into which it was carried.
+    SELECT array_agg(ROW(h.ready_slot, u.pos, awa.decide(u.outcome::awa.outcome, e.attempt,
+                             e.max_attempts), e.id,
+                         e.attempt + CASE WHEN u.outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END,
+                         CASE WHEN u.error IS NOT NULL OR u.outcome NOT IN ('completed', 'snoozed',
+                                                                            'released')
+                              THEN awa.error_entry(e.attempt + 1, u.error, u.outcome::awa.outcome,
+                                                   v_now) END,
+                         awa.read_output(u.output),
+                         CASE u.outcome
+                             WHEN 'retried' THEN v_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
+                             WHEN 'snoozed' THEN v_now + coalesce(u.delay, '0 s')
+                             WHEN 'released' THEN v_now + nullif(u.delay, '0 s') END,
+                         u.outcome = 'released')::awa.closing)
+      INTO v_rows
+      FROM unnest(p_slots, p_claims, p_positions, p_outcomes, p_errors, p_outputs, p_delays)
+           AS u (slot, claim, pos, outcome, error, output, delay)
+     CROSS JOIN LATERAL (
+            SELECT c.ready_slot
+              FROM awa.claims AS c
+             WHERE c.lane_id = (u.pos >> 44)::int AND c.claim_id = u.claim
+               AND c.worker_id = p_worker AND c.positions @> u.pos
+               AND NOT EXISTS (SELECT 1
+                                 FROM awa.closures AS k
+                                WHERE k.ready_slot = c.ready_slot AND k.positions @> u.pos)
+             ORDER BY c.ready_slot <> u.slot
+             LIMIT 1) AS h
+     CROSS JOIN LATERAL (
+            SELECT e.id, e.attempt, e.max_attempts
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = h.ready_slot AND e.pos = u.pos
+             LIMIT 1) AS e;
+
+    FOR v_group IN
+        SELECT r.ready_slot, (r.pos >> 44)::int AS lane, r.outcome,
+               range_agg(int8range(r.pos, r.pos + 1)) AS positions
+          FROM unnest(v_rows) AS r
+         GROUP BY 1, 2, 3
+         ORDER BY 1, 2, 3
+    LOOP
+        v_done := v_done + awa.add_closure(v_group.ready_slot, v_group.lane, v_group.positions,
+                                           v_group.outcome);
+    END LOOP;
+
+    SELECT array_agg(r) INTO v_rows FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
+    PERFORM awa.settle(v_rows);
+    RETURN QUERY
+        SELECT u.pos, coalesce(awa.state_after(r.outcome, r.run_at), 'stale')
+          FROM unnest(p_positions) WITH ORDINALITY AS u (pos, ord)
+          LEFT JOIN unnest(v_rows) AS r ON r.pos = u.pos
+         ORDER BY u.ord;
+END
+$$;
+
+-- The state in which an outcome leaves a job.
+CREATE OR REPLACE FUNCTION awa.state_after(p_outcome awa.outcome, p_run_at timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN p_outcome IN ('completed', 'failed', 'cancelled') THEN p_outcome::text
+    WHEN p_outcome IS NULL THEN NULL
+    WHEN p_run_at IS NULL THEN 'available'
+    WHEN p_outcome IN ('snoozed', 'released') THEN 'scheduled'
+    ELSE 'retryable'
+    END;
+
+-- The output of a handler. It never costs a finished job its end: what is no JSON, or too long,
+-- is kept, cut, in a wrapper that says so.
+CREATE OR REPLACE FUNCTION awa.read_output(p_output text)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    v_read record;
+BEGIN
+    IF p_output IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF octet_length(p_output) > 1048576 THEN
+        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem',
+                                  format('want at most 1048576 bytes, got %s', octet_length(p_output)));
+    END IF;
+    v_read := awa.read_json(p_output);
+    IF v_read.problem IS NULL AND octet_length(v_read.value::text) > 1048576 THEN
+        v_read.problem := 'longer than 1048576 bytes when written out';
+    END IF;
+    IF v_read.problem IS NOT NULL THEN
+        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem', v_read.problem);
+    END IF;
+    RETURN v_read.value;
+END
+$$;
+
+-- Complete one job inside the caller's own transaction: its effects and the job's end commit
+-- together or not at all. Holds nothing but its own closure, so other jobs of the claim end
+-- freely. Raises JQ003 if the attempt has lost the job, which aborts the effects as well.
+CREATE OR REPLACE FUNCTION awa.complete_job(p_worker bigint, p_claim bigint, p_position bigint,
+        p_output jsonb DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_slot smallint;
+    v_used int;
+    v_id bigint;
+BEGIN
+    PERFORM awa.require_durable();
+    SELECT c.ready_slot INTO v_slot
+      FROM awa.open_claims(p_claim, p_position) AS c
+     WHERE c.worker_id = p_worker
+     LIMIT 1;
+    IF NOT FOUND
+       OR isempty(awa.add_closure(v_slot, (p_position >> 44)::int,
+                  int8multirange(int8range(p_position, p_position + 1)), 'completed')) THEN
+        RAISE EXCEPTION 'attempt: claim % does not hold position % any more', p_claim, p_position
+              USING ERRCODE = 'JQ003';
+    END IF;
+    IF p_output IS NOT NULL THEN
+        SELECT e.id, e.attempt INTO v_id, v_used
+          FROM awa.ready_entries AS e WHERE e.ready_slot = v_slot AND e.pos = p_position;
+        PERFORM awa.settle(ARRAY[ROW(v_slot, p_position, 'completed', v_id, v_used + 1, NULL,
+                                     awa.read_output(p_output::text), NULL, false)::awa.closing]);
+    END IF;
+END
+$$;
+
+-- The claim rows that hold a position which nobody has closed there.
+CREATE OR REPLACE FUNCTION awa.open_claims(p_claim bigint, p_position bigint)
+RETURNS SETOF awa.claims
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.*
+          FROM awa.claims AS c
+         WHERE c.lane_id = (p_position >> 44)::int AND c.claim_id = p_claim
+           AND c.positions @> p_position
+           AND NOT EXISTS (SELECT 1
+                             FROM awa.closures AS k
+                            WHERE k.ready_slot = c.ready_slot AND k.positions @> p_position);
+END
+$$;

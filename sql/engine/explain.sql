@@ -1,0 +1,174 @@
+-- SPDX-License-Identifier: MIT
+-- requires: queue
+-- requires: gaps
+-- Why is this job not running, or where is it now? And is the whole thing well?
+
+-- Findings about one job, the most telling first: what blocks it, since when or until when, and
+-- what an operator can do. No row if the job is not known.
+CREATE OR REPLACE FUNCTION awa.explain_job(p_id bigint)
+RETURNS TABLE (finding text, since timestamptz, hint text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_job awa.jobs;
+    v_queue awa.queues;
+    v_worker awa.workers;
+    v_before bigint;
+    v_error jsonb;
+BEGIN
+    SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    v_error := v_job.errors -> -1;
+
+    IF v_job.state = 'running' THEN
+        SELECT w.* INTO v_worker FROM awa.workers AS w WHERE w.worker_id = v_job.worker_id;
+        RETURN QUERY SELECT format('running: attempt %s of %s, held by worker %s', v_job.attempt,
+                                   v_job.max_attempts, coalesce(v_worker.name, '(unknown)')),
+                            v_job.attempted_at,
+                            format('run_lease %s; deadline %s', v_job.run_lease,
+                                   coalesce(v_job.deadline_at::text, 'none'));
+        IF v_worker.ended_at IS NOT NULL
+           OR v_worker.last_seen_at < clock_timestamp() - interval '5 s' THEN
+            RETURN QUERY SELECT 'the worker is silent: it will be rescued soon',
+                                v_worker.last_seen_at, 'needs one live worker, as the leader';
+        END IF;
+    ELSIF v_job.state IN ('scheduled', 'retryable') THEN
+        RETURN QUERY SELECT CASE WHEN v_job.run_at > clock_timestamp()
+                                 THEN format('%s: due at %s', v_job.state, v_job.run_at)
+                                 ELSE format('%s: due since %s, waits for the leader to promote it',
+                                             v_job.state, v_job.run_at) END,
+                            v_job.created_at,
+                            'awa job retry makes it due at once';
+    ELSIF v_job.state = 'available' THEN
+        SELECT q.* INTO v_queue FROM awa.queues AS q WHERE q.queue = v_job.queue;
+        IF v_queue.paused_at IS NOT NULL THEN
+            RETURN QUERY SELECT format('queue %s is paused, by %s', v_job.queue,
+                                       coalesce(v_queue.paused_by, '?')), v_queue.paused_at,
+                                format('awa queue resume %s', v_job.queue);
+        END IF;
+        IF NOT EXISTS (SELECT 1 FROM awa.workers AS w
+                        WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL) THEN
+            RETURN QUERY SELECT format('no worker serves queue %s', v_job.queue),
+                                NULL::timestamptz,
+                                format('awa work --queue %s ...', v_job.queue);
+        ELSIF NOT EXISTS (SELECT 1 FROM awa.workers AS w
+                           WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL
+                             AND (w.kinds IS NULL OR v_job.kind = ANY (w.kinds))) THEN
+            RETURN QUERY SELECT format('no worker of queue %s knows kind %s', v_job.queue,
+                                       v_job.kind), NULL::timestamptz,
+                                format('awa work --queue %s --kind %s ...', v_job.queue,
+                                       v_job.kind);
+        END IF;
+        SELECT count(*) INTO v_before
+          FROM awa.waiting_entries(v_job.queue, 10001) AS w
+         WHERE w.lane_id = (v_job.pos >> 44)::int AND w.pos < v_job.pos;
+        RETURN QUERY SELECT format('available: %s jobs are before it in its lane (queue %s,'
+                                   ' priority %s, shard %s)',
+                                   CASE WHEN v_before > 10000 THEN 'more than 10000'
+                                        ELSE v_before::text END,
+                                   v_job.queue, v_job.priority, v_job.enqueue_shard),
+                            v_job.run_at, NULL::text;
+    ELSE
+        RETURN QUERY SELECT format('%s after %s attempts', v_job.state, v_job.attempt),
+                            v_job.finalized_at,
+                            CASE WHEN v_job.state <> 'completed'
+                                 THEN format('awa job retry %s', p_id) END;
+    END IF;
+
+    -- A kind that nobody knows goes round: claimed, released, due again.
+    IF v_job.state = 'scheduled' AND EXISTS (SELECT 1 FROM awa.workers AS w
+                    WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM awa.workers AS w
+                        WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL
+                          AND (w.kinds IS NULL OR v_job.kind = ANY (w.kinds))) THEN
+        RETURN QUERY SELECT format('no worker of queue %s knows kind %s', v_job.queue, v_job.kind),
+                            NULL::timestamptz,
+                            format('awa work --queue %s --kind %s ...', v_job.queue, v_job.kind);
+    END IF;
+    IF v_error IS NOT NULL THEN
+        RETURN QUERY SELECT format('last error, in attempt %s (%s): %s', v_error ->> 'attempt',
+                                   v_error ->> 'outcome', left(v_error ->> 'error', 500)),
+                            (v_error ->> 'at')::timestamptz, NULL::text;
+    END IF;
+END
+$$;
+
+-- Numbers about the storage, as name and value.
+CREATE OR REPLACE FUNCTION awa.storage_status()
+RETURNS TABLE (item text, value text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    SELECT 'current slot', awa.current_slot()::text
+    UNION ALL
+    SELECT 'generation', max(r.generation)::text FROM awa.ring_rotations AS r
+    UNION ALL
+    SELECT 'slots', format('%s, %s empty', count(*), count(*) FILTER (WHERE r.bytes = 0))
+      FROM awa.ring_slots() AS r
+    UNION ALL
+    SELECT 'ring', pg_size_pretty(sum(r.bytes)) FROM awa.ring_slots() AS r
+    UNION ALL
+    SELECT 'deferred jobs', count(*)::text FROM awa.deferred_jobs
+    UNION ALL
+    SELECT 'lanes', count(*)::text FROM awa.lanes
+    UNION ALL
+    SELECT 'gaps moved aside', coalesce(sum(awa.count_gaps(g.gaps)), 0)::text
+      FROM awa.lane_gaps AS g
+    UNION ALL
+    SELECT 'live workers', count(*)::text FROM awa.workers AS w WHERE w.ended_at IS NULL
+    UNION ALL
+    SELECT 'leader', coalesce((SELECT format('%s, term %s', coalesce(w.name, l.worker_id::text),
+                                             l.term)
+                                 FROM awa.leaders AS l
+                                 LEFT JOIN awa.workers AS w ON w.worker_id = l.worker_id
+                                ORDER BY l.term DESC LIMIT 1), 'none yet')
+    UNION ALL
+    SELECT 'oldest snapshot', coalesce((SELECT format('%s ago', date_trunc('seconds',
+                                               clock_timestamp() - min(a.xact_start)))
+                                          FROM pg_stat_activity AS a
+                                         WHERE a.backend_xmin IS NOT NULL
+                                           AND a.pid <> pg_backend_pid()), 'none')
+$$;
+
+-- Checks of the whole: whether each is well, and what was found.
+CREATE OR REPLACE FUNCTION awa.health()
+RETURNS TABLE (name text, ok boolean, detail text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    SELECT 'workers', count(*) > 0, format('%s alive', count(*))
+      FROM awa.workers AS w, awa.settings AS s
+     WHERE w.ended_at IS NULL
+       AND w.last_seen_at > clock_timestamp() - coalesce(w.lease, s.worker_lease)
+    UNION ALL
+    SELECT 'leader', coalesce(u.until > awa.to_ms(clock_timestamp()), false),
+           CASE WHEN u.until > awa.to_ms(clock_timestamp()) THEN 'in office'
+                ELSE 'none: scheduled jobs, rescue and pruning stand still' END
+      FROM (SELECT pg_sequence_last_value('awa.leader_until'::regclass) AS until) AS u
+    UNION ALL
+    SELECT 'deferred jobs', count(*) = 0, format('%s overdue by more than 10 s', count(*))
+      FROM (SELECT 1 FROM awa.deferred_jobs AS d
+             WHERE d.run_at < clock_timestamp() - interval '10 s' LIMIT 1000) AS d
+    UNION ALL
+    SELECT 'ring', count(*) FILTER (WHERE r.bytes = 0) > 0,
+           format('%s of %s slots are empty', count(*) FILTER (WHERE r.bytes = 0), count(*))
+      FROM awa.ring_slots() AS r
+$$;
+
+-- The version of the schema, for every caller that wants to know whether it fits.
+CREATE OR REPLACE FUNCTION awa.schema_version()
+RETURNS int
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    SELECT max(m.version) FROM awa.schema_migrations AS m
+$$;

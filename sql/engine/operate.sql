@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: MIT
+-- requires: jobs
+-- requires: ring
+-- requires: insert
+-- What an operator does to single jobs: cancel, retry.
+
+-- The end of a job that nobody runs: withdrawn at its position, and a done entry that says so.
+CREATE OR REPLACE FUNCTION awa.withdraw_cancelled(p_slot smallint, p_pos bigint, p_id bigint,
+        p_attempt int, p_errors jsonb)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF isempty(awa.add_tombstones(p_slot, int8multirange(int8range(p_pos, p_pos + 1)),
+                                  'cancelled')) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
+    VALUES (p_pos, p_id, clock_timestamp(), p_slot, p_attempt, 'cancelled', p_errors);
+    RETURN true;
+END
+$$;
+
+-- Cancel a job in any live state: deferred, waiting or running. The worker of a running one is
+-- told, and whatever it still reports is stale. Locks: the lane, while the job waits in it.
+-- Returns whether there was something to cancel.
+CREATE OR REPLACE FUNCTION awa.cancel_job(p_id bigint, p_reason text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+    v_errors jsonb;
+    v_deferred awa.deferred_jobs;
+    v_lane awa.lanes;
+    v_pos bigint;
+BEGIN
+    PERFORM pg_current_xact_id(); -- rule G1: a deferred job gets a position to end at
+    FOR i IN 1 .. 10 LOOP -- the job may move on while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND OR v_job.state IN ('completed', 'failed', 'cancelled') THEN
+            RETURN false;
+        END IF;
+        v_errors := awa.append_error(v_job.errors, awa.error_entry(v_job.attempt,
+                coalesce(p_reason, 'cancelled by an operator'), 'cancelled', clock_timestamp()));
+
+        IF v_job.state IN ('scheduled', 'retryable') THEN
+            DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id RETURNING d.* INTO v_deferred;
+            CONTINUE WHEN NOT FOUND;
+            v_lane := awa.open_lane(v_deferred.queue, v_deferred.priority,
+                                    v_deferred.enqueue_shard);
+            INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
+                   kind, args, tags, metadata, unique_key, errors, created_at)
+            VALUES (awa.draw_one(v_lane.positions, v_lane.lane_id), v_deferred.id, clock_timestamp(),
+                    awa.current_slot(), v_deferred.attempt, v_deferred.max_attempts,
+                    v_deferred.kind, v_deferred.args, v_deferred.tags, v_deferred.metadata,
+                    v_deferred.unique_key, v_deferred.errors, v_deferred.created_at)
+            RETURNING pos, ready_slot INTO v_pos, v_job.ready_slot;
+            RETURN awa.withdraw_cancelled(v_job.ready_slot, v_pos, p_id, v_deferred.attempt,
+                                          v_errors);
+        ELSIF v_job.state = 'running' THEN
+            CONTINUE WHEN isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
+                    int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'cancelled'));
+            INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
+            VALUES (v_job.pos, p_id, clock_timestamp(), v_job.ready_slot, v_job.attempt,
+                    'cancelled', v_errors);
+            PERFORM awa.notify_worker(v_job.worker_id);
+            RETURN true;
+        ELSE
+            -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+            PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), (v_job.pos >> 44)::int);
+            SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+            CONTINUE WHEN NOT FOUND OR v_job.state <> 'available';
+            RETURN awa.withdraw_cancelled(v_job.ready_slot, v_job.pos, p_id, v_job.attempt,
+                                          v_errors);
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- Run a failed or cancelled job again, from attempt 0; its errors are kept. A deferred one becomes
+-- due at once. Returns whether there was something to retry. Raises JQ004 if a newer live job
+-- holds its unique key.
+CREATE OR REPLACE FUNCTION awa.retry_job(p_id bigint)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+    v_here int8multirange;
+    v_taken boolean;
+BEGIN
+    PERFORM pg_current_xact_id(); -- rule G1
+    SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF v_job.state IN ('scheduled', 'retryable') THEN
+        UPDATE awa.deferred_jobs AS d SET run_at = clock_timestamp() WHERE d.id = p_id;
+        IF FOUND THEN
+            PERFORM awa.wake_leader(clock_timestamp());
+        END IF;
+        RETURN FOUND;
+    END IF;
+    IF v_job.state NOT IN ('failed', 'cancelled') THEN
+        RETURN false;
+    END IF;
+
+    -- A terminal entry is taken back by the second of the two marks: see awa.ready_jobs.
+    v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
+    IF EXISTS (SELECT 1 FROM awa.closures AS k
+                WHERE k.ready_slot = v_job.ready_slot AND k.positions @> v_job.pos) THEN
+        v_taken := NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
+    ELSE
+        v_taken := NOT isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int, v_here,
+                                               'removed'));
+    END IF;
+    IF NOT v_taken THEN
+        RETURN false;
+    END IF;
+    IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
+        RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key
+              USING ERRCODE = 'JQ004';
+    END IF;
+    PERFORM awa.add_entries(ARRAY[ROW(1, v_job.id, v_job.kind, v_job.args, v_job.queue,
+            v_job.priority, v_job.enqueue_shard, v_job.max_attempts, NULL, v_job.tags,
+            v_job.metadata, v_job.unique_key, NULL, 0, v_job.errors, NULL,
+            v_job.created_at)::awa.new_job]);
+    RETURN true;
+END
+$$;

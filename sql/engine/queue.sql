@@ -1,0 +1,179 @@
+-- SPDX-License-Identifier: MIT
+-- requires: operate
+-- What an operator does to a queue: pause, resume, drain, settings; and its counts.
+
+-- Workers claim nothing more from the queue; what runs, runs on.
+CREATE OR REPLACE FUNCTION awa.pause_queue(p_queue text, p_by text DEFAULT session_user)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+BEGIN
+    PERFORM awa.open_queue(p_queue);
+    UPDATE awa.queues AS q
+       SET paused_at = coalesce(q.paused_at, clock_timestamp()), paused_by = p_by
+     WHERE q.queue = p_queue;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.resume_queue(p_queue text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+BEGIN
+    PERFORM awa.open_queue(p_queue);
+    UPDATE awa.queues AS q SET paused_at = NULL, paused_by = NULL WHERE q.queue = p_queue;
+    PERFORM awa.wake_queue(p_queue);
+END
+$$;
+
+-- Cancel what waits in a queue, at most p_max jobs: available and deferred ones. Running jobs
+-- are left alone. Returns how many were cancelled; call again if it is p_max.
+CREATE OR REPLACE FUNCTION awa.drain_queue(p_queue text, p_max int DEFAULT 1000)
+RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    v_id bigint;
+    v_cancelled int := 0;
+BEGIN
+    FOR v_id IN
+        (SELECT d.id FROM awa.deferred_jobs AS d WHERE d.queue = p_queue ORDER BY d.id LIMIT p_max)
+        UNION ALL
+        (SELECT w.id FROM awa.waiting_entries(p_queue, p_max) AS w)
+        LIMIT p_max
+    LOOP
+        IF awa.cancel_job(v_id, 'the queue was drained') THEN
+            v_cancelled := v_cancelled + 1;
+        END IF;
+    END LOOP;
+    RETURN v_cancelled;
+END
+$$;
+
+-- The entries of a queue that nobody has claimed, in order, at most p_max for each lane: those in
+-- gaps that have become visible, and those above the cursor.
+CREATE OR REPLACE FUNCTION awa.waiting_entries(p_queue text, p_max int)
+RETURNS TABLE (id bigint, lane_id int, ready_slot smallint, pos bigint, kind text,
+               enqueued_at timestamptz)
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_lane awa.lanes;
+    v_window int8range;
+BEGIN
+    FOR v_lane IN SELECT l.* FROM awa.lanes AS l WHERE l.queue = p_queue ORDER BY l.lane_id LOOP
+        FOR v_window IN SELECT w FROM unnest(awa.unclaimed(v_lane.lane_id)) AS w LOOP
+            RETURN QUERY
+                SELECT e.id, v_lane.lane_id, e.ready_slot, e.pos, e.kind, e.enqueued_at
+                  FROM awa.ready_entries AS e
+                 WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
+                   AND NOT EXISTS (SELECT 1
+                                     FROM awa.ready_tombstones AS t
+                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos)
+                 ORDER BY e.pos
+                 LIMIT p_max;
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+-- The positions of a lane that nobody has claimed: its gaps, and what lies above its cursor.
+CREATE OR REPLACE FUNCTION awa.unclaimed(p_lane int)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_head awa.claims := awa.lane_head(p_lane);
+BEGIN
+    RETURN v_head.gaps_young + v_head.gaps_old
+           + coalesce((SELECT range_agg(g.gaps) FROM awa.lane_gaps AS g WHERE g.lane_id = p_lane),
+                      '{}')
+           + int8multirange(int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44));
+END
+$$;
+
+-- Settings of a queue. NULL leaves one as it is; p_reset puts those that follow the common
+-- settings back to that. More shards than before take effect for new jobs.
+CREATE OR REPLACE FUNCTION awa.set_queue(p_queue text, p_enqueue_shards int DEFAULT NULL,
+        p_deadline interval DEFAULT NULL, p_aging_interval interval DEFAULT NULL,
+        p_reset boolean DEFAULT false)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+BEGIN
+    PERFORM awa.open_queue(p_queue);
+    UPDATE awa.queues AS q
+       SET enqueue_shards = coalesce(p_enqueue_shards, q.enqueue_shards),
+           deadline = coalesce(p_deadline, CASE WHEN NOT p_reset THEN q.deadline END),
+           aging_interval = coalesce(p_aging_interval,
+                                     CASE WHEN NOT p_reset THEN q.aging_interval END)
+     WHERE q.queue = p_queue;
+EXCEPTION WHEN check_violation THEN
+    RAISE EXCEPTION 'queue: %', CASE
+              WHEN p_enqueue_shards NOT BETWEEN 1 AND 64
+              THEN format('enqueue_shards: want 1 to 64, got %s', p_enqueue_shards)
+              ELSE 'deadline and aging_interval: want 0 or more' END
+          USING ERRCODE = 'JQ001';
+END
+$$;
+
+-- Exact counts of one queue, or of each (p_queue NULL), in the caller's snapshot.
+CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
+RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint, running bigint,
+               waiting_external bigint, completed bigint, failed bigint, cancelled bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    SELECT n.queue,
+           count(*) FILTER (WHERE n.state = 'available'),
+           count(*) FILTER (WHERE n.state = 'scheduled'),
+           count(*) FILTER (WHERE n.state = 'retryable'),
+           count(*) FILTER (WHERE n.state = 'running'),
+           count(*) FILTER (WHERE n.state = 'waiting_external'),
+           count(*) FILTER (WHERE n.state = 'completed'),
+           count(*) FILTER (WHERE n.state = 'failed'),
+           count(*) FILTER (WHERE n.state = 'cancelled')
+      FROM (SELECT j.queue, j.state FROM awa.jobs AS j
+             WHERE p_queue IS NULL OR j.queue = p_queue
+            UNION ALL
+            SELECT q.queue, NULL FROM awa.queues AS q
+             WHERE p_queue IS NULL OR q.queue = p_queue) AS n
+     GROUP BY n.queue
+     ORDER BY n.queue
+$$;
+
+-- Queues with their settings, for lists: those that have settings, lanes or deferred jobs.
+CREATE OR REPLACE VIEW awa.queue_list AS
+SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enqueue_shards,
+       coalesce(q.deadline, s.deadline) AS deadline,
+       coalesce(q.aging_interval, s.aging_interval) AS aging_interval,
+       (SELECT count(*) FROM awa.workers AS w
+         WHERE n.queue = ANY (w.queues) AND w.ended_at IS NULL) AS workers,
+       (SELECT count(*) FROM awa.lanes AS l WHERE l.queue = n.queue) AS lanes
+  FROM (SELECT q.queue FROM awa.queues AS q
+        UNION
+        SELECT l.queue FROM awa.lanes AS l
+        UNION
+        SELECT d.queue FROM awa.deferred_jobs AS d) AS n
+ CROSS JOIN awa.settings AS s
+  LEFT JOIN awa.queues AS q ON q.queue = n.queue;
+
+-- Workers, for lists.
+CREATE OR REPLACE VIEW awa.worker_list AS
+SELECT w.worker_id, w.name, w.queues, w.kinds, w.registered_at, w.last_seen_at, w.ended_at,
+       w.rescued,
+       w.worker_id = (SELECT l.worker_id FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1)
+       AND w.ended_at IS NULL AS leads
+  FROM awa.workers AS w;

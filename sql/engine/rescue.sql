@@ -1,0 +1,197 @@
+-- SPDX-License-Identifier: MIT
+-- requires: close
+-- Take jobs away from workers that died and from attempts that overran their deadline, and make
+-- them runnable again.
+
+-- End open attempts on somebody's behalf; all of one slot and lane. Attempts that are used up
+-- fail. Waits for nobody longer than the caller's lock_timeout. Returns how many it ended.
+CREATE OR REPLACE FUNCTION awa.end_attempts(p_slot smallint, p_lane int,
+        p_positions int8multirange, p_outcome awa.outcome, p_error text)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_rows awa.closing[];
+    v_group record;
+    v_done int8multirange := '{}';
+BEGIN
+    SELECT array_agg(ROW(p_slot, e.pos, awa.decide(p_outcome, e.attempt, e.max_attempts), e.id,
+                         e.attempt + 1, awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now),
+                         NULL, NULL, false)::awa.closing ORDER BY e.pos)
+      INTO v_rows
+      FROM unnest(p_positions) AS r
+     CROSS JOIN LATERAL (
+            SELECT e.*
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+             ORDER BY e.pos) AS e;
+    FOR v_group IN
+        SELECT r.outcome, range_agg(int8range(r.pos, r.pos + 1)) AS positions
+          FROM unnest(v_rows) AS r GROUP BY r.outcome ORDER BY r.outcome
+    LOOP
+        v_done := v_done + awa.add_closure(p_slot, p_lane, v_group.positions, v_group.outcome);
+    END LOOP;
+    SELECT array_agg(r) INTO v_rows FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
+    PERFORM awa.settle(v_rows);
+    RETURN awa.width(v_done);
+END
+$$;
+
+-- The same, position by position if the whole is held up by somebody who is just closing one.
+CREATE OR REPLACE FUNCTION awa.try_end_attempts(p_slot smallint, p_lane int,
+        p_positions int8multirange, p_outcome awa.outcome, p_error text)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_ended bigint := 0;
+    v_run int8range;
+BEGIN
+    BEGIN
+        RETURN awa.end_attempts(p_slot, p_lane, p_positions, p_outcome, p_error);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected OR unique_violation THEN
+        NULL; -- one by one, below
+    END;
+    FOR v_run IN SELECT r FROM unnest(p_positions) AS r LOOP
+        FOR v_pos IN 0 .. (upper(v_run) - lower(v_run) - 1)::int LOOP
+            BEGIN
+                v_ended := v_ended + awa.end_attempts(p_slot, p_lane,
+                        int8multirange(int8range(lower(v_run) + v_pos, lower(v_run) + v_pos + 1)),
+                        p_outcome, p_error);
+            EXCEPTION WHEN lock_not_available OR deadlock_detected OR unique_violation THEN
+                NULL; -- its handler is committing; the next round sees how that ended
+            END;
+        END LOOP;
+    END LOOP;
+    RETURN v_ended;
+END
+$$;
+
+-- What a worker still holds, by slot and lane. Set algebra, so that the cost hardly depends on
+-- how much it has closed.
+CREATE OR REPLACE FUNCTION awa.open_positions(p_worker bigint)
+RETURNS TABLE (ready_slot smallint, lane_id int, positions int8multirange)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_held record;
+BEGIN
+    FOR v_held IN
+        SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
+          FROM awa.claims AS c
+         WHERE c.worker_id = p_worker
+         GROUP BY c.ready_slot, c.lane_id
+         ORDER BY c.ready_slot, c.lane_id
+    LOOP
+        ready_slot := v_held.ready_slot;
+        lane_id := v_held.lane_id;
+        positions := v_held.positions
+                     - awa.closed_positions(v_held.ready_slot, v_held.positions);
+        IF NOT isempty(positions) THEN
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Find dead workers and rescue what they hold. A worker is dead when its session's lock is free
+-- and it has been silent for the grace, or when it has been silent for its lease. Called by the
+-- leader. Locks: each worker's, exclusively, so that no claim of it is in flight; then none.
+-- Returns how many jobs were rescued.
+CREATE OR REPLACE FUNCTION awa.rescue_jobs(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_worker record;
+    v_open record;
+    v_rescued bigint := 0;
+    v_mine bigint;
+BEGIN
+    PERFORM awa.require_durable();
+    FOR v_worker IN
+        SELECT w.worker_id, w.name,
+               CASE WHEN w.ended_at IS NOT NULL THEN 'ended'
+                    WHEN w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)
+                    THEN format('was silent since %s', w.last_seen_at)
+                    ELSE 'lost its session' END AS reason
+          FROM awa.workers AS w, awa.settings AS s
+         WHERE NOT w.empty
+           AND (w.ended_at IS NOT NULL
+                OR w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)
+                OR (w.session AND w.last_seen_at < p_now - s.worker_grace
+                    AND pg_try_advisory_xact_lock(w.worker_id)))
+         ORDER BY w.worker_id
+    LOOP
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(-v_worker.worker_id); -- a claim is in flight
+        v_mine := 0;
+        FOR v_open IN SELECT o.* FROM awa.open_positions(v_worker.worker_id) AS o LOOP
+            v_mine := v_mine + awa.try_end_attempts(v_open.ready_slot, v_open.lane_id,
+                    v_open.positions, 'rescued',
+                    format('worker %s %s', v_worker.name, v_worker.reason));
+        END LOOP;
+        -- From here on it claims nothing; once it is found empty it need not be looked at again.
+        UPDATE awa.workers AS w
+           SET ended_at = coalesce(w.ended_at, p_now), rescued = w.rescued + v_mine,
+               empty = NOT EXISTS (SELECT 1 FROM awa.open_positions(v_worker.worker_id))
+         WHERE w.worker_id = v_worker.worker_id;
+        v_rescued := v_rescued + v_mine;
+    END LOOP;
+    DELETE FROM awa.workers AS w WHERE w.empty AND w.ended_at < p_now - interval '1 h';
+    RETURN v_rescued;
+END
+$$;
+
+-- End attempts whose deadline passed more than 2 s ago; the worker had its chance to do it
+-- itself. Looks at claims with deadlines in (p_from, p_now - 2 s]; the leader moves p_from on and
+-- now and then starts from the beginning. Returns how many were ended.
+CREATE OR REPLACE FUNCTION awa.expire_jobs(p_from timestamptz DEFAULT '-infinity',
+        p_now timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_late record;
+    v_open int8multirange;
+    v_expired bigint := 0;
+BEGIN
+    PERFORM awa.require_durable();
+    FOR v_late IN
+        SELECT c.ready_slot, c.lane_id, c.worker_id, range_agg(c.positions) AS positions,
+               min(c.deadline_at) AS deadline_at
+          FROM awa.claims AS c
+         WHERE c.deadline_at > p_from AND c.deadline_at <= p_now - interval '2 s'
+         GROUP BY c.ready_slot, c.lane_id, c.worker_id
+         ORDER BY c.ready_slot, c.lane_id, c.worker_id
+    LOOP
+        v_open := v_late.positions - awa.closed_positions(v_late.ready_slot, v_late.positions);
+        CONTINUE WHEN isempty(v_open);
+        v_expired := v_expired + awa.try_end_attempts(v_late.ready_slot, v_late.lane_id, v_open,
+                'expired', format('deadline exceeded, after %s', v_late.deadline_at));
+        PERFORM awa.notify_worker(v_late.worker_id);
+    END LOOP;
+    RETURN v_expired;
+END
+$$;
+
+-- Tell a worker to look at what it runs: it may have lost some of it.
+CREATE OR REPLACE FUNCTION awa.notify_worker(p_worker bigint)
+RETURNS void
+LANGUAGE sql
+BEGIN ATOMIC
+    SELECT pg_notify('awa.cancel', p_worker::text);
+END;

@@ -1,0 +1,420 @@
+-- SPDX-License-Identifier: MIT
+-- requires: close
+-- The ring: rotate into an empty slot, carry what is still alive out of an old one, truncate it.
+-- All of it is called by the leader, in transactions of its own.
+--
+-- A truncate waits for nobody: it takes its locks within 10 ms or comes back later. Claims take
+-- locks in another order, and a wait here would become a deadlock.
+
+-- The ringed tables. In this order a slot's children are locked.
+CREATE OR REPLACE FUNCTION awa.ringed_tables()
+RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN ARRAY['ready_entries', 'ready_tombstones', 'claims', 'closures', 'done_entries'];
+
+-- Every slot: its size, the generation that opened it last, when, and when it was sealed (NULL:
+-- it is the current one). A size of 0 means that it is empty and may be opened.
+CREATE OR REPLACE FUNCTION awa.ring_slots()
+RETURNS TABLE (ready_slot smallint, bytes bigint, generation bigint, opened_at timestamptz,
+               sealed_at timestamptz)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s.ready_slot::smallint, b.bytes, r.generation, r.opened_at, r.sealed_at
+      FROM (SELECT substring(c.relname FROM '\d+$')::int AS ready_slot
+              FROM pg_inherits AS i
+              JOIN pg_class AS c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'awa.ready_entries'::regclass) AS s
+     CROSS JOIN LATERAL (
+            SELECT sum(pg_relation_size(format('awa.%I', t || '_' || s.ready_slot)::regclass))::bigint
+                   AS bytes
+              FROM unnest(awa.ringed_tables()) AS t) AS b
+      LEFT JOIN LATERAL (
+            SELECT o.generation, o.opened_at,
+                   (SELECT n.opened_at FROM awa.ring_rotations AS n
+                     WHERE n.generation > o.generation ORDER BY n.generation LIMIT 1) AS sealed_at
+              FROM awa.ring_rotations AS o
+             WHERE o.ready_slot = s.ready_slot
+             ORDER BY o.generation DESC
+             LIMIT 1) AS r ON true;
+END;
+
+-- Open the next generation if the current slot is large or old enough and an empty slot exists.
+-- It takes any empty slot, so one slot with a stubborn backlog does not stop the ring.
+-- Returns the slot that is current now if it changed, else NULL.
+CREATE OR REPLACE FUNCTION awa.rotate_ring(p_force boolean DEFAULT false,
+        p_now timestamptz DEFAULT clock_timestamp())
+RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    v_next smallint;
+    v_due boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+        RETURN NULL;
+    END IF;
+    SELECT c.bytes > 0 AND (p_force OR c.bytes >= s.slot_bytes
+                            OR p_now - c.opened_at >= s.slot_age) INTO v_due
+      FROM awa.ring_slots() AS c, awa.settings AS s
+     WHERE c.ready_slot = awa.current_slot();
+    IF NOT v_due THEN
+        RETURN NULL;
+    END IF;
+    SELECT r.ready_slot INTO v_next
+      FROM awa.ring_slots() AS r
+     WHERE r.bytes = 0 AND r.ready_slot <> awa.current_slot()
+     ORDER BY r.generation NULLS FIRST, r.ready_slot
+     LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO awa.ring_rotations (generation, ready_slot, opened_at)
+    SELECT max(r.generation) + 1, v_next, p_now FROM awa.ring_rotations AS r;
+    DELETE FROM awa.ring_rotations AS r
+     WHERE r.generation < (SELECT max(m.generation) - 1000 FROM awa.ring_rotations AS m);
+    RETURN v_next;
+END
+$$;
+
+-- Checkpoint the heads of lanes whose newest claim lies in a slot: repeat them, with no positions,
+-- in the current slot. Not inside the prune: a claimer that waits for the pruned table could
+-- otherwise read an older head on an older snapshot. Lanes that are busy just now write newer
+-- claims themselves. Returns how many heads still lie in the slot.
+CREATE OR REPLACE FUNCTION awa.checkpoint_heads(p_slot smallint)
+RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_lane int;
+    v_head awa.claims;
+    v_left int := 0;
+BEGIN
+    IF p_slot = awa.current_slot() THEN
+        RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
+    END IF;
+    FOR v_lane IN SELECT h.lane_id FROM awa.heads_in_slot(p_slot) AS h ORDER BY h.lane_id LOOP
+        IF NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane) THEN
+            v_left := v_left + 1;
+            CONTINUE;
+        END IF;
+        v_head := awa.lane_head(v_lane); -- again, now under the lock
+        CONTINUE WHEN v_head.ready_slot <> p_slot;
+        INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, gaps_old_xid,
+               gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
+        VALUES (v_head.claim_id, 0, v_head.claimed_at, v_head.cursor, v_head.gaps_old_xid,
+                v_head.gaps_searched_at, v_lane, 0, awa.current_slot(), '{}', v_head.gaps_young,
+                v_head.gaps_old);
+    END LOOP;
+    RETURN v_left;
+END
+$$;
+
+-- Lanes whose head would be lost with a slot: no other slot has a claim as new.
+CREATE OR REPLACE FUNCTION awa.heads_in_slot(p_slot smallint)
+RETURNS TABLE (lane_id int)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT l.lane_id
+          FROM awa.lanes AS l
+         CROSS JOIN LATERAL (SELECT c.claim_id
+                               FROM awa.claims AS c
+                              WHERE c.ready_slot = p_slot AND c.lane_id = l.lane_id
+                              ORDER BY c.claim_id DESC
+                              LIMIT 1) AS here
+         WHERE NOT EXISTS (SELECT 1
+                             FROM awa.claims AS c
+                            WHERE c.lane_id = l.lane_id AND c.ready_slot <> p_slot
+                              AND c.claim_id >= here.claim_id);
+END
+$$;
+
+-- The positions of a slot of which nothing final was said: neither closed nor withdrawn. Whatever
+-- is not in this set can hold no living entry; it is searched by index, so the cost follows what
+-- is alive and not what passed through.
+CREATE OR REPLACE FUNCTION awa.unsettled(p_slot smallint)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN '{(,)}'::int8multirange
+           - (SELECT coalesce(range_agg(k.positions), '{}')
+                FROM awa.closures AS k WHERE k.ready_slot = p_slot)
+           - (SELECT coalesce(range_agg(int8range(t.pos, t.pos + 1)), '{}')
+                FROM awa.ready_tombstones AS t WHERE t.ready_slot = p_slot);
+END
+$$;
+
+-- Up to p_max entries of a slot that are alive: waiting or running.
+CREATE OR REPLACE FUNCTION awa.alive_entries(p_slot smallint, p_max int)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_range int8range;
+    v_alive int8multirange := '{}';
+    v_found int8multirange;
+    v_left bigint := p_max;
+BEGIN
+    FOR v_range IN SELECT r FROM unnest(awa.unsettled(p_slot)) AS r LOOP
+        SELECT coalesce(range_agg(int8range(e.pos, e.pos + 1)), '{}') INTO v_found
+          FROM (SELECT e.pos
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = p_slot
+                   AND e.pos >= coalesce(lower(v_range), 0)
+                   AND e.pos < coalesce(upper(v_range), 9223372036854775807)
+                 ORDER BY e.pos
+                 LIMIT v_left) AS e;
+        v_alive := v_alive + v_found;
+        v_left := v_left - awa.width(v_found);
+        EXIT WHEN v_left <= 0;
+    END LOOP;
+    RETURN v_alive;
+END
+$$;
+
+-- Copy entries of a slot into the current one. The caller marks the originals.
+CREATE OR REPLACE FUNCTION awa.copy_entries(p_slot smallint, p_positions int8multirange)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts, kind,
+           args, tags, metadata, unique_key, errors, created_at)
+    SELECT e.pos, e.id, e.enqueued_at, awa.current_slot(), e.attempt, e.max_attempts, e.kind,
+           e.args, e.tags, e.metadata, e.unique_key, e.errors, e.created_at
+      FROM unnest(p_positions) AS r
+     CROSS JOIN LATERAL (
+            SELECT e.*
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+             ORDER BY e.pos) AS e;
+END
+$$;
+
+-- Withdraw entries: nobody will claim them, and the originals of carried ones are not shown.
+CREATE OR REPLACE FUNCTION awa.add_tombstones(p_slot smallint, p_positions int8multirange,
+        p_reason awa.withdrawal)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_withdrawn int8multirange;
+BEGIN
+    WITH added AS (
+        INSERT INTO awa.ready_tombstones (pos, ready_slot, reason)
+        SELECT e.pos, p_slot, p_reason
+          FROM unnest(p_positions) AS r
+         CROSS JOIN LATERAL (
+                SELECT e.pos
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+                 ORDER BY e.pos) AS e
+            ON CONFLICT DO NOTHING
+        RETURNING pos)
+    SELECT coalesce(range_agg(int8range(a.pos, a.pos + 1)), '{}') INTO v_withdrawn FROM added AS a;
+    RETURN v_withdrawn;
+END
+$$;
+
+-- Failed jobs of a slot that are young enough to be retried, at most p_max.
+CREATE OR REPLACE FUNCTION awa.kept_entries(p_slot smallint, p_max int, p_now timestamptz)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(int8range(k.pos, k.pos + 1)), '{}')
+              FROM (SELECT d.pos
+                      FROM awa.done_entries AS d, awa.settings AS s
+                     WHERE d.ready_slot = p_slot AND d.state = 'failed'
+                       AND d.finalized_at > p_now - s.failed_retention
+                       AND NOT EXISTS (SELECT 1
+                                         FROM awa.ready_tombstones AS t
+                                        WHERE t.ready_slot = p_slot AND t.pos = d.pos)
+                     LIMIT p_max) AS k);
+END
+$$;
+
+-- Carry up to p_max entries that are still of use out of a sealed slot, into the current one, at
+-- the same positions: waiting entries, running ones with their claims, and failed jobs within
+-- their retention. A position can be carried and closed at the same moment; the exclusion
+-- constraint lets one of them win, and a close that loses finds the copy. Lanes that are busy are
+-- passed over. Returns how many entries were carried.
+CREATE OR REPLACE FUNCTION awa.carry_forward(p_slot smallint, p_max int DEFAULT 10000,
+        p_now timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_alive int8multirange;
+    v_lane int;
+    v_running int8multirange;
+    v_carried bigint := 0;
+    v_kept int8multirange;
+BEGIN
+    IF p_slot = awa.current_slot() THEN
+        RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM awa.require_durable();
+    v_alive := awa.alive_entries(p_slot, p_max);
+    FOR v_lane IN
+        SELECT DISTINCT l FROM unnest(v_alive) AS r,
+               generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
+    LOOP
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane);
+        v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
+                int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
+    END LOOP;
+
+    v_kept := awa.kept_entries(p_slot, p_max, p_now);
+    IF NOT isempty(v_kept) THEN
+        v_kept := awa.add_tombstones(p_slot, v_kept, 'carried');
+        PERFORM awa.copy_entries(p_slot, v_kept);
+        INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
+        SELECT p_now, d.lane, count(*), awa.current_slot(), 'failed',
+               range_agg(int8range(d.pos, d.pos + 1))
+          FROM (SELECT d.pos, (d.pos >> 44)::int AS lane
+                  FROM awa.done_entries AS d
+                 WHERE d.ready_slot = p_slot AND d.pos <@ v_kept) AS d
+         GROUP BY d.lane;
+        INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output,
+               errors)
+        SELECT d.pos, d.id, d.finalized_at, awa.current_slot(), d.attempt, d.state, d.output,
+               d.errors
+          FROM awa.done_entries AS d
+         WHERE d.ready_slot = p_slot AND d.pos <@ v_kept;
+        v_carried := v_carried + awa.width(v_kept);
+    END IF;
+    RETURN v_carried;
+END
+$$;
+
+-- The living entries of one lane, whose lock the caller holds, so that no claim comes between.
+CREATE OR REPLACE FUNCTION awa.carry_lane(p_slot smallint, p_lane int, p_alive int8multirange)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_running int8multirange;
+    v_waiting int8multirange;
+BEGIN
+    SELECT coalesce(range_agg(c.positions), '{}') * p_alive INTO v_running
+      FROM awa.claims AS c
+     WHERE c.ready_slot = p_slot AND c.lane_id = p_lane AND c.positions && p_alive;
+    v_waiting := p_alive - v_running;
+
+    v_running := awa.add_closure(p_slot, p_lane, v_running, 'carried');
+    PERFORM awa.copy_entries(p_slot, v_running);
+    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor, gaps_old_xid,
+           gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
+    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_old_xid,
+           c.gaps_searched_at, c.lane_id, awa.width(c.positions * v_running), awa.current_slot(),
+           c.positions * v_running, c.gaps_young, c.gaps_old
+      FROM awa.claims AS c
+     WHERE c.ready_slot = p_slot AND c.lane_id = p_lane AND c.positions && v_running;
+
+    PERFORM awa.copy_entries(p_slot, v_waiting);
+    v_waiting := awa.add_tombstones(p_slot, v_waiting, 'carried');
+    RETURN awa.width(v_running) + awa.width(v_waiting);
+END
+$$;
+
+-- Truncate a slot in which nothing is of use any more. Writers are locked out before the last
+-- look, so no insert in flight can hide there; readers only for the truncate itself. TRUNCATE is
+-- not MVCC-safe: an old snapshot of REPEATABLE READ sees the slot's history vanish.
+-- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries) or 'heads' (lanes).
+CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
+        p_now timestamptz DEFAULT clock_timestamp())
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '10ms'
+AS $$
+DECLARE
+    v_children text;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+        RETURN 'busy';
+    END IF;
+    IF p_slot = awa.current_slot() THEN
+        RETURN 'current';
+    END IF;
+    SELECT string_agg(format('awa.%I', t || '_' || p_slot), ', ' ORDER BY ord) INTO v_children
+      FROM unnest(awa.ringed_tables()) WITH ORDINALITY AS u (t, ord);
+    EXECUTE format('LOCK TABLE awa.%I IN SHARE MODE', 'ready_entries_' || p_slot);
+    IF NOT isempty(awa.alive_entries(p_slot, 1))
+       OR NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN
+        RETURN 'alive';
+    END IF;
+    EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
+    IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN
+        RETURN 'heads';
+    END IF;
+    EXECUTE 'TRUNCATE ' || v_children;
+    RETURN 'pruned';
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    RETURN 'busy';
+END
+$$;
+
+-- The sealed slot that should be emptied now, NULL if none: its history is older than the
+-- retention, or fewer than two slots are empty. The oldest goes first, but for slots in which
+-- much is still alive: those cost more and are left for last.
+CREATE OR REPLACE FUNCTION awa.slot_to_prune(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS smallint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_slot record;
+    v_stubborn smallint;
+    v_room boolean;
+BEGIN
+    SELECT count(*) FILTER (WHERE r.bytes = 0) >= 2 INTO v_room FROM awa.ring_slots() AS r;
+    FOR v_slot IN
+        SELECT r.ready_slot
+          FROM awa.ring_slots() AS r, awa.settings AS s
+         WHERE r.bytes > 0 AND r.ready_slot <> awa.current_slot()
+           AND (NOT v_room OR r.sealed_at < p_now - s.completed_retention)
+         ORDER BY r.generation NULLS FIRST, r.ready_slot
+    LOOP
+        IF awa.width(awa.alive_entries(v_slot.ready_slot, 10001)) <= 10000 THEN
+            RETURN v_slot.ready_slot;
+        END IF;
+        v_stubborn := coalesce(v_stubborn, v_slot.ready_slot);
+    END LOOP;
+    RETURN CASE WHEN NOT v_room THEN v_stubborn END;
+END
+$$;
+
+-- Bring the index that finds jobs by id up to date with what was appended.
+CREATE OR REPLACE FUNCTION awa.summarize_ids()
+RETURNS int
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+    SELECT coalesce(sum(brin_summarize_new_values(i.indexrelid)), 0)::int
+      FROM pg_index AS i
+      JOIN pg_class AS c ON c.oid = i.indexrelid
+     WHERE i.indrelid = format('awa.ready_entries_%s', awa.current_slot())::regclass
+       AND c.relam = (SELECT a.oid FROM pg_am AS a WHERE a.amname = 'brin')
+$$;

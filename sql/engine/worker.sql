@@ -1,0 +1,128 @@
+-- SPDX-License-Identifier: MIT
+-- requires: lane
+-- The life of a worker process as the database sees it. docs/engine.md section "Dead workers".
+
+-- A new worker. p_worker is a random number, drawn anew for every registration, so that no
+-- attempt of an earlier life can ever match. With p_session the caller's session holds a lock
+-- on it from now on, and its end is noticed when the connection dies; without, only when
+-- heartbeats stop. p_kinds NULL: it runs every kind.
+CREATE OR REPLACE FUNCTION awa.register_worker(p_worker bigint, p_name text, p_queues text[],
+        p_kinds text[] DEFAULT NULL, p_session boolean DEFAULT true,
+        p_lease interval DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    v_queue text;
+BEGIN
+    IF p_worker IS NULL OR p_worker <= 0 THEN
+        RAISE EXCEPTION 'worker: want a random number above 0' USING ERRCODE = 'JQ001';
+    END IF;
+    IF coalesce(cardinality(p_queues), 0) NOT BETWEEN 1 AND 1000 THEN
+        RAISE EXCEPTION 'queues: want 1 to 1000, got %', coalesce(cardinality(p_queues), 0)
+              USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM awa.require_durable();
+    FOR v_queue IN SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q LOOP
+        PERFORM awa.open_queue(v_queue);
+    END LOOP;
+    IF p_session AND NOT pg_try_advisory_lock(p_worker) THEN
+        RAISE EXCEPTION 'worker: % is taken', p_worker USING ERRCODE = 'JQ001';
+    END IF;
+    INSERT INTO awa.workers (worker_id, name, queues, kinds, session, lease)
+    VALUES (p_worker, left(p_name, 200), p_queues, p_kinds, p_session, p_lease);
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'worker: % is taken', p_worker USING ERRCODE = 'JQ001';
+END
+$$;
+
+-- Something is done in the name of a worker. Its rescue waits until the transaction ends, and
+-- once it has begun, the worker is not known any more.
+CREATE OR REPLACE FUNCTION awa.enter_worker(p_worker bigint)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(-p_worker);
+    PERFORM 1 FROM awa.workers AS w WHERE w.worker_id = p_worker AND w.ended_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'worker: % is not registered, or was given up for dead', p_worker
+              USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
+    END IF;
+END
+$$;
+
+-- These identities of one process are alive. p_hungry names the queues in which it waits for
+-- work. p_claims[i] and p_positions[i] are attempts that have run for a while.
+-- Returns: known, which identities are still registered and not given up for dead; ready, the
+-- hungry queues in which there may be work now; lost, which of the positions it no longer
+-- holds; server, a number that changes when the server restarts or is replaced.
+CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
+        p_claims bigint[] DEFAULT '{}', p_positions bigint[] DEFAULT '{}')
+RETURNS TABLE (known bigint[], ready text[], lost bigint[], server bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE awa.workers AS w
+       SET last_seen_at = clock_timestamp()
+     WHERE w.worker_id = ANY (p_workers) AND w.ended_at IS NULL;
+    PERFORM pg_try_advisory_lock(w.worker_id)
+       FROM awa.workers AS w
+      WHERE w.worker_id = ANY (p_workers) AND w.session AND w.ended_at IS NULL
+        AND NOT awa.session_holds(w.worker_id);
+    PERFORM awa.mark_hungry(p_hungry);
+
+    RETURN QUERY
+    SELECT coalesce((SELECT array_agg(w.worker_id)
+                       FROM awa.workers AS w
+                      WHERE w.worker_id = ANY (p_workers) AND w.ended_at IS NULL), '{}'),
+           coalesce((SELECT array_agg(q)
+                       FROM unnest(p_hungry) AS q WHERE awa.queue_may_have_work(q)), '{}'),
+           coalesce((SELECT array_agg(mine.pos)
+                       FROM unnest(p_claims, p_positions) AS mine (claim_id, pos)
+                      WHERE NOT EXISTS (
+                            SELECT 1
+                              FROM awa.open_claims(mine.claim_id, mine.pos) AS c
+                             WHERE c.worker_id = ANY (p_workers))), '{}'),
+           awa.server_number();
+END
+$$;
+
+-- Whether this session holds the session lock of a worker.
+CREATE OR REPLACE FUNCTION awa.session_holds(p_worker bigint)
+RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (
+    SELECT 1
+      FROM pg_locks AS l
+     WHERE l.locktype = 'advisory' AND l.pid = pg_backend_pid() AND l.objsubid = 1
+       AND l.classid = ((p_worker >> 32) & 4294967295)::oid
+       AND l.objid = (p_worker & 4294967295)::oid);
+
+-- A number that differs after a restart or a failover: attempts from before may have been lost.
+CREATE OR REPLACE FUNCTION awa.server_number()
+RETURNS bigint
+LANGUAGE sql STABLE
+RETURN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
+
+-- The worker ends and holds nothing any more: what is still open of it is rescued at once.
+CREATE OR REPLACE FUNCTION awa.deregister_worker(p_worker bigint)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+BEGIN
+    UPDATE awa.workers AS w
+       SET ended_at = clock_timestamp(), last_seen_at = clock_timestamp()
+     WHERE w.worker_id = p_worker AND w.ended_at IS NULL;
+    PERFORM pg_advisory_unlock(p_worker) WHERE awa.session_holds(p_worker);
+END
+$$;

@@ -1,0 +1,3 @@
+-- Rescue the jobs of dead workers.
+-- returns: rescued bigint
+SELECT awa.rescue_jobs() AS rescued

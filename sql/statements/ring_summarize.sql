@@ -1,0 +1,3 @@
+-- Bring the index of ids up to date.
+-- returns: how many ranges of pages were summarized
+SELECT awa.summarize_ids()

@@ -1,0 +1,3 @@
+-- Which schema does this database have?
+-- returns: version int
+SELECT awa.schema_version() AS version

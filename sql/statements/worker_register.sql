@@ -1,0 +1,4 @@
+-- Register worker $1 as $2, for queues $3 and kinds $4 (NULL: all), with a session lock if $5.
+-- returns: server bigint, a number that changes when the server restarts or is replaced
+SELECT awa.register_worker($1::bigint, $2::text, $3::text[], $4::text[], $5::boolean),
+       awa.server_number() AS server

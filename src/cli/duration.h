@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef AWA_CLI_DURATION_H
+#define AWA_CLI_DURATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <awa/awa.h>
+
+/* 500ms, 5s, 2m, 1h or 3d; a number without a unit is refused. Returns EINVAL. */
+awa_status awa__duration_parse(const char *text, size_t len, int64_t *ret_ms,
+                               awa_error *err) AWA_CHECKED;
+
+#endif

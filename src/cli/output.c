@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* What the program says. */
+#include "cli/output.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "cli/table.h"
+
+int
+usage_error(const char *format, ...)
+{
+    va_list args;
+
+    fputs("awa: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return EXIT_USAGE;
+}
+
+static int
+exit_code_of(awa_status status)
+{
+    switch (status) {
+    case AWA_OK:
+        return EXIT_DONE;
+    case AWA_EINVAL:
+        return EXIT_USAGE;
+    case AWA_ENOTFOUND:
+        return EXIT_NOT_FOUND;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+int
+report(const awa_error *err)
+{
+    fprintf(stderr, "awa: %s\n", err->message);
+    if (err->status == AWA_ESCHEMA && err->sqlstate[0] != '\0')
+        fprintf(stderr, "awa: schema: %s\n", awa_status_text(AWA_ESCHEMA));
+    return exit_code_of(err->status);
+}
+
+void
+say(const struct call *call, const char *format, ...)
+{
+    va_list args;
+
+    if (call_flag(call, "quiet"))
+        return;
+    fputs("awa: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+/* A terminal, and nobody said --no-color or NO_COLOR. */
+static bool
+use_color(const struct call *call)
+{
+    const char *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !call_flag(call, "no-color") &&
+           (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+/* Columns of the terminal that stdout is; 0: it is none. */
+static int
+terminal_width(void)
+{
+    const char *columns = getenv("COLUMNS");
+    long width = columns != NULL ? strtol(columns, NULL, 10) : 0;
+    struct winsize size;
+
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    if (width > 0 && width < 10000)
+        return (int)width;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+void
+print_json(const PGresult *res)
+{
+    puts(PQntuples(res) > 0 && !PQgetisnull(res, 0, 0) ? PQgetvalue(res, 0, 0) : "null");
+}
+
+void
+print_table(const struct call *call, const PGresult *res)
+{
+    table_print(stdout, res, terminal_width(), use_color(call));
+}
+
+void
+print_json_string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
+        if ((unsigned char)*text < ' ')
+            fprintf(out, "\\u%04x", (unsigned)(unsigned char)*text);
+        else
+            fputc(*text, out);
+    }
+    fputc('"', out);
+}

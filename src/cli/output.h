@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What the program says: data on stdout, everything else on stderr as `awa: subject: message`. */
+#ifndef AWA_CLI_OUTPUT_H
+#define AWA_CLI_OUTPUT_H
+
+#include <stdio.h>
+
+#include <libpq-fe.h>
+
+#include "cli/command.h"
+#include "lib/internal.h"
+
+/* `awa: ` and the message; returns EXIT_USAGE, so that a caller can return it. */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* `awa: ` and the error; returns the exit code that belongs to its status. */
+int report(const awa_error *err);
+
+/* News that --quiet suppresses. */
+void say(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Rows, as a table that fits the terminal. */
+void print_table(const struct call *call, const PGresult *res);
+
+/* For --json: the value in column 0 of row 0. JSON always comes from Postgres. */
+void print_json(const PGresult *res);
+
+/* One string, quoted and escaped, for the few answers that are given without a database. */
+void print_json_string(FILE *out, const char *text);
+
+#endif

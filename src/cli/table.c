@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rows as an aligned table. Cells are foreign text: what could move the cursor, or pretend to be
+ * another cell, is shown as U+FFFD.
+ */
+#include "cli/table.h"
+
+#include <limits.h>
+#include <string.h>
+#include <wchar.h>
+
+enum {
+    COLUMNS_MAX = 64,
+    NARROWEST = 5, /* a column is not cut further than this */
+    GAP = 2,       /* between columns */
+};
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define ELLIPSIS    "\xe2\x80\xa6" /* … */
+
+/* One character of a cell as it is shown. */
+struct glyph {
+    const char *bytes;
+    size_t len;
+    int width;
+};
+
+/* Controls of C1, and those that change the direction of what follows. */
+static bool
+is_deceptive(wchar_t c)
+{
+    return (c >= 0x80 && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Takes the next character of *text; false at its end. */
+static bool
+next_glyph(const char **text, struct glyph *g)
+{
+    mbstate_t state = { 0 };
+    wchar_t c;
+    size_t len = mbrtowc(&c, *text, strnlen(*text, MB_LEN_MAX), &state);
+
+    if (**text == '\0')
+        return false;
+    if (len > MB_LEN_MAX) { /* an error code: this is not UTF-8 */
+        *g = (struct glyph){ REPLACEMENT, sizeof REPLACEMENT - 1, 1 };
+        len = 1;
+    } else if (c == L'\n' || c == L'\t') {
+        *g = (struct glyph){ " ", 1, 1 };
+    } else if (c < L' ' || is_deceptive(c) || wcwidth(c) < 0) {
+        *g = (struct glyph){ REPLACEMENT, sizeof REPLACEMENT - 1, 1 };
+    } else {
+        *g = (struct glyph){ *text, len, wcwidth(c) };
+    }
+    *text += len;
+    return true;
+}
+
+static int
+text_width(const char *text)
+{
+    struct glyph g;
+    int width = 0;
+
+    while (next_glyph(&text, &g))
+        width += g.width;
+    return width;
+}
+
+static void
+print_spaces(FILE *out, int n)
+{
+    fprintf(out, "%*s", n > 0 ? n : 0, "");
+}
+
+/* At most `width` columns of the text; returns how many it took. */
+static int
+print_text(FILE *out, const char *text, int width)
+{
+    bool cut = text_width(text) > width;
+    struct glyph g;
+    int used = 0;
+
+    while (next_glyph(&text, &g) && used + g.width <= width - cut) {
+        fwrite(g.bytes, 1, g.len, out);
+        used += g.width;
+    }
+    if (cut)
+        fputs(ELLIPSIS, out);
+    return used + cut;
+}
+
+static void
+print_cell(FILE *out, const char *text, int width, bool right, bool last)
+{
+    int used = text_width(text);
+
+    if (right)
+        print_spaces(out, width - used);
+    used = print_text(out, text, width);
+    if (!right && !last)
+        print_spaces(out, width - used);
+    if (!last)
+        print_spaces(out, GAP);
+}
+
+static bool
+is_number(const PGresult *res, int column)
+{
+    switch (PQftype(res, column)) {
+    case 20:   /* int8 */
+    case 21:   /* int2 */
+    case 23:   /* int4 */
+    case 26:   /* oid */
+    case 700:  /* float4 */
+    case 701:  /* float8 */
+    case 1700: /* numeric */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int
+column_width(const PGresult *res, int column)
+{
+    int widest = text_width(PQfname(res, column));
+
+    for (int row = 0; row < PQntuples(res); row++) {
+        int width = text_width(PQgetvalue(res, row, column));
+
+        if (width > widest)
+            widest = width;
+    }
+    return widest;
+}
+
+/* Takes from the widest column until the line fits, or nothing more can be taken. */
+static void
+shrink(int *widths, int n, int limit)
+{
+    int total = GAP * (n - 1);
+    int widest = 0;
+
+    for (int i = 0; i < n; i++)
+        total += widths[i];
+    while (total > limit) {
+        for (int i = 0; i < n; i++)
+            if (widths[i] > widths[widest])
+                widest = i;
+        if (widths[widest] <= NARROWEST)
+            return;
+        widths[widest]--;
+        total--;
+    }
+}
+
+static void
+print_header(FILE *out, const PGresult *res, const int *widths, int n, bool color)
+{
+    fputs(color ? "\033[2m" : "", out);
+    for (int i = 0; i < n; i++)
+        print_cell(out, PQfname(res, i), widths[i], is_number(res, i), i == n - 1);
+    fputs(color ? "\033[0m\n" : "\n", out);
+}
+
+void
+table_print(FILE *out, const PGresult *res, int width, bool color)
+{
+    int n = PQnfields(res) < COLUMNS_MAX ? PQnfields(res) : COLUMNS_MAX;
+    int widths[COLUMNS_MAX];
+
+    for (int i = 0; i < n; i++)
+        widths[i] = column_width(res, i);
+    if (width > 0)
+        shrink(widths, n, width);
+
+    print_header(out, res, widths, n, color);
+    for (int row = 0; row < PQntuples(res); row++) {
+        for (int i = 0; i < n; i++)
+            print_cell(out, PQgetvalue(res, row, i), widths[i], is_number(res, i), i == n - 1);
+        fputc('\n', out);
+    }
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What an operator does: one call, one function of the engine. */
+#include "lib/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A statement about one job that says whether there was something to do. */
+static awa_status
+change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *what, awa_error *err)
+{
+    char text[24];
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL)
+        return awa__fail(err, AWA_EINVAL, "%s: want a connection", what);
+    snprintf(text, sizeof text, "%" PRId64, id);
+    s = awa__sql_run(conn, statement, (const char *[]){ text, NULL }, &res, err);
+    if (s != AWA_OK)
+        return s;
+    if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+        return awa__fail(err, AWA_ENOTFOUND,
+                         "%s: job %" PRId64 " is not known, or in no state for it", what, id);
+    return AWA_OK;
+}
+
+awa_status
+awa_job_cancel(PGconn *conn, int64_t id, awa_error *reterr)
+{
+    return change_job(conn, SQL_JOB_CANCEL, id, "cancel", reterr);
+}
+
+awa_status
+awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr)
+{
+    return change_job(conn, SQL_JOB_RETRY, id, "retry", reterr);
+}
+
+static awa_status
+change_queue(PGconn *conn, enum awa__sql_id statement, const char *queue, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (conn == NULL || queue == NULL)
+        return awa__fail(err, AWA_EINVAL, "queue: want a connection and a name");
+    return awa__sql_run(conn, statement, (const char *[]){ queue, NULL }, &res, err);
+}
+
+awa_status
+awa_queue_pause(PGconn *conn, const char *queue, awa_error *reterr)
+{
+    return change_queue(conn, SQL_QUEUE_PAUSE, queue, reterr);
+}
+
+awa_status
+awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr)
+{
+    return change_queue(conn, SQL_QUEUE_RESUME, queue, reterr);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions that are too easy to get wrong. Every C file of the project is compiled with this
+ * file in front; using one of them is an error.
+ */
+#ifndef AWA_BANNED_H
+#define AWA_BANNED_H
+
+/* The headers that declare them come first, for they may still name what is poisoned below. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#undef sprintf /* a macro, if the compiler is clang */
+
+#pragma GCC poison strcpy strcat sprintf   /* no bound: snprintf */
+#pragma GCC poison strtok gmtime localtime /* static state: strcspn, gmtime_r */
+#pragma GCC poison atoi atol atof          /* no errors: strtoll */
+#pragma GCC poison strerror                /* static state: %m */
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bulk door: awa.reserve_positions() hands out ids and positions, and the rows go straight
+ * into awa.ready_entries by binary COPY, in the same transaction (rule G1 of docs/engine.md).
+ * Jobs that wait for their time or have a unique key take the door of insert.c, and so does a
+ * batch that is spread over so many lanes that COPY would gain nothing.
+ */
+#include "lib/internal.h"
+
+#include <string.h>
+
+#include "lib/buffer.h"
+#include "lib/insert.h"
+
+enum {
+    SEND_BYTES = 64 * 1024, /* what is gathered before libpq gets it */
+    ARGS_MAX = 1024 * 1024, /* bytes; what is copied does not pass through awa.job_problem() */
+    GROUP_MAX = 100000,     /* jobs of one reservation */
+    FIELDS = 10,            /* columns named in entries_copy.sql */
+    TEXT_OID = 25,
+};
+
+/* Consecutive jobs of the batch that go into one lane. */
+struct group {
+    size_t first, n; /* in struct batch.plain */
+    int slot, max_attempts;
+    int64_t id, pos, now_us;
+};
+
+struct batch {
+    const awa_job_options *jobs;
+    size_t *plain, nplain; /* indices of jobs for COPY */
+    size_t *other, nother; /* and for insert.c */
+    struct group *groups;
+    size_t ngroups;
+};
+
+static void
+auto_batch(struct batch *b)
+{
+    free(b->plain);
+    free(b->other);
+    free(b->groups);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+same_lane(const awa_job_options *a, const awa_job_options *b)
+{
+    return a->priority == b->priority && same_text(a->queue, b->queue) &&
+           same_text(a->ordering_key, b->ordering_key);
+}
+
+/* COPY passes by awa.job_problem(), so its limits on text are kept here; the rest is a CHECK. */
+static awa_status
+check(const awa_job_options *job, size_t i, awa_error *err)
+{
+    size_t args = job->args_json != NULL ? strlen(job->args_json) : 0;
+
+    if (args > ARGS_MAX)
+        return awa__fail(err, AWA_EINVAL, "job %zu: args: want at most %d bytes, got %zu", i,
+                         ARGS_MAX, args);
+    return AWA_OK;
+}
+
+/* Sorts the jobs by door, and those for COPY into groups. */
+static awa_status
+plan(struct batch *b, size_t n, awa_error *err)
+{
+    awa_job_options job, last = { 0 };
+
+    b->plain = calloc(n, sizeof *b->plain);
+    b->other = calloc(n, sizeof *b->other);
+    b->groups = calloc(n, sizeof *b->groups);
+    if (b->plain == NULL || b->other == NULL || b->groups == NULL)
+        return awa__fail(err, AWA_ENOMEM, "copy: out of memory");
+
+    for (size_t i = 0; i < n; i++) {
+        struct group *group = b->groups + b->ngroups - 1;
+        awa_status s = awa__job_read(b->jobs, i, &job, err);
+
+        if (s == AWA_OK)
+            s = check(&job, i, err);
+        if (s != AWA_OK)
+            return s;
+        if (job.run_at_ms != 0 || job.delay_ms != 0 || job.unique_key != NULL || job.ntags != 0 ||
+            job.metadata_json != NULL) {
+            b->other[b->nother++] = i;
+            continue;
+        }
+        if (b->ngroups == 0 || group->n == GROUP_MAX || !same_lane(&job, &last)) {
+            group = b->groups + b->ngroups++;
+            group->first = b->nplain;
+        }
+        b->plain[b->nplain++] = i;
+        group->n++;
+        last = job;
+    }
+    return AWA_OK;
+}
+
+static awa_status
+reserve(PGconn *conn, struct batch *b, awa_error *err)
+{
+    struct buffer arrays[4] = { 0 };
+    const char *params[4];
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = AWA_OK;
+
+    for (int a = 0; a < 4; a++)
+        buffer_array_begin(&arrays[a]);
+    for (size_t g = 0; g < b->ngroups && s == AWA_OK; g++) {
+        awa_job_options job;
+
+        s = awa__job_read(b->jobs, b->plain[b->groups[g].first], &job, err);
+        if (s != AWA_OK)
+            break;
+        buffer_array_text(&arrays[0], job.queue);
+        if (job.priority != 0)
+            buffer_array_int(&arrays[1], job.priority);
+        else
+            buffer_array_null(&arrays[1]);
+        buffer_array_text(&arrays[2], job.ordering_key);
+        buffer_array_int(&arrays[3], (int64_t)b->groups[g].n);
+    }
+    for (int a = 0; a < 4; a++) {
+        buffer_array_end(&arrays[a]);
+        params[a] = arrays[a].data;
+        if (arrays[a].failed && s == AWA_OK)
+            s = awa__fail(err, AWA_ENOMEM, "copy: out of memory");
+    }
+    if (s == AWA_OK)
+        s = awa__sql_run(conn, SQL_POSITIONS_RESERVE, params, &res, err);
+    for (int a = 0; a < 4; a++)
+        buffer_done(&arrays[a]);
+    if (s != AWA_OK)
+        return s;
+
+    for (size_t g = 0; g < b->ngroups; g++) {
+        struct group *group = &b->groups[g];
+
+        group->slot = (int)strtol(PQgetvalue(res, (int)g, 0), NULL, 10);
+        group->id = strtoll(PQgetvalue(res, (int)g, 1), NULL, 10);
+        group->pos = strtoll(PQgetvalue(res, (int)g, 2), NULL, 10);
+        group->now_us = strtoll(PQgetvalue(res, (int)g, 3), NULL, 10);
+        group->max_attempts = (int)strtol(PQgetvalue(res, (int)g, 4), NULL, 10);
+    }
+    return AWA_OK;
+}
+
+static void
+add_text(struct buffer *b, const char *text)
+{
+    size_t len = strlen(text);
+
+    buffer_int32(b, (int64_t)len);
+    buffer_add(b, text, len);
+}
+
+static void
+add_jsonb(struct buffer *b, const char *json)
+{
+    size_t len = strlen(json);
+
+    buffer_int32(b, (int64_t)len + 1);
+    buffer_add(b, "\1", 1); /* version of the binary form: text follows */
+    buffer_add(b, json, len);
+}
+
+static void
+add_int16(struct buffer *b, int64_t v)
+{
+    buffer_int32(b, 2);
+    buffer_int16(b, (int)v);
+}
+
+static void
+add_int64(struct buffer *b, int64_t v)
+{
+    buffer_int32(b, 8);
+    buffer_int64(b, v);
+}
+
+/* The columns in the order of entries_copy.sql. */
+static void
+add_row(struct buffer *b, const struct group *group, size_t k, const awa_job_options *job)
+{
+    buffer_int16(b, FIELDS);
+    add_int64(b, group->pos + (int64_t)k);
+    add_int64(b, group->id + (int64_t)k);
+    add_int64(b, group->now_us);
+    add_int16(b, group->slot);
+    add_int16(b, 0);
+    add_int16(b, job->max_attempts != 0 ? job->max_attempts : group->max_attempts);
+    add_text(b, job->kind);
+    add_jsonb(b, job->args_json != NULL ? job->args_json : "{}");
+    buffer_int32(b, -1); /* tags */
+    buffer_int32(b, -1); /* metadata */
+}
+
+static awa_status
+flush(PGconn *conn, struct buffer *b, awa_error *err)
+{
+    awa_status s;
+
+    if (b->failed)
+        return awa__fail(err, AWA_ENOMEM, "copy: out of memory");
+    s = awa__sql_copy_put(conn, b->data, b->len, err);
+    buffer_reset(b);
+    return s;
+}
+
+static awa_status
+send_rows(PGconn *conn, const struct batch *b, awa_error *err)
+{
+    static const char head[19] = "PGCOPY\n\377\r\n"; /* then no flags and no extension */
+    AUTO(buffer) struct buffer out = { 0 };
+    awa_status s;
+
+    s = awa__sql_copy_begin(conn, SQL_ENTRIES_COPY, err);
+    if (s != AWA_OK)
+        return s;
+    buffer_add(&out, head, sizeof head);
+    for (size_t g = 0; g < b->ngroups && s == AWA_OK; g++) {
+        for (size_t k = 0; k < b->groups[g].n && s == AWA_OK; k++) {
+            awa_job_options job;
+
+            s = awa__job_read(b->jobs, b->plain[b->groups[g].first + k], &job, err);
+            if (s != AWA_OK)
+                break;
+            add_row(&out, &b->groups[g], k, &job);
+            if (out.len >= SEND_BYTES)
+                s = flush(conn, &out, err);
+        }
+    }
+    buffer_int16(&out, -1);
+    if (s == AWA_OK)
+        s = flush(conn, &out, err);
+    return awa__sql_copy_end(conn, SQL_ENTRIES_COPY, s, err);
+}
+
+static awa_status
+insert_others(PGconn *conn, const struct batch *b, int64_t *ret_ids, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (b->nother == 0)
+        return AWA_OK;
+    s = awa__jobs_insert(conn, b->jobs, b->other, b->nother, true, &res, err);
+    for (size_t i = 0; s == AWA_OK && ret_ids != NULL && i < b->nother; i++)
+        ret_ids[b->other[i]] =
+            PQgetisnull(res, (int)i, 0) ? 0 : strtoll(PQgetvalue(res, (int)i, 0), NULL, 10);
+    return s;
+}
+
+static awa_status
+copy_batch(PGconn *conn, struct batch *b, int64_t *ret_ids, awa_error *err)
+{
+    awa_status s = AWA_OK;
+
+    if (b->nplain > 0) {
+        s = reserve(conn, b, err);
+        if (s == AWA_OK)
+            s = send_rows(conn, b, err);
+    }
+    if (s == AWA_OK)
+        s = insert_others(conn, b, ret_ids, err);
+    for (size_t g = 0; s == AWA_OK && ret_ids != NULL && g < b->ngroups; g++)
+        for (size_t k = 0; k < b->groups[g].n; k++)
+            ret_ids[b->plain[b->groups[g].first + k]] = b->groups[g].id + (int64_t)k;
+    return s;
+}
+
+awa_status
+awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_ids,
+              awa_error *reterr)
+{
+    AUTO(batch) struct batch b = { .jobs = jobs };
+    bool own;
+    awa_status s;
+
+    if (conn == NULL || (jobs == NULL && n > 0))
+        return awa__fail(reterr, AWA_EINVAL, "copy: want a connection and jobs");
+    if (n == 0)
+        return AWA_OK;
+    s = plan(&b, n, reterr);
+    if (s != AWA_OK)
+        return s;
+    if (b.ngroups > 16 && b.ngroups > n / 16)
+        return awa_jobs_insert(conn, jobs, n, ret_ids, reterr);
+
+    own = PQtransactionStatus(conn) == PQTRANS_IDLE;
+    if (own)
+        s = awa__sql_exec(conn, "copy", "BEGIN", reterr);
+    if (s == AWA_OK)
+        s = copy_batch(conn, &b, ret_ids, reterr);
+    if (own && s == AWA_OK)
+        return awa__sql_exec(conn, "copy", "COMMIT", reterr);
+    if (own)
+        awa__ignore(awa__sql_exec(conn, "copy", "ROLLBACK", NULL));
+    return s;
+}

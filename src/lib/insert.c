@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* The two SQL doors into the queue: one job, and many in one statement. */
+#include "lib/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/buffer.h"
+#include "lib/insert.h"
+
+awa_status
+awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job, awa_error *err)
+{
+    size_t stride = jobs[0].size;
+    const char *at = (const char *)jobs + i * stride;
+    awa_job_options job;
+
+    if (!awa__options_read(&job, sizeof job, at, stride) || job.size != stride)
+        return awa__fail(err, AWA_EINVAL, "job %zu: build the options with AWA_JOB()", i);
+    if (job.kind == NULL)
+        return awa__fail(err, AWA_EINVAL, "job %zu: kind: missing", i);
+    *ret_job = job;
+    return AWA_OK;
+}
+
+/* A number as a parameter; NULL for 0, which means the default. */
+static const char *
+number(char text[24], int64_t v)
+{
+    if (v == 0)
+        return NULL;
+    snprintf(text, 24, "%" PRId64, v);
+    return text;
+}
+
+static const char *
+text_array(struct buffer *b, const char *const *texts, size_t n)
+{
+    if (n == 0)
+        return NULL;
+    buffer_array_begin(b);
+    for (size_t i = 0; i < n; i++)
+        buffer_array_text(b, texts[i]);
+    buffer_array_end(b);
+    return b->data;
+}
+
+/* One job, inside the caller's transaction. Rules and defaults are those of awa.insert_job(). */
+awa_status
+awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, awa_error *reterr)
+{
+    awa_job_options job;
+    char priority[24], max_attempts[24], run_at[24], delay[24];
+    AUTO(buffer) struct buffer tags = { 0 };
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || options == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "insert: want a connection and a job");
+    s = awa__job_read(options, 0, &job, reterr);
+    if (s != AWA_OK)
+        return s;
+
+    const char *params[] = {
+        job.kind,
+        job.args_json,
+        job.queue,
+        number(priority, job.priority),
+        number(max_attempts, job.max_attempts),
+        number(run_at, job.run_at_ms),
+        number(delay, job.delay_ms),
+        text_array(&tags, job.tags, job.ntags),
+        job.metadata_json,
+        job.unique_key,
+        job.ordering_key,
+    };
+    if (tags.failed)
+        return awa__fail(reterr, AWA_ENOMEM, "insert: out of memory");
+    s = awa__sql_run(conn, SQL_JOB_INSERT, params, &res, reterr);
+    if (s != AWA_OK)
+        return s;
+    if (PQgetisnull(res, 0, 0))
+        return awa__fail(reterr, AWA_EEXISTS, "insert: a live job holds the unique key %s",
+                         job.unique_key);
+    if (ret_id != NULL)
+        *ret_id = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    return AWA_OK;
+}
+
+enum column {
+    KINDS,
+    ARGS,
+    QUEUES,
+    PRIORITIES,
+    MAX_ATTEMPTS,
+    RUN_ATS,
+    DELAYS,
+    TAGS,
+    METADATA,
+    UNIQUE_KEYS,
+    ORDERING_KEYS,
+    COLUMNS,
+};
+
+static void
+add_int(struct buffer *b, int64_t v)
+{
+    if (v == 0)
+        buffer_array_null(b);
+    else
+        buffer_array_int(b, v);
+}
+
+/* Tags differ in number, so they travel as JSON lists. */
+static void
+add_tags(struct buffer *b, struct buffer *scratch, const awa_job_options *job)
+{
+    if (job->ntags == 0) {
+        buffer_array_null(b);
+        return;
+    }
+    buffer_reset(scratch);
+    for (size_t i = 0; i < job->ntags; i++) {
+        buffer_text(scratch, i == 0 ? "[" : ",");
+        buffer_json_string(scratch, job->tags[i]);
+    }
+    buffer_text(scratch, "]");
+    if (scratch->failed)
+        b->failed = true;
+    else
+        buffer_array_text(b, scratch->data);
+}
+
+static void
+add_job(struct buffer *columns, struct buffer *scratch, const awa_job_options *job)
+{
+    buffer_array_text(&columns[KINDS], job->kind);
+    buffer_array_text(&columns[ARGS], job->args_json);
+    buffer_array_text(&columns[QUEUES], job->queue);
+    add_int(&columns[PRIORITIES], job->priority);
+    add_int(&columns[MAX_ATTEMPTS], job->max_attempts);
+    add_int(&columns[RUN_ATS], job->run_at_ms);
+    add_int(&columns[DELAYS], job->delay_ms);
+    add_tags(&columns[TAGS], scratch, job);
+    buffer_array_text(&columns[METADATA], job->metadata_json);
+    buffer_array_text(&columns[UNIQUE_KEYS], job->unique_key);
+    buffer_array_text(&columns[ORDERING_KEYS], job->ordering_key);
+}
+
+static awa_status
+send_columns(PGconn *conn, struct buffer *columns, bool strict, PGresult **ret_res, awa_error *err)
+{
+    const char *params[COLUMNS + 1];
+
+    for (int c = 0; c < COLUMNS; c++) {
+        buffer_array_end(&columns[c]);
+        if (columns[c].failed)
+            return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+        params[c] = columns[c].data;
+    }
+    params[COLUMNS] = strict ? "t" : "f";
+    return awa__sql_run(conn, SQL_JOBS_INSERT, params, ret_res, err);
+}
+
+awa_status
+awa__jobs_insert(PGconn *conn, const awa_job_options *jobs, const size_t *picked, size_t n,
+                 bool strict, PGresult **ret_res, awa_error *err)
+{
+    struct buffer columns[COLUMNS] = { 0 };
+    AUTO(buffer) struct buffer scratch = { 0 };
+    awa_status s = AWA_OK;
+
+    for (int c = 0; c < COLUMNS; c++)
+        buffer_array_begin(&columns[c]);
+    for (size_t i = 0; i < n && s == AWA_OK; i++) {
+        awa_job_options job;
+
+        s = awa__job_read(jobs, picked != NULL ? picked[i] : i, &job, err);
+        if (s == AWA_OK)
+            add_job(columns, &scratch, &job);
+    }
+    if (s == AWA_OK)
+        s = send_columns(conn, columns, strict, ret_res, err);
+    for (int c = 0; c < COLUMNS; c++)
+        buffer_done(&columns[c]);
+    return s;
+}
+
+awa_status
+awa_jobs_insert(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_ids,
+                awa_error *reterr)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || (jobs == NULL && n > 0))
+        return awa__fail(reterr, AWA_EINVAL, "insert: want a connection and jobs");
+    if (n == 0)
+        return AWA_OK;
+    s = awa__jobs_insert(conn, jobs, NULL, n, true, &res, reterr);
+    if (s != AWA_OK)
+        return s;
+    for (size_t i = 0; i < n && ret_ids != NULL; i++)
+        ret_ids[i] =
+            PQgetisnull(res, (int)i, 0) ? 0 : strtoll(PQgetvalue(res, (int)i, 0), NULL, 10);
+    return AWA_OK;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of libawa share. Nothing here is exported. Errors go into an awa_error that
+ * may be NULL; outputs stay untouched on failure.
+ */
+#ifndef AWA_INTERNAL_H
+#define AWA_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <awa/awa.h>
+
+#include "lib/embedded.h"
+
+/* ---- Ownership --------------------------------------------------------------------------- */
+
+/* Freed when it leaves scope. `unused`: a guard may have nothing else to do. */
+#define AUTO(type) __attribute__((cleanup(auto_##type), unused))
+#define TAKE(p)                     \
+    ({                              \
+        __typeof__(p) taken_ = (p); \
+        (p) = NULL;                 \
+        taken_;                     \
+    })
+
+/* AUTO(free) char *text: whatever comes from malloc. */
+static inline void
+auto_free(void *p)
+{
+    free(*(void **)p);
+}
+
+static inline void
+auto_pgresult(PGresult **res)
+{
+    PQclear(*res);
+}
+
+static inline void
+auto_pgconn(PGconn **conn)
+{
+    PQfinish(*conn);
+}
+
+static inline void
+auto_conninfo(PQconninfoOption **options)
+{
+    PQconninfoFree(*options);
+}
+
+static inline void
+auto_file(FILE **file)
+{
+    if (*file != NULL)
+        (void)fclose(*file);
+}
+
+/* AUTO(fd) int fd = -1 */
+static inline void
+auto_fd(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* ---- Errors ------------------------------------------------------------------------------ */
+
+/* Writes one line, `subject: what happened`, and returns status. %m works. */
+awa_status awa__fail(awa_error *err, awa_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Where a failure changes nothing any more, such as a ROLLBACK on a session that broke. */
+static inline void
+awa__ignore(awa_status status)
+{
+    (void)status;
+}
+
+/* The same from what Postgres said. res may be NULL: the session itself failed. */
+awa_status awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const char *doing);
+
+/* ---- Options ----------------------------------------------------------------------------- */
+
+/* Copies what both sides know; false if the caller set something that we do not know. */
+bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_size);
+
+/* ---- Statements -------------------------------------------------------------------------- */
+
+/* Runs one statement of sql/statements and waits for its rows. params may be NULL if it has none.
+ */
+awa_status awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params,
+                        PGresult **ret_res, awa_error *err) AWA_CHECKED;
+
+/* Runs a constant text of one or more statements; an error is at `what`, or `what:line`. */
+awa_status awa__sql_exec(PGconn *conn, const char *what, const char *text,
+                         awa_error *err) AWA_CHECKED;
+
+/*
+ * COPY FROM STDIN: begin, put any number of times, end. After a successful begin the end must
+ * come; so_far != AWA_OK gives up, and is returned again.
+ */
+awa_status awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, awa_error *err) AWA_CHECKED;
+awa_status awa__sql_copy_put(PGconn *conn, const char *data, size_t len,
+                             awa_error *err) AWA_CHECKED;
+awa_status awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far,
+                             awa_error *err) AWA_CHECKED;
+
+/* ---- Migrate ----------------------------------------------------------------------------- */
+
+/* What a migration did. */
+struct awa__migration {
+    int from, to;        /* schema versions; 0: there was none */
+    bool engine_applied; /* functions and views were replaced */
+};
+
+/*
+ * ESCHEMA if the database has no schema or an older one. A newer one is good: the engine's
+ * functions keep their form for a release after they went out of use.
+ */
+awa_status awa__schema_check(PGconn *conn, awa_error *err) AWA_CHECKED;
+
+/* awa_migrate(), and what it did. */
+awa_status awa__migrate(PGconn *conn, struct awa__migration *ret_done, awa_error *err) AWA_CHECKED;
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claiming: how much, from which queue, and when to look again. While there is work, one claim
+ * follows the other. A queue that runs dry is marked hungry, so that producers notify us, and is
+ * looked at once more; then with growing pauses, for producers who had looked at the mark before
+ * we set it; then only when notified, or when a heartbeat says that there may be work.
+ */
+#include <string.h>
+
+#include "worker/clock.h"
+#include "worker/worker.h"
+
+enum {
+    PREFETCH_MS = 50,    /* unstarted jobs for this long are held ready */
+    FIRST_PAUSE_MS = 10, /* then three times as long, up to poll_ms */
+    HUNGRY_MS = 3000,    /* a mark lasts 5 s; heartbeats renew it */
+};
+
+static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
+static void marked(void *arg, void *tag, PGresult **res, const awa_error *err);
+
+/* How many jobs the worker wants to have in its hands. */
+static size_t
+target(const struct awa_worker *w)
+{
+    double ahead = w->rate * PREFETCH_MS;
+    double most = 4.0 * (double)w->batch;
+
+    if (w->prefetch >= 0 && w->prefetch != 0)
+        ahead = (double)w->prefetch;
+    else if (w->prefetch < 0)
+        ahead = 0;
+    else if (ahead > most)
+        ahead = most;
+    return (size_t)w->nthreads + (size_t)ahead;
+}
+
+/* How many to ask for now; 0: not worth a question yet. */
+static size_t
+want(const struct awa_worker *w)
+{
+    size_t goal = target(w), have = w->busy + w->asked, room;
+
+    if (have >= goal)
+        return 0;
+    room = goal - have;
+    if (room > (size_t)w->batch)
+        room = (size_t)w->batch;
+    if (goal > 4 * (size_t)w->nthreads && room < (size_t)w->batch && room < goal / 2)
+        return 0; /* a larger claim costs hardly more than a small one */
+    return room;
+}
+
+static bool
+ask(struct awa_worker *w, struct served *q, size_t n)
+{
+    char worker[24], max[24];
+    awa_error err;
+    awa_status s;
+
+    snprintf(worker, sizeof worker, "%lld", (long long)w->identities->id);
+    snprintf(max, sizeof max, "%zu", n);
+    q->asked_n = n;
+    s = conn_submit(&w->claims, SQL_JOBS_CLAIM, (const char *[]){ worker, q->name, max }, true,
+                    claimed, q, &err);
+    if (s != AWA_OK) {
+        worker_drop_claims(w, &err);
+        return false;
+    }
+    q->asked = true;
+    w->asked += n;
+    return true;
+}
+
+/* Marks the queue; the claim that follows in the pipeline looks once more. */
+static bool
+mark(struct awa_worker *w, struct served *q, int64_t now)
+{
+    AUTO(buffer) struct buffer names = { 0 };
+    awa_error err;
+    awa_status s;
+
+    buffer_array_begin(&names);
+    buffer_array_text(&names, q->name);
+    buffer_array_end(&names);
+    if (names.failed)
+        return true; /* polling goes on without the mark */
+    s = conn_submit(&w->claims, SQL_QUEUES_HUNGRY, (const char *[]){ names.data }, false, marked, q,
+                    &err);
+    if (s != AWA_OK) {
+        worker_drop_claims(w, &err);
+        return false;
+    }
+    q->marked_at = now;
+    return true;
+}
+
+static void
+marked(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    (void)res;
+    (void)tag;
+    if (err != NULL && err->status != AWA_ECONN)
+        worker_log(arg, "mark hungry: %s", err->message);
+}
+
+/*
+ * The look found nothing: again at once if the queue was not marked before it, else after a
+ * pause. The longest pause is left to the heartbeat, which says whether there may be work.
+ */
+static void
+ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
+{
+    q->dry = true;
+    if (now - q->marked_at > HUNGRY_MS) {
+        q->look_at = now;
+        q->pause_ms = FIRST_PAUSE_MS;
+        return;
+    }
+    q->look_at = now + q->pause_ms;
+    if (q->pause_ms >= w->poll_ms && w->poll_ms >= HEARTBEAT_MS)
+        q->look_at = INT64_MAX;
+    q->pause_ms = q->pause_ms * 3 < w->poll_ms ? q->pause_ms * 3 : w->poll_ms;
+}
+
+/* Hands the jobs of a claim to the handlers. */
+static void
+hand_out(struct awa_worker *w, struct batch *b)
+{
+    *w->last_batch = b;
+    w->last_batch = &b->next;
+    w->held += b->n;
+    w->busy += b->n;
+    b->identity->held += (int64_t)b->n;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < b->n; i++)
+        list_push(&w->todo, b->jobs[i]);
+    w->counts.claimed += (int64_t)b->n;
+    if (b->n == 1)
+        pthread_cond_signal(&w->work);
+    else
+        pthread_cond_broadcast(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void
+claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+    struct served *q = tag;
+    int64_t now = clock_ms();
+    struct batch *b;
+
+    q->asked = false;
+    w->asked -= q->asked_n;
+    if (err != NULL) {
+        q->look_at = now + 100;
+        if (err->status == AWA_ESTALE)
+            w->identity_lost = true; /* we were given up for dead; the next heartbeat sees to it */
+        else if (err->status != AWA_ECONN)
+            worker_log(w, "claim %s: %s", q->name, err->message);
+        return;
+    }
+    if (PQntuples(*res) == 0) {
+        ran_dry(w, q, now);
+        return;
+    }
+    q->dry = false;
+    q->pause_ms = FIRST_PAUSE_MS;
+    q->look_at = now;
+    b = batch_new(res, w, w->identities, q->name);
+    if (b == NULL) {
+        worker_log(w, "claim %s: out of memory", q->name);
+        w->identity_lost = true; /* what was claimed goes back with the identity */
+        return;
+    }
+    hand_out(w, b);
+}
+
+void
+claim_turn(struct awa_worker *w, int64_t now)
+{
+    if (!conn_is_open(&w->claims) || w->identity_lost || w->draining)
+        return;
+    for (size_t i = 0; i < w->nqueues; i++) {
+        struct served *q = &w->queues[(w->next_queue + i) % w->nqueues];
+        size_t n = want(w);
+
+        if (n == 0)
+            return;
+        if (q->asked || now < q->look_at || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
+            continue;
+        if (q->dry && now - q->marked_at > HUNGRY_MS && !mark(w, q, now))
+            return;
+        if (!ask(w, q, n))
+            return;
+    }
+    w->next_queue++; /* each turn another queue goes first */
+}
+
+/* Milliseconds until a queue wants to be looked at; -1: not by itself. */
+int64_t
+claim_wait(const struct awa_worker *w, int64_t now)
+{
+    int64_t wait = -1;
+
+    if (!conn_is_open(&w->claims) || w->identity_lost || w->draining || want(w) == 0)
+        return -1;
+    for (size_t i = 0; i < w->nqueues; i++) {
+        const struct served *q = &w->queues[i];
+
+        if (q->asked || q->look_at == INT64_MAX)
+            continue;
+        if (wait < 0 || q->look_at - now < wait)
+            wait = q->look_at > now ? q->look_at - now : 0;
+    }
+    return wait;
+}
+
+/* There may be work in a queue (NULL: in any): look now. */
+void
+claim_look(struct awa_worker *w, const char *queue)
+{
+    for (size_t i = 0; i < w->nqueues; i++)
+        if (queue == NULL || strcmp(w->queues[i].name, queue) == 0) {
+            w->queues[i].look_at = 0;
+            w->queues[i].pause_ms = FIRST_PAUSE_MS;
+        }
+}

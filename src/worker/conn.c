@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* See conn.h. */
+#include "worker/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "worker/clock.h"
+
+enum { ANSWER_MS = 60000 }; /* longer than the statement timeout that the session has */
+
+static awa_status
+prepare_all(PGconn *pg, const enum awa__sql_id *ids, awa_error *err)
+{
+    for (; *ids != SQL_COUNT; ids++) {
+        const struct awa__sql *sql = &awa__sql_all[*ids];
+        AUTO(pgresult) PGresult *res = PQprepare(pg, sql->name, sql->text, 0, NULL);
+
+        if (PQresultStatus(res) != PGRES_COMMAND_OK)
+            return awa__fail_pg(err, pg, res, sql->name);
+    }
+    return AWA_OK;
+}
+
+awa_status
+conn_open(struct conn *c, const char *conninfo, const char *synchronous_commit,
+          const enum awa__sql_id *ids, on_open *greet, awa_error *err)
+{
+    AUTO(pgconn) PGconn *pg = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    s = awa_connect(conninfo, &pg, err);
+    if (s == AWA_OK)
+        s = awa__sql_run(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
+    if (s == AWA_OK)
+        s = prepare_all(pg, ids, err);
+    if (s == AWA_OK && greet != NULL)
+        s = greet(c->arg, pg, err);
+    if (s != AWA_OK)
+        return s;
+    if (PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg))
+        return awa__fail_pg(err, pg, NULL, "pipeline");
+    c->pg = TAKE(pg);
+    c->head = c->tail = 0;
+    c->want_write = false;
+    return AWA_OK;
+}
+
+/* Takes the oldest statement off the ring and hands over its answer. */
+static void
+settle(struct conn *c, const awa_error *lost)
+{
+    struct pending p = c->ring[c->head % CONN_PENDING_MAX];
+    awa_error err = { 0 };
+    ExecStatusType status = PQresultStatus(p.res);
+
+    c->ring[c->head % CONN_PENDING_MAX].res = NULL;
+    c->head++;
+    c->sent_at = clock_ms();
+    if (lost != NULL) {
+        PQclear(TAKE(p.res));
+        p.done(c->arg, p.tag, &p.res, lost);
+    } else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        p.done(c->arg, p.tag, &p.res, NULL);
+    } else {
+        (void)awa__fail_pg(&err, c->pg, p.res, awa__sql_all[p.id].name);
+        PQclear(TAKE(p.res));
+        p.done(c->arg, p.tag, &p.res, &err);
+    }
+    PQclear(p.res);
+}
+
+void
+conn_close(struct conn *c)
+{
+    awa_error lost;
+
+    if (c->pg == NULL)
+        return;
+    (void)awa__fail(&lost, AWA_ECONN, "the session is gone");
+    PQfinish(TAKE(c->pg));
+    while (conn_pending(c) > 0)
+        settle(c, &lost);
+}
+
+awa_status
+conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool binary,
+            on_answer *done, void *tag, awa_error *err)
+{
+    const struct awa__sql *sql = &awa__sql_all[id];
+
+    if (c->pg == NULL)
+        return awa__fail(err, AWA_ECONN, "%s: the session is gone", sql->name);
+    if (conn_pending(c) == CONN_PENDING_MAX)
+        return awa__fail(err, AWA_EBUSY, "%s: %d statements wait already", sql->name,
+                         CONN_PENDING_MAX);
+    if (!PQsendQueryPrepared(c->pg, sql->name, sql->nparams, params, NULL, NULL, binary) ||
+        !PQpipelineSync(c->pg))
+        return awa__fail_pg(err, c->pg, NULL, sql->name); /* the owner closes the session */
+
+    if (conn_pending(c) == 0)
+        c->sent_at = clock_ms();
+    c->ring[c->tail++ % CONN_PENDING_MAX] = (struct pending){ .id = id, .done = done, .tag = tag };
+    c->queries++;
+    c->want_write = PQflush(c->pg) != 0;
+    return AWA_OK;
+}
+
+short
+conn_events(const struct conn *c)
+{
+    return POLLIN | (c->want_write ? POLLOUT : 0);
+}
+
+awa_status
+conn_dispatch(struct conn *c, short revents, awa_error *err)
+{
+    if ((revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !PQconsumeInput(c->pg))
+        return awa__fail_pg(err, c->pg, NULL, "receive");
+
+    while (conn_pending(c) > 0 && !PQisBusy(c->pg)) {
+        PGresult *res = PQgetResult(c->pg);
+
+        if (res == NULL) {
+            if (PQstatus(c->pg) != CONNECTION_OK)
+                return awa__fail_pg(err, c->pg, NULL, "receive");
+            continue; /* end of one statement; its sync comes next */
+        }
+        if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            settle(c, NULL);
+        } else {
+            PQclear(c->ring[c->head % CONN_PENDING_MAX].res); /* NULL, unless the session broke */
+            c->ring[c->head % CONN_PENDING_MAX].res = res;
+        }
+    }
+    for (PGnotify *n; (n = PQnotifies(c->pg)) != NULL; PQfreemem(n))
+        if (c->notify != NULL)
+            c->notify(c->arg, n->relname, n->extra);
+
+    if (c->want_write || conn_pending(c) > 0)
+        c->want_write = PQflush(c->pg) != 0;
+    if (PQstatus(c->pg) != CONNECTION_OK)
+        return awa__fail_pg(err, c->pg, NULL, "receive");
+    if (conn_pending(c) > 0 && clock_ms() - c->sent_at > ANSWER_MS)
+        return awa__fail(err, AWA_ECONN, "no answer for %d s", ANSWER_MS / 1000);
+    return AWA_OK;
+}

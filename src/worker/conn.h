@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session on which statements are pipelined. One thread owns it. Rules of the pipeline:
+ * it never blocks; answers match questions by order; one sync per statement, so that a failure
+ * stays in its statement and the answer comes after the commit; after a successful submit the
+ * callback runs exactly once, also if the session dies.
+ */
+#ifndef AWA_CONN_H
+#define AWA_CONN_H
+
+#include "lib/internal.h"
+
+/*
+ * The answer to a statement: res is its result, or NULL with the reason in err. The callback may
+ * take the result by setting *res to NULL; else it is cleared afterwards. It may submit more.
+ */
+typedef void on_answer(void *arg, void *tag, PGresult **res, const awa_error *err);
+typedef void on_notify(void *arg, const char *channel, const char *payload);
+
+enum { CONN_PENDING_MAX = 16 };
+
+struct pending {
+    enum awa__sql_id id;
+    on_answer *done;
+    void *tag;
+    PGresult *res; /* arrived, its sync did not */
+};
+
+struct conn {
+    PGconn *pg; /* NULL while closed */
+    on_notify *notify;
+    void *arg; /* of all callbacks */
+    struct pending ring[CONN_PENDING_MAX];
+    unsigned head, tail; /* of ring; tail - head statements are under way */
+    bool want_write;
+    int64_t sent_at; /* monotonic ms of the oldest unanswered statement */
+    int64_t queries; /* sent so far */
+};
+
+/* What the owner has to say before the pipeline begins; it may block. */
+typedef awa_status on_open(void *arg, PGconn *pg, awa_error *err);
+
+/*
+ * Opens a session, prepares all statements of ids[], of which the last one is SQL_COUNT, calls
+ * greet unless it is NULL, and begins the pipeline. Blocks, but not for ever.
+ */
+awa_status conn_open(struct conn *c, const char *conninfo, const char *synchronous_commit,
+                     const enum awa__sql_id *ids, on_open *greet, awa_error *err) AWA_CHECKED;
+
+/* Ends the session; whatever waits for an answer gets ECONN. May be called when it is closed. */
+void conn_close(struct conn *c);
+
+/* Sends a statement. binary: the result's columns come in binary form. */
+awa_status conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool binary,
+                       on_answer *done, void *tag, awa_error *err) AWA_CHECKED;
+
+/* What poll() should wait for on PQsocket(c->pg). */
+short conn_events(const struct conn *c);
+
+/* Takes what arrived and runs callbacks. On failure the owner closes the session. */
+awa_status conn_dispatch(struct conn *c, short revents, awa_error *err) AWA_CHECKED;
+
+static inline unsigned
+conn_pending(const struct conn *c)
+{
+    return c->tail - c->head;
+}
+
+static inline bool
+conn_is_open(const struct conn *c)
+{
+    return c->pg != NULL;
+}
+
+#endif

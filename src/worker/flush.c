@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Telling the database how jobs ended. Jobs that simply completed travel as ranges of positions,
+ * a thousand in a hundred bytes; jobs with something to say, one by one in arrays. One call of
+ * each kind is on the way at a time; what finishes meanwhile goes with the next one, so batches
+ * grow with the load by themselves. A call is repeated after a lost answer: it closes what is
+ * still open, and nothing twice.
+ */
+#include <string.h>
+
+#include "worker/clock.h"
+#include "worker/ranges.h"
+#include "worker/worker.h"
+
+enum {
+    FLUSH_MAX = 20000, /* jobs completed in one call */
+    WORDY_MAX = 500,   /* jobs closed in one call */
+    RETRY_MS = 200,    /* after a call that failed */
+};
+
+/* Jobs whose end is on the way. */
+struct flush {
+    struct awa_worker *worker;
+    size_t n;
+    struct awa_job *jobs[];
+};
+
+static void completed(void *arg, void *tag, PGresult **res, const awa_error *err);
+static void closed(void *arg, void *tag, PGresult **res, const awa_error *err);
+
+/* ---- What handlers have finished --------------------------------------------------------- */
+
+static void
+take_one(struct awa_worker *w, struct awa_job *job)
+{
+    w->busy--;
+    w->finished++;
+    job->phase = JOB_DONE;
+    if (job->end == END_IN_TRANSACTION || job->end == END_STALE) {
+        worker_count_end(w, job->end, job->end == END_STALE);
+        worker_settle(w, job);
+    } else if (job->wordy) {
+        list_push(&w->wordy, job);
+    } else {
+        job->batch->done++;
+        w->simple++;
+    }
+}
+
+void
+flush_take_done(struct awa_worker *w)
+{
+    struct awa_job *job, *next;
+
+    pthread_mutex_lock(&w->lock);
+    job = list_take_all(&w->done);
+    pthread_mutex_unlock(&w->lock);
+    if (job != NULL && w->simple == 0 && w->wordy.n == 0)
+        w->done_since = clock_ms();
+    for (; job != NULL; job = next) {
+        next = job->next;
+        take_one(w, job);
+    }
+}
+
+static struct flush *
+flush_new(struct awa_worker *w, size_t max)
+{
+    struct flush *f = calloc(1, sizeof *f + max * sizeof f->jobs[0]);
+
+    if (f == NULL)
+        worker_log(w, "flush: out of memory");
+    else
+        f->worker = w;
+    return f;
+}
+
+/* ---- Jobs that simply completed ---------------------------------------------------------- */
+
+struct columns {
+    struct buffer slots, claims, positions;
+};
+
+static void
+columns_end(struct columns *c)
+{
+    buffer_array_end(&c->slots);
+    buffer_array_end(&c->claims);
+    buffer_array_end(&c->positions);
+}
+
+static void
+columns_done(struct columns *c)
+{
+    buffer_done(&c->slots);
+    buffer_done(&c->claims);
+    buffer_done(&c->positions);
+}
+
+static bool
+is_simply_done(const struct awa_job *job)
+{
+    return job->phase == JOB_DONE && !job->wordy;
+}
+
+/*
+ * The done jobs of one batch as one multirange per slot. A run goes on over positions that are
+ * not in the batch: they are not in the claim either, and only what the claim holds counts.
+ */
+static void
+add_batch(struct columns *c, struct batch *b, struct flush *f)
+{
+    int slot = -1;
+
+    for (size_t i = 0; i < b->n && f->n < FLUSH_MAX; i++) {
+        size_t last = i;
+
+        if (!is_simply_done(b->jobs[i]))
+            continue;
+        while (last + 1 < b->n && f->n + (last + 1 - i) < FLUSH_MAX &&
+               is_simply_done(b->jobs[last + 1]) && b->jobs[last + 1]->slot == b->jobs[i]->slot)
+            last++;
+        if (b->jobs[i]->slot != slot) {
+            if (slot >= 0)
+                buffer_text(&c->positions, "}\",");
+            slot = b->jobs[i]->slot;
+            buffer_array_int(&c->slots, slot);
+            buffer_array_int(&c->claims, b->claim_id);
+            buffer_text(&c->positions, "\"{");
+        } else {
+            buffer_text(&c->positions, ",");
+        }
+        buffer_format(&c->positions, "[%lld,%lld)", (long long)b->jobs[i]->pos,
+                      (long long)b->jobs[last]->pos + 1);
+        for (; i <= last; i++) {
+            b->jobs[i]->phase = JOB_SENT;
+            f->jobs[f->n++] = b->jobs[i];
+            b->done--;
+        }
+        i--;
+    }
+    if (slot >= 0)
+        buffer_text(&c->positions, "}\",");
+}
+
+/* A call did not go through: its jobs are done, but not told, once more. */
+static void
+take_back(struct awa_worker *w, struct flush *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        f->jobs[i]->phase = JOB_DONE;
+        if (f->jobs[i]->wordy) {
+            list_push(&w->wordy, f->jobs[i]);
+        } else {
+            f->jobs[i]->batch->done++;
+            w->simple++;
+        }
+    }
+    w->flush_after = clock_ms() + RETRY_MS;
+}
+
+static void
+send_completed(struct awa_worker *w)
+{
+    const struct identity *identity = NULL;
+    struct columns c = { 0 };
+    struct flush *f = flush_new(w, w->simple < FLUSH_MAX ? w->simple : FLUSH_MAX);
+    char worker[24];
+    awa_error err;
+    awa_status s = AWA_OK;
+
+    if (f == NULL)
+        return;
+    buffer_array_begin(&c.slots);
+    buffer_array_begin(&c.claims);
+    buffer_array_begin(&c.positions);
+    for (struct batch *b = w->batches; b != NULL && f->n < FLUSH_MAX; b = b->next) {
+        if (b->done == 0 || (identity != NULL && b->identity != identity))
+            continue;
+        identity = b->identity;
+        add_batch(&c, b, f);
+    }
+    columns_end(&c);
+    w->simple -= f->n;
+    snprintf(worker, sizeof worker, "%lld", (long long)identity->id);
+    if (c.slots.failed || c.claims.failed || c.positions.failed)
+        s = awa__fail(&err, AWA_ENOMEM, "complete: out of memory");
+    else
+        s = conn_submit(&w->closes, SQL_JOBS_COMPLETE,
+                        (const char *[]){ worker, c.slots.data, c.claims.data, c.positions.data },
+                        false, completed, f, &err);
+    columns_done(&c);
+    if (s == AWA_OK) {
+        w->completing = f;
+        return;
+    }
+    take_back(w, f);
+    free(f);
+    worker_drop_closes(w, &err);
+}
+
+static void
+completed(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+    struct flush *f = tag;
+    struct ranges accepted = { 0 };
+    size_t stale = 0;
+
+    w->completing = NULL;
+    if (err != NULL || !ranges_parse(&accepted, PQgetvalue(*res, 0, 0))) {
+        if (err == NULL || err->status != AWA_ECONN)
+            worker_log(w, "complete: %s", err != NULL ? err->message : "out of memory");
+        take_back(w, f);
+        free(f);
+        return;
+    }
+    for (size_t i = 0; i < f->n; i++) {
+        stale += !ranges_contain(&accepted, f->jobs[i]->pos);
+        worker_settle(w, f->jobs[i]);
+    }
+    worker_count(w, END_COMPLETED, f->n - stale, stale);
+    ranges_done(&accepted);
+    free(f);
+}
+
+/* ---- Jobs with something to say ---------------------------------------------------------- */
+
+static const char *const end_names[] = {
+    [END_COMPLETED] = "completed", [END_FAILED] = "failed",   [END_CANCELLED] = "cancelled",
+    [END_RETRIED] = "retried",     [END_SNOOZED] = "snoozed", [END_RELEASED] = "released",
+    [END_EXPIRED] = "expired",
+};
+
+enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, WORDY_COLUMNS };
+
+static void
+add_wordy(struct buffer *c, const struct awa_job *job)
+{
+    buffer_array_int(&c[SLOTS], job->slot);
+    buffer_array_int(&c[CLAIMS], job->batch->claim_id);
+    buffer_array_int(&c[POSITIONS], job->pos);
+    buffer_array_text(&c[OUTCOMES], end_names[job->end]);
+    buffer_array_text(&c[ERRORS], job->error);
+    buffer_array_text(&c[OUTPUTS], job->output);
+    if (job->has_delay)
+        buffer_array_int(&c[DELAYS], job->delay_ms);
+    else
+        buffer_array_null(&c[DELAYS]);
+}
+
+/* Moves the next jobs of one identity from wordy into a flush. */
+static void
+pick_wordy(struct awa_worker *w, struct flush *f, struct buffer *columns)
+{
+    struct awa_job *job = list_take_all(&w->wordy), *next;
+    const struct identity *identity = job->batch->identity;
+
+    for (; job != NULL; job = next) {
+        next = job->next;
+        if (f->n == WORDY_MAX || job->batch->identity != identity ||
+            (w->wordy_alone && f->n == 1)) {
+            list_push(&w->wordy, job);
+            continue;
+        }
+        job->phase = JOB_SENT;
+        add_wordy(columns, job);
+        f->jobs[f->n++] = job;
+    }
+}
+
+static void
+send_closed(struct awa_worker *w)
+{
+    struct buffer columns[WORDY_COLUMNS] = { 0 };
+    const char *params[WORDY_COLUMNS + 1];
+    struct flush *f = flush_new(w, w->wordy.n < WORDY_MAX ? w->wordy.n : WORDY_MAX);
+    char worker[24];
+    bool failed = false;
+    awa_error err;
+    awa_status s;
+
+    if (f == NULL)
+        return;
+    for (int c = 0; c < WORDY_COLUMNS; c++)
+        buffer_array_begin(&columns[c]);
+    pick_wordy(w, f, columns);
+    snprintf(worker, sizeof worker, "%lld", (long long)f->jobs[0]->batch->identity->id);
+    params[0] = worker;
+    for (int c = 0; c < WORDY_COLUMNS; c++) {
+        buffer_array_end(&columns[c]);
+        failed |= columns[c].failed;
+        params[c + 1] = columns[c].data;
+    }
+    s = failed ? awa__fail(&err, AWA_ENOMEM, "close: out of memory")
+               : conn_submit(&w->closes, SQL_JOBS_CLOSE, params, false, closed, f, &err);
+    for (int c = 0; c < WORDY_COLUMNS; c++)
+        buffer_done(&columns[c]);
+    if (s == AWA_OK) {
+        w->closing = f;
+        return;
+    }
+    take_back(w, f);
+    free(f);
+    worker_drop_closes(w, &err);
+}
+
+/* The database would not have this job's words: without them it must end all the same. */
+static void
+strip(struct awa_worker *w, struct awa_job *job, const char *why)
+{
+    worker_log(w, "job %lld: what it had to say was refused: %s", (long long)job->id, why);
+    free(TAKE(job->output));
+    if (job->stripped) {
+        worker_settle(w, job); /* twice refused: it stays open, and the leader rescues it */
+        return;
+    }
+    job->stripped = true;
+    awa__ignore(awa_job_set_error(job, "(what the handler said was refused by the database)"));
+    job->phase = JOB_DONE;
+    list_push(&w->wordy, job);
+}
+
+/* Rows of the answer are in the order of the question. */
+static void
+take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        struct awa_job *job = f->jobs[i];
+        int row = (int)i;
+
+        if (row >= PQntuples(res) || PQgetisnull(res, row, 1)) {
+            strip(w, job, row < PQntuples(res) ? PQgetvalue(res, row, 2) : "no answer");
+            continue;
+        }
+        worker_count_end(w, job->end, strcmp(PQgetvalue(res, row, 1), "stale") == 0);
+        worker_settle(w, job);
+    }
+}
+
+static void
+closed(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+    struct flush *f = tag;
+
+    w->closing = NULL;
+    if (err == NULL) {
+        w->wordy_alone = false;
+        take_answers(w, f, *res);
+    } else if (err->status == AWA_EINVAL && f->n == 1) {
+        strip(w, f->jobs[0], err->message);
+    } else {
+        if (err->status != AWA_ECONN)
+            worker_log(w, "close: %s", err->message);
+        w->wordy_alone = err->status == AWA_EINVAL; /* one of them is poison: find out which */
+        take_back(w, f);
+    }
+    free(f);
+}
+
+/* ---- When -------------------------------------------------------------------------------- */
+
+/* A finished job waits a moment for company, but only while there is any to come. */
+int64_t
+flush_wait(const struct awa_worker *w, int64_t now)
+{
+    bool can = (w->simple > 0 && w->completing == NULL) || (w->wordy.n > 0 && w->closing == NULL);
+
+    if (!can || !conn_is_open(&w->closes))
+        return -1;
+    if (now < w->flush_after)
+        return w->flush_after - now;
+    if (w->busy == 0 || w->simple + w->wordy.n >= 256 || now - w->done_since >= FLUSH_MS)
+        return 0;
+    return FLUSH_MS;
+}
+
+void
+flush_turn(struct awa_worker *w, int64_t now)
+{
+    if (flush_wait(w, now) != 0)
+        return;
+    if (w->simple > 0 && w->completing == NULL)
+        send_completed(w);
+    if (w->wordy.n > 0 && w->closing == NULL && conn_is_open(&w->closes))
+        send_closed(w);
+    w->done_since = now;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* See job.h; and what a handler may ask of its job. */
+#include "worker/job.h"
+
+#include <endian.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include <arpa/inet.h>
+
+#include "lib/utf8.h"
+#include "worker/worker.h"
+
+enum {
+    ERROR_MAX = 8192,        /* bytes; awa.error_entry() cuts at as many characters */
+    OUTPUT_MAX = 1024 * 1024 /* bytes; the same as awa.read_output() */
+};
+
+static int64_t
+int64_at(const PGresult *rows, int row, int column)
+{
+    uint64_t n;
+
+    memcpy(&n, PQgetvalue(rows, row, column), sizeof n);
+    return (int64_t)be64toh(n);
+}
+
+static int
+int16_at(const PGresult *rows, int row, int column)
+{
+    uint16_t n;
+
+    memcpy(&n, PQgetvalue(rows, row, column), sizeof n);
+    return (int16_t)ntohs(n);
+}
+
+/* A timestamptz, microseconds since 2000, as milliseconds since 1970; 0 for NULL. */
+static int64_t
+time_at(const PGresult *rows, int row, int column)
+{
+    if (PQgetisnull(rows, row, column))
+        return 0;
+    return int64_at(rows, row, column) / 1000 + INT64_C(946684800000);
+}
+
+/* jsonb in binary form is a version byte and the text. */
+static const char *
+json_at(const PGresult *rows, int row, int column)
+{
+    return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column) + 1;
+}
+
+static void
+read_row(struct awa_job *job, const PGresult *rows, int row)
+{
+    job->row = row;
+    job->pos = int64_at(rows, row, COL_POS);
+    job->id = int64_at(rows, row, COL_ID);
+    job->slot = int16_at(rows, row, COL_SLOT);
+    job->attempt = int16_at(rows, row, COL_ATTEMPT);
+    job->max_attempts = int16_at(rows, row, COL_MAX_ATTEMPTS);
+    job->enqueued_ms = time_at(rows, row, COL_ENQUEUED);
+    job->deadline_ms = time_at(rows, row, COL_DEADLINE);
+}
+
+static int
+by_position(const void *a, const void *b)
+{
+    const struct awa_job *const *x = a, *const *y = b;
+
+    return ((*x)->pos > (*y)->pos) - ((*x)->pos < (*y)->pos);
+}
+
+struct batch *
+batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity, const char *queue)
+{
+    size_t n = (size_t)PQntuples(*rows);
+    struct awa_job *jobs = calloc(n, sizeof *jobs);
+    struct batch *b = calloc(1, sizeof *b + n * sizeof b->jobs[0]);
+
+    if (b == NULL || jobs == NULL) {
+        free(b);
+        free(jobs);
+        return NULL;
+    }
+    b->rows = TAKE(*rows);
+    b->identity = identity;
+    b->claim_id = int64_at(b->rows, 0, COL_CLAIM);
+    b->n = b->unsettled = n;
+    for (size_t i = 0; i < n; i++) {
+        struct awa_job *job = &jobs[i];
+
+        job->worker = worker;
+        job->batch = b;
+        job->queue = queue;
+        read_row(job, b->rows, (int)i);
+        job->kind = worker_find_kind(worker, awa_job_kind(job));
+        atomic_init(&job->cancelled, false);
+        atomic_init(&job->cancel_fd, -1);
+        b->jobs[i] = job;
+    }
+    b->memory = jobs;
+    qsort(b->jobs, n, sizeof b->jobs[0], by_position); /* late entries may have come first */
+    return b;
+}
+
+void
+batch_free(struct batch *b)
+{
+    if (b == NULL)
+        return;
+    for (size_t i = 0; i < b->n; i++) {
+        int fd = atomic_load(&b->jobs[i]->cancel_fd);
+
+        free(b->jobs[i]->error);
+        free(b->jobs[i]->output);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    free(b->memory);
+    PQclear(b->rows);
+    free(b);
+}
+
+void
+job_cancel(struct awa_job *job)
+{
+    int fd;
+
+    atomic_store(&job->cancelled, true);
+    fd = atomic_load(&job->cancel_fd);
+    if (fd >= 0)
+        (void)eventfd_write(fd, 1);
+}
+
+int64_t
+awa_job_id(const awa_job *job)
+{
+    return job->id;
+}
+
+const char *
+awa_job_kind(const awa_job *job)
+{
+    return PQgetvalue(job->batch->rows, job->row, COL_KIND);
+}
+
+const char *
+awa_job_queue(const awa_job *job)
+{
+    return job->queue;
+}
+
+const char *
+awa_job_args(const awa_job *job, size_t *ret_length)
+{
+    if (ret_length != NULL)
+        *ret_length = (size_t)PQgetlength(job->batch->rows, job->row, COL_ARGS) - 1;
+    return json_at(job->batch->rows, job->row, COL_ARGS);
+}
+
+const char *
+awa_job_metadata(const awa_job *job)
+{
+    return json_at(job->batch->rows, job->row, COL_METADATA);
+}
+
+int64_t
+awa_job_attempt(const awa_job *job)
+{
+    return job->attempt;
+}
+
+int64_t
+awa_job_max_attempts(const awa_job *job)
+{
+    return job->max_attempts;
+}
+
+int64_t
+awa_job_run_lease(const awa_job *job)
+{
+    return job->batch->claim_id;
+}
+
+int64_t
+awa_job_position(const awa_job *job)
+{
+    return job->pos;
+}
+
+int64_t
+awa_job_enqueued_ms(const awa_job *job)
+{
+    return job->enqueued_ms;
+}
+
+int64_t
+awa_job_deadline_ms(const awa_job *job)
+{
+    return job->deadline_ms;
+}
+
+int
+awa_job_is_cancelled(const awa_job *job)
+{
+    return atomic_load(&job->cancelled);
+}
+
+int
+awa_job_cancel_fd(awa_job *job)
+{
+    int fd = atomic_load(&job->cancel_fd);
+
+    if (fd >= 0)
+        return fd;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    atomic_store(&job->cancel_fd, fd);
+    if (fd >= 0 && atomic_load(&job->cancelled))
+        (void)eventfd_write(fd, 1); /* job_cancel() may have come before the descriptor */
+    return fd;
+}
+
+/*
+ * A copy that the database will take: valid UTF-8 without NUL, cut at max bytes between two
+ * characters. A bad byte becomes '?', because the end of a job must never fail for its words.
+ */
+static char *
+clean_copy(const char *text, size_t len, size_t max)
+{
+    size_t n = 0;
+    char *copy;
+
+    if (len > max)
+        for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+            len--;
+    copy = malloc(len + 1);
+    if (copy == NULL)
+        return NULL;
+    while (n < len) {
+        size_t width = utf8_width(text + n, len - n);
+
+        if (width == 0 || text[n] == '\0') {
+            copy[n++] = '?';
+            continue;
+        }
+        memcpy(copy + n, text + n, width);
+        n += width;
+    }
+    copy[n] = '\0';
+    return copy;
+}
+
+static awa_status
+set_text(char **field, const char *text, size_t len, size_t max)
+{
+    char *copy = clean_copy(text, len, max);
+
+    if (copy == NULL)
+        return AWA_ENOMEM;
+    free(*field);
+    *field = copy;
+    return AWA_OK;
+}
+
+awa_status
+awa_job_set_output(awa_job *job, const char *json, size_t length)
+{
+    if (json == NULL || length > OUTPUT_MAX)
+        return AWA_EINVAL;
+    return set_text(&job->output, json, length, OUTPUT_MAX);
+}
+
+awa_status
+awa_job_set_error(awa_job *job, const char *text)
+{
+    if (text == NULL)
+        return AWA_EINVAL;
+    return set_text(&job->error, text, strlen(text), ERROR_MAX);
+}
+
+void
+awa_job_set_delay(awa_job *job, int64_t delay_ms)
+{
+    job->delay_ms = delay_ms > 0 ? delay_ms : 0;
+    job->has_delay = true;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The leader thread: straight-line, blocking, on a session of its own. It asks the database
+ * whether it leads and what is due (awa.lead()), does that, and sleeps for as long as it was told
+ * or until a notification. Each task is one function of the engine in one transaction; a task
+ * that fails is logged and comes again. Any number of workers may run this: one of them leads.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "worker/clock.h"
+#include "worker/worker.h"
+
+enum {
+    RETRY_MS = 1000,        /* after a lost session */
+    RING_MS = 1000,         /* the ring's turn while there is load */
+    RING_IDLE_MS = 15000,   /* and while there is none */
+    IDLE_WAIT_MS = 1000,    /* told to sleep so long, the queue is idle */
+    EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
+    SEAL_MS = 600000,       /* how often lanes are looked at */
+    CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
+    PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
+    PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
+};
+
+struct leader {
+    struct awa_worker *worker;
+    pthread_t thread;
+    int end_fd; /* eventfd: time to go */
+    atomic_bool ends;
+    atomic_int_least64_t queries;
+    PGconn *pg;
+    bool leads;
+    char promoted_to[24], expired_to[24];                    /* ms, "" for the beginning */
+    int64_t promote_all_at, expire_all_at, ring_at, seal_at; /* monotonic ms */
+};
+
+static const char *
+or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* One statement; a failure is logged. */
+static bool
+ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult **ret_res)
+{
+    awa_error err;
+
+    atomic_fetch_add(&l->queries, 1);
+    if (awa__sql_run(l->pg, id, params, ret_res, &err) == AWA_OK)
+        return true;
+    worker_log(l->worker, "leader: %s", err.message);
+    return false;
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------- */
+
+/* Time and time again from the beginning, for jobs whose transaction committed late: as often as
+ * can be without making more than a twentieth of the load. */
+static void
+promote(struct leader *l)
+{
+    int64_t began = clock_ms();
+    bool all = began >= l->promote_all_at;
+
+    if (all)
+        l->promoted_to[0] = '\0';
+    for (int i = 0; i < PROMOTE_ROUNDS; i++) {
+        AUTO(pgresult) PGresult *res = NULL;
+
+        if (!ask(l, SQL_LEADER_PROMOTE, (const char *[]){ or_null(l->promoted_to) }, &res))
+            return;
+        if (!PQgetisnull(res, 0, 1))
+            snprintf(l->promoted_to, sizeof l->promoted_to, "%lld",
+                     strtoll(PQgetvalue(res, 0, 1), NULL, 10) - 1); /* others may be due then */
+        if (strtol(PQgetvalue(res, 0, 0), NULL, 10) < PROMOTE_MAX)
+            break;
+    }
+    if (all)
+        l->promote_all_at = clock_ms() + 1000 + 20 * (clock_ms() - began);
+}
+
+static void
+rescue(struct leader *l)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (ask(l, SQL_LEADER_RESCUE, NULL, &res) && strcmp(PQgetvalue(res, 0, 0), "0") != 0)
+        worker_log(l->worker, "leader: rescued %s jobs of dead workers", PQgetvalue(res, 0, 0));
+}
+
+static void
+expire(struct leader *l)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (clock_ms() >= l->expire_all_at) {
+        l->expired_to[0] = '\0';
+        l->expire_all_at = clock_ms() + EXPIRE_ALL_MS;
+    }
+    if (!ask(l, SQL_LEADER_EXPIRE, (const char *[]){ or_null(l->expired_to) }, &res))
+        return;
+    snprintf(l->expired_to, sizeof l->expired_to, "%s", PQgetvalue(res, 0, 1));
+    if (strcmp(PQgetvalue(res, 0, 0), "0") != 0)
+        worker_log(l->worker, "leader: ended %s attempts at their deadline", PQgetvalue(res, 0, 0));
+}
+
+static void
+sweep(struct leader *l)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    (void)ask(l, SQL_LEADER_SWEEP, NULL, &res);
+}
+
+/* Empties a slot: its heads and what is alive move on, then it is truncated. */
+static void
+empty_slot(struct leader *l, const char *slot)
+{
+    AUTO(pgresult) PGresult *heads = NULL;
+    AUTO(pgresult) PGresult *pruned = NULL;
+    const char *const params[] = { slot };
+
+    if (!ask(l, SQL_RING_CHECKPOINT, params, &heads))
+        return;
+    for (int i = 0; i < CARRY_ROUNDS; i++) {
+        AUTO(pgresult) PGresult *res = NULL;
+
+        if (!ask(l, SQL_RING_CARRY, params, &res))
+            return;
+        if (strcmp(PQgetvalue(res, 0, 0), "0") == 0)
+            break;
+    }
+    (void)ask(l, SQL_RING_PRUNE, params, &pruned);
+}
+
+static void
+turn_ring(struct leader *l)
+{
+    AUTO(pgresult) PGresult *turned = NULL;
+    AUTO(pgresult) PGresult *summarized = NULL;
+
+    if (!ask(l, SQL_RING_TURN, NULL, &turned))
+        return;
+    if (!PQgetisnull(turned, 0, 1))
+        empty_slot(l, PQgetvalue(turned, 0, 1));
+    (void)ask(l, SQL_RING_SUMMARIZE, NULL, &summarized);
+}
+
+static void
+seal_lanes(struct leader *l)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    (void)ask(l, SQL_LANES_SEAL, NULL, &res);
+}
+
+static const struct task {
+    const char *name; /* as awa.lead() says it */
+    void (*run)(struct leader *l);
+} tasks[] = {
+    { "promote", promote },
+    { "rescue", rescue },
+    { "expire", expire },
+    { "sweep", sweep },
+};
+
+/* ---- The thread -------------------------------------------------------------------------- */
+
+/* Whether this worker leads, and when to ask again; does what is due. */
+static int64_t
+lead(struct leader *l)
+{
+    char worker[24];
+    AUTO(pgresult) PGresult *res = NULL;
+    int64_t wait, now = clock_ms();
+
+    snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
+    if (!ask(l, SQL_LEADER_LEAD,
+             (const char *[]){ worker, or_null(l->promoted_to), or_null(l->expired_to), "f" },
+             &res))
+        return RETRY_MS;
+    wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+    l->leads = !PQgetisnull(res, 0, 0);
+    if (!l->leads) {
+        l->promoted_to[0] = l->expired_to[0] = '\0';
+        return wait;
+    }
+    for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
+        if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
+            tasks[i].run(l);
+    if (now >= l->promote_all_at)
+        promote(l);
+    if (now >= l->ring_at) {
+        turn_ring(l);
+        l->ring_at = clock_ms() + (wait > IDLE_WAIT_MS ? RING_IDLE_MS : RING_MS);
+    }
+    if (now >= l->seal_at) {
+        seal_lanes(l);
+        l->seal_at = clock_ms() + SEAL_MS;
+    }
+    return wait;
+}
+
+static bool
+connect_session(struct leader *l)
+{
+    AUTO(pgresult) PGresult *session = NULL;
+    AUTO(pgresult) PGresult *listen = NULL;
+    awa_error err;
+    awa_status s;
+
+    if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
+        return true;
+    PQfinish(TAKE(l->pg));
+    s = awa_connect(l->worker->conninfo, &l->pg, &err);
+    if (s == AWA_OK)
+        s = awa__sql_run(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
+    if (s == AWA_OK && !l->worker->pooled)
+        s = awa__sql_run(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
+    if (s == AWA_OK)
+        return true;
+    worker_log(l->worker, "leader: %s", err.message);
+    PQfinish(TAKE(l->pg));
+    return false;
+}
+
+static void
+sleep_until_due(struct leader *l, int64_t wait)
+{
+    struct pollfd fds[] = { { .fd = l->end_fd, .events = POLLIN },
+                            { .fd = l->pg != NULL ? PQsocket(l->pg) : -1, .events = POLLIN } };
+
+    if (poll(fds, 2, (int)wait) < 0 && errno != EINTR)
+        worker_log(l->worker, "leader: poll: %s", strerrordesc_np(errno));
+    if (l->pg == NULL || fds[1].revents == 0)
+        return;
+    if (!PQconsumeInput(l->pg)) {
+        PQfinish(TAKE(l->pg));
+        return;
+    }
+    for (PGnotify *n; (n = PQnotifies(l->pg)) != NULL; PQfreemem(n))
+        ;
+}
+
+static void
+resign(struct leader *l)
+{
+    char worker[24];
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (l->pg == NULL || !l->leads)
+        return;
+    snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
+    (void)ask(l, SQL_LEADER_LEAD, (const char *[]){ worker, NULL, NULL, "t" }, &res);
+}
+
+static void *
+leader_thread(void *arg)
+{
+    struct leader *l = arg;
+
+    while (!atomic_load(&l->ends)) {
+        int64_t wait = RETRY_MS;
+
+        if (connect_session(l))
+            wait = lead(l);
+        if (!atomic_load(&l->ends))
+            sleep_until_due(l, wait);
+    }
+    resign(l);
+    PQfinish(TAKE(l->pg));
+    return NULL;
+}
+
+awa_status
+leader_start(struct awa_worker *w, awa_error *err)
+{
+    struct leader *l = calloc(1, sizeof *l);
+    int error;
+
+    if (l == NULL)
+        return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
+    l->worker = w;
+    l->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    error = l->end_fd < 0 ? errno : pthread_create(&l->thread, NULL, leader_thread, l);
+    if (error != 0) {
+        if (l->end_fd >= 0)
+            (void)close(l->end_fd);
+        free(l);
+        errno = error;
+        return awa__fail(err, AWA_ESYS, "worker: no thread: %m");
+    }
+    w->leader = l;
+    return AWA_OK;
+}
+
+void
+leader_join(struct awa_worker *w)
+{
+    struct leader *l = TAKE(w->leader);
+
+    if (l == NULL)
+        return;
+    atomic_store(&l->ends, true);
+    (void)eventfd_write(l->end_fd, 1);
+    pthread_join(l->thread, NULL);
+    (void)close(l->end_fd);
+    free(l);
+}
+
+int64_t
+leader_queries(const struct awa_worker *w)
+{
+    return w->leader != NULL ? atomic_load(&w->leader->queries) : 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* See ranges.h. */
+#include "worker/ranges.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static size_t
+count(const char *text, char c)
+{
+    size_t n = 0;
+
+    for (; *text != '\0'; text++)
+        n += *text == c;
+    return n;
+}
+
+/* Reads a number and the character after it. */
+static bool
+number(const char **text, int64_t *ret, char after)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoll(*text, &end, 10);
+    if (errno != 0 || end == *text || *end != after)
+        return false;
+    *text = end + 1;
+    return true;
+}
+
+bool
+ranges_parse(struct ranges *r, const char *text)
+{
+    size_t n = count(text, '[');
+    struct range *list = calloc(n + 1, sizeof *list);
+
+    if (list == NULL || *text++ != '{') {
+        free(list);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool good = *text++ == '[' && number(&text, &list[i].low, ',') &&
+                    number(&text, &list[i].end, ')') && *text++ == (i + 1 < n ? ',' : '}');
+
+        if (!good) {
+            free(list);
+            return false;
+        }
+    }
+    *r = (struct ranges){ list, n };
+    return true;
+}
+
+void
+ranges_done(struct ranges *r)
+{
+    free(r->list);
+    *r = (struct ranges){ 0 };
+}
+
+bool
+ranges_contain(const struct ranges *r, int64_t pos)
+{
+    size_t low = 0, high = r->n; /* the last range that begins at or before pos */
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (r->list[middle].low <= pos)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && pos < r->list[low - 1].end;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of a worker. Three kinds of threads:
+ * - the I/O thread (worker.c, claim.c, flush.c) owns the two pipelined sessions, claims jobs,
+ *   tells the database how they ended, and says that the worker is alive;
+ * - handler threads (pool.c) run jobs;
+ * - the leader thread (leader.c) does the queue's maintenance while it holds the term.
+ * They meet in the job lists below, under one lock that nobody holds across a call to libpq or
+ * to a handler.
+ */
+#ifndef AWA_WORKER_H
+#define AWA_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+
+#include "lib/buffer.h"
+#include "worker/conn.h"
+#include "worker/job.h"
+
+enum {
+    HEARTBEAT_MS = 2000, /* well below the grace and the lease in awa.settings */
+    FLUSH_MS = 1,        /* how long a finished job waits for company */
+    THREADS_MAX = 1024,
+    UNKNOWN_KIND_MS = 5000, /* how long a job of a kind that we do not know is left to others */
+    BATCH_MAX = 10000,      /* what awa.claim_jobs() takes */
+};
+
+/* The life of a worker: each phase only goes on to a later one. */
+enum phase {
+    PHASE_NEW,      /* made, not started */
+    PHASE_RUNNING,  /* claims and runs */
+    PHASE_DRAINING, /* claims no more; gives back what has not begun, lets the rest finish */
+    PHASE_STOPPED,  /* the I/O thread has ended: all is told, or the worker was freed in a hurry */
+};
+
+struct job_list {
+    struct awa_job *first, *last;
+    size_t n;
+};
+
+/* A queue that the worker serves. Owned by the I/O thread. */
+struct served {
+    char *name;
+    bool asked;        /* a claim is on the way */
+    size_t asked_n;    /* for so many jobs */
+    bool dry;          /* the last look found nothing */
+    int64_t marked_at; /* monotonic ms: marked as hungry */
+    int64_t look_at;   /* monotonic ms: when to look again; INT64_MAX: when told to */
+    int64_t pause_ms;  /* between looks, growing */
+};
+
+struct handler {
+    struct awa_worker *worker;
+    pthread_t thread;
+    PGconn *session; /* for jobs that complete in a transaction; opened on first use */
+    int64_t mean_us; /* of a job, roughly */
+};
+
+struct awa_worker {
+    /* What the caller said, copied. */
+    char *conninfo, *name;
+    awa_kind *kinds;
+    size_t nkinds;
+    struct served *queues;
+    size_t nqueues;
+    int64_t nthreads, batch, prefetch, poll_ms;
+    bool no_leader, pooled;
+    awa_log *log;
+    void *log_userdata;
+
+    /* Shared. */
+    pthread_mutex_t lock; /* guards everything down to `counts` */
+    pthread_cond_t work;  /* todo is not empty, or handlers should end */
+    pthread_cond_t ended; /* phase became STOPPED */
+    enum phase phase;
+    bool hurry; /* do not wait for running jobs */
+    bool handlers_end;
+    bool io_listens; /* a handler that finishes should write to wake_fd */
+    struct job_list todo, running, done;
+    awa_worker_stats counts;
+    int wake_fd;                     /* eventfd: the I/O thread should look */
+    atomic_int_least64_t current_id; /* the identity that claims; 0: none at the moment */
+
+    /* Owned by the I/O thread. */
+    struct conn claims, closes;
+    struct identity *identities; /* the first one is current; older ones still hold jobs */
+    int64_t server;              /* awa.server_number() at the last registration */
+    struct batch *batches, **last_batch;
+    size_t held;                        /* jobs claimed and not settled */
+    size_t busy;                        /* jobs claimed and not finished by a handler */
+    size_t asked;                       /* jobs asked for in claims on the way */
+    size_t next_queue;                  /* which one goes first this time */
+    bool draining;                      /* phase, as this thread knows it */
+    bool identity_lost;                 /* the current identity must be given up */
+    struct job_list wordy;              /* done jobs that go one by one */
+    bool wordy_alone;                   /* in calls of their own, to find a poisoned one */
+    size_t simple;                      /* done jobs that go as ranges */
+    struct flush *completing, *closing; /* on the way */
+    int64_t done_since;  /* monotonic ms of the oldest finished job that was not sent */
+    int64_t flush_after; /* monotonic ms: not before, after a failure */
+    int64_t heartbeat_at, connect_at, backoff_ms, watch_at, rate_at;
+    bool heartbeat_asked;
+    bool ask_all;                      /* the next heartbeat asks about every running job */
+    bool any_settled;                  /* there may be batches to free */
+    int64_t clock_offset;              /* server's time in ms minus monotonic ms */
+    int64_t finished, finished_before; /* jobs ended, to measure their rate */
+    double rate;                       /* jobs per ms */
+
+    pthread_t io_thread;
+    struct handler *handlers;
+    struct leader *leader;
+    bool io_started;
+    size_t handlers_started;
+};
+
+/* worker.c */
+const awa_kind *worker_find_kind(const struct awa_worker *w, const char *kind);
+void worker_log(struct awa_worker *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void worker_wake(struct awa_worker *w);
+void worker_settle(struct awa_worker *w, struct awa_job *job);
+void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close the session */
+void worker_drop_closes(struct awa_worker *w, const awa_error *why);
+void worker_count(struct awa_worker *w, enum job_end end, size_t n, size_t stale);
+void worker_count_end(struct awa_worker *w, enum job_end end, bool stale);
+struct identity *worker_new_identity(struct awa_worker *w, awa_error *err);
+
+/* claim.c */
+void claim_turn(struct awa_worker *w, int64_t now);
+int64_t claim_wait(const struct awa_worker *w, int64_t now);
+void claim_look(struct awa_worker *w, const char *queue);
+
+/* flush.c */
+void flush_take_done(struct awa_worker *w);
+void flush_turn(struct awa_worker *w, int64_t now);
+int64_t flush_wait(const struct awa_worker *w, int64_t now);
+
+/* heartbeat.c */
+awa_status heartbeat_greet(void *arg, PGconn *pg, awa_error *err);
+void heartbeat_turn(struct awa_worker *w, int64_t now);
+void heartbeat_watch(struct awa_worker *w, int64_t now);
+void heartbeat_bye(struct awa_worker *w);
+
+/* pool.c */
+void list_push(struct job_list *list, struct awa_job *job);
+struct awa_job *list_take_all(struct job_list *list);
+awa_status pool_start(struct awa_worker *w, awa_error *err) AWA_CHECKED;
+void pool_join(struct awa_worker *w);
+
+/* leader.c */
+awa_status leader_start(struct awa_worker *w, awa_error *err) AWA_CHECKED;
+void leader_join(struct awa_worker *w); /* resigns */
+int64_t leader_queries(const struct awa_worker *w);
+
+#endif

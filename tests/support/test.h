@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For every test program. A test with a database gets one of its own, cloned from a template that
+ * was migrated once; *state is a session there as superuser. What a test opens through these
+ * functions is closed after it, whether it passed or not. An error ends the test.
+ */
+#ifndef AWA_TEST_H
+#define AWA_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/internal.h"
+
+#define TEST(name)    cmocka_unit_test(name)
+#define TEST_DB(name) cmocka_unit_test_setup_teardown(name, test_db_setup, test_db_teardown)
+
+/* Runs them all; prints `N passed, N failed`; for main() to return. */
+#define TEST_RUN(tests) test_run(__FILE__, tests, sizeof(tests) / sizeof((tests)[0]))
+int test_run(const char *name, const struct CMUnitTest *tests, size_t n);
+
+int test_db_setup(void **state);
+int test_db_teardown(void **state);
+
+/* How to reach the database of a session: as superuser, or as the login test_<role>. */
+const char *test_dsn(PGconn *db, const char *role);
+
+/*
+ * Another session in the same database. role: producer, bulk, worker, operator, viewer, owner;
+ * NULL: superuser.
+ */
+#define test_connect(db, role) test_connect_at(db, role, __FILE__, __LINE__)
+
+#define test_exec(db, sql) test_exec_at(db, sql, __FILE__, __LINE__)
+
+/* The first column of the only row. A text lives until the test has ended. */
+#define test_int(db, sql)  test_int_at(db, sql, __FILE__, __LINE__)
+#define test_text(db, sql) test_text_at(db, sql, __FILE__, __LINE__)
+
+/* The statement must fail with that SQLSTATE. */
+#define test_expect_error(db, sqlstate, sql) \
+    test_expect_error_at(db, sqlstate, sql, __FILE__, __LINE__)
+
+/* Asks again and again until the answer is true. */
+#define test_wait_until(db, sql, timeout_ms) \
+    test_wait_until_at(db, sql, timeout_ms, __FILE__, __LINE__)
+
+/* The call must succeed; shows its error if not. err is the awa_error it was given. */
+#define test_ok(status, err) test_ok_at(status, err, #status, __FILE__, __LINE__)
+
+/* A text that lives until the test has ended: for SQL with numbers in it. */
+const char *test_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+PGconn *test_connect_at(PGconn *db, const char *role, const char *file, int line);
+void test_exec_at(PGconn *db, const char *sql, const char *file, int line);
+int64_t test_int_at(PGconn *db, const char *sql, const char *file, int line);
+const char *test_text_at(PGconn *db, const char *sql, const char *file, int line);
+void test_expect_error_at(PGconn *db, const char *sqlstate, const char *sql, const char *file,
+                          int line);
+void test_wait_until_at(PGconn *db, const char *sql, int timeout_ms, const char *file, int line);
+void test_ok_at(awa_status status, const awa_error *err, const char *call, const char *file,
+                int line);
+
+#endif

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Turns the files below sql/ into C tables: the statements, the schema and the engine.
+
+Writes sql_ids.h (one enum member per statement) and embedded.c (what src/lib/embedded.h
+declares). Refuses what would only fail later, at a user's: gaps in $n, statements and schema
+files without a comment, gaps in the numbers of schema files, engine files that require each
+other in a circle.
+"""
+import argparse
+import hashlib
+import os
+import re
+import sys
+
+# What a parameter cannot be inside of: strings, quoted names, dollar quotes, comments.
+OPAQUE = re.compile(
+    r"""[eE]'(?:[^'\\]|\\.|'')*'
+      | '(?:[^']|'')*'
+      | "(?:[^"]|"")*"
+      | --[^\n]*
+      | /\*.*?\*/
+      | \$(?P<tag>[A-Za-z_]\w*)?\$.*?\$(?(tag)(?P=tag))\$""",
+    re.VERBOSE | re.DOTALL,
+)
+SCHEMA_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*\.sql")
+REQUIRES = re.compile(r"--\s*requires:\s*(.+)")
+ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+
+
+class Refused(Exception):
+    """A file that must not be embedded; the text says which and why."""
+
+
+def sql_files(folder, pattern, what):
+    """The .sql files of a folder, sorted by name; a missing folder is an empty one."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if name.endswith(".sql") and not pattern.fullmatch(name):
+            raise Refused(f"{folder}/{name}: {what}")
+    return [name for name in names if name.endswith(".sql")]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if "\0" in text:
+        raise Refused(f"{path}: holds a NUL character")
+    return text
+
+
+def head_and_body(text):
+    """The comment lines at the top of a file, and the rest."""
+    lines = text.split("\n")
+    n = 0
+    while n < len(lines) and lines[n].startswith("--"):
+        n += 1
+    return lines[:n], "\n".join(lines[n:]).strip("\n") + "\n"
+
+
+def count_params(path, body):
+    """How many parameters a statement takes; they must be $1, $2, ... without a gap."""
+    used = {int(n) for n in re.findall(r"\$(\d+)", OPAQUE.sub(" ", body))}
+    for n in range(1, max(used, default=0) + 1):
+        if n not in used:
+            raise Refused(f"{path}: uses ${max(used)} but not ${n}")
+    return max(used, default=0)
+
+
+def read_statements(folder):
+    """(name, text, number of parameters) of each statement; the comment stays here."""
+    statements = []
+    for name in sql_files(folder, TOPIC_NAME, "want noun_verb.sql"):
+        path = f"{folder}/{name}"
+        head, body = head_and_body(read(path))
+        if not [line for line in head if "SPDX" not in line]:
+            raise Refused(f"{path}: wants a comment at its head: meaning, parameters, columns")
+        if not body.strip():
+            raise Refused(f"{path}: is empty")
+        statements.append((name[:-4], body.strip(), count_params(path, body)))
+    return statements
+
+
+def read_schema(folder):
+    """(number, name, text, checksum) of each schema file, numbered 1, 2, ... without a gap."""
+    files = []
+    for name in sql_files(folder, SCHEMA_NAME, "want NNNN_words.sql"):
+        number = int(name[:4])
+        if number != len(files) + 1:
+            raise Refused(f"{folder}/{name}: the next number is {len(files) + 1:04d}")
+        text = read(f"{folder}/{name}")
+        files.append((number, name, text, hashlib.sha256(text.encode()).hexdigest()))
+    return files
+
+
+def required(text):
+    """The topics after `-- requires:` in the head of an engine file."""
+    found = [REQUIRES.fullmatch(line.strip()) for line in head_and_body(text)[0]]
+    return [topic for match in found if match for topic in re.split(r"[,\s]+", match[1].strip())]
+
+
+def read_engine(folder):
+    """(number, name, text, checksum) of each engine file, in an order that works."""
+    texts = {
+        name[:-4]: read(f"{folder}/{name}")
+        for name in sql_files(folder, TOPIC_NAME, "want topic.sql")
+    }
+    files = []
+    done = set()
+    while len(done) < len(texts):
+        ready = [t for t in texts if t not in done and done.issuperset(required(texts[t]))]
+        if not ready:
+            raise Refused(f"{folder}: {', '.join(blocked(texts, done))}")
+        topic = ready[0]
+        done.add(topic)
+        checksum = hashlib.sha256(texts[topic].encode()).hexdigest()
+        files.append((len(files) + 1, f"{topic}.sql", texts[topic], checksum))
+    return files
+
+
+def blocked(texts, done):
+    """Why no engine file can come next."""
+    return [
+        f"{topic} requires {need}, which "
+        + ("requires it" if need in texts else "is not there")
+        for topic in texts
+        if topic not in done
+        for need in required(texts[topic])
+        if need not in done
+    ]
+
+
+def literal(text):
+    """A C string literal, one line of it per line of text."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text) or [""]
+    return "\n        ".join('"' + line.translate(ESCAPES) + '"' for line in lines)
+
+
+def ids_header(statements):
+    members = "".join(f"    SQL_{name.upper()},\n" for name, _, _ in statements)
+    return (
+        "/* Made by tools/embed.py. */\n"
+        "#ifndef AWA_SQL_IDS_H\n#define AWA_SQL_IDS_H\n\n"
+        "/* One for each file in sql/statements. */\n"
+        f"enum awa__sql_id {{\n{members}    SQL_COUNT,\n}};\n\n#endif\n"
+    )
+
+
+def file_rows(files):
+    rows = [
+        f'    {{ .number = {number}, .name = "{name}",\n      .checksum = "{checksum}",\n'
+        f"      .text = {literal(text)} }},\n"
+        for number, name, text, checksum in files
+    ]
+    return "".join(rows) + "    { .name = NULL },\n"
+
+
+def tables(statements, schema, engine, bootstrap):
+    rows = "".join(
+        f'    [SQL_{name.upper()}] = {{ .name = "{name}", .nparams = {nparams},\n'
+        f"        .text = {literal(text)} }},\n"
+        for name, text, nparams in statements
+    )
+    whole = hashlib.sha256("\n".join(f"{f[1]} {f[3]}" for f in engine).encode()).hexdigest()
+    return (
+        "/* Made by tools/embed.py. */\n"
+        '#include "lib/embedded.h"\n\n'
+        f"const struct awa__sql awa__sql_all[SQL_COUNT] = {{\n{rows}}};\n\n"
+        f"const struct awa__sql_file awa__schema_files[] = {{\n{file_rows(schema)}}};\n\n"
+        f"const struct awa__sql_file awa__engine_files[] = {{\n{file_rows(engine)}}};\n\n"
+        f'const char awa__engine_checksum[] = "{whole}";\n\n'
+        f"const char awa__bootstrap[] =\n        {literal(bootstrap)};\n"
+    )
+
+
+def write_if_changed(path, text):
+    """Leaves an equal file alone, so that nothing is compiled again for it."""
+    if os.path.exists(path) and read(path) == text:
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def write_depfile(path, target, root):
+    """Folders too: a file that is added or removed changes its folder."""
+    paths = [root]
+    for folder, _, names in os.walk(root):
+        paths.append(folder)
+        paths += [os.path.join(folder, name) for name in names if name.endswith(".sql")]
+    escaped = " ".join(p.replace(" ", "\\ ") for p in paths)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{target}: {escaped}\n")
+
+
+def embed(args):
+    root = args.sql
+    statements = read_statements(f"{root}/statements")
+    write_if_changed(args.header, ids_header(statements))
+    write_if_changed(
+        args.source,
+        tables(
+            statements,
+            read_schema(f"{root}/schema"),
+            read_engine(f"{root}/engine"),
+            read(f"{root}/bootstrap.sql"),
+        ),
+    )
+    if args.depfile:
+        write_depfile(args.depfile, args.target or args.header, root)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sql", help="the folder with schema/, engine/ and statements/")
+    parser.add_argument("header", help="sql_ids.h, to be written")
+    parser.add_argument("source", help="embedded.c, to be written")
+    parser.add_argument("--depfile", help="for ninja: what the outputs are made from")
+    parser.add_argument("--target", help="the output's name in the depfile")
+    try:
+        embed(parser.parse_args())
+    except (Refused, OSError, UnicodeDecodeError) as error:
+        sys.exit(f"embed: {error}")
+
+
+if __name__ == "__main__":
+    main()
