@@ -29,15 +29,22 @@ $$;
 
 -- Whether a claim could find something: positions were drawn beyond the cursor, or gaps are left.
 -- Reads no entry.
+CREATE OR REPLACE FUNCTION awa.head_may_have_work(p_lane awa.lanes, p_head awa.claims)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN coalesce(pg_sequence_last_value((p_lane).positions), 0) > (p_head).cursor
+           OR NOT isempty((p_head).gaps_young) OR NOT isempty((p_head).gaps_old);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION awa.lane_may_have_work(p_lane awa.lanes)
 RETURNS boolean
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_head awa.claims := awa.lane_head((p_lane).lane_id);
 BEGIN
-    RETURN coalesce(pg_sequence_last_value((p_lane).positions), 0) > v_head.cursor
-           OR NOT isempty(v_head.gaps_young) OR NOT isempty(v_head.gaps_old);
+    RETURN awa.head_may_have_work(p_lane, awa.lane_head((p_lane).lane_id));
 END
 $$;
 
@@ -102,6 +109,7 @@ DECLARE
     v_window int8range;
     v_found record;
     v_run int8range;
+    v_unbroken boolean;
     v_result awa.lane_search;
 BEGIN
     v_result.slots := '{}';
@@ -147,10 +155,17 @@ BEGIN
         IF v_found.n > 0 THEN
             v_result.cursor := v_found.high;
             v_window := int8range((p_head).cursor + 1, v_found.high + 1);
-            IF v_found.high - v_found.low + 1 = v_found.n AND v_found.slot = v_found.last_slot
-               AND NOT EXISTS (SELECT 1
-                                 FROM awa.ready_tombstones AS t
-                                WHERE t.pos >= v_found.low AND t.pos <= v_found.high) THEN
+            v_unbroken := v_found.high - v_found.low + 1 = v_found.n
+                          AND v_found.slot = v_found.last_slot;
+            IF v_unbroken THEN
+                PERFORM 1
+                   FROM awa.ready_tombstones AS t
+                  WHERE t.ready_slot = v_found.slot
+                    AND t.pos >= v_found.low AND t.pos <= v_found.high
+                  LIMIT 1;
+                v_unbroken := NOT FOUND;
+            END IF;
+            IF v_unbroken THEN
                 v_result.slots := v_result.slots || v_found.slot;
                 v_run := int8range(v_found.low, v_found.high + 1);
                 v_result.islands := v_result.islands || v_run;
@@ -243,8 +258,8 @@ BEGIN
 END
 $$;
 
--- Claim from one lane, whose lock the caller holds.
-CREATE OR REPLACE FUNCTION awa.claim_lane(p_worker bigint, p_lane int, p_max int,
+-- Claim from one lane, whose lock the caller holds. Returns NULL if there is nothing to look for.
+CREATE OR REPLACE FUNCTION awa.claim_lane(p_worker bigint, p_lane awa.lanes, p_max int,
         p_now timestamptz, p_deadline timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
@@ -254,7 +269,10 @@ DECLARE
     v_xmin xid8;
     v_search awa.lane_search;
 BEGIN
-    v_head := awa.lane_head(p_lane);
+    v_head := awa.lane_head((p_lane).lane_id);
+    IF NOT awa.head_may_have_work(p_lane, v_head) THEN
+        RETURN NULL;
+    END IF;
     v_xmin := pg_snapshot_xmin(pg_current_snapshot()); -- rule G3: before the search
     v_search := awa.search_lane(v_head, p_max, p_now);
     v_search.claim_id := awa.write_claim(v_head, v_search, v_xmin, p_worker, p_now, p_deadline);
@@ -272,9 +290,12 @@ AS $$
 DECLARE
     v_lanes awa.lanes[];
 BEGIN
-    SELECT array_agg(l) INTO v_lanes
-      FROM awa.lanes AS l
-     WHERE l.queue = p_queue AND awa.lane_may_have_work(l);
+    -- A queue with a single lane is not looked at twice.
+    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue;
+    IF cardinality(v_lanes) > 1 THEN
+        SELECT array_agg(l) INTO v_lanes
+          FROM unnest(v_lanes) AS l WHERE awa.lane_may_have_work(l);
+    END IF;
     IF cardinality(v_lanes) = 1 THEN
         RETURN NEXT v_lanes[1];
         RETURN;
@@ -334,7 +355,7 @@ AS $$
 DECLARE
     v_queue record;
     v_lane awa.lanes;
-    v_busy int;
+    v_busy awa.lanes;
     v_claim awa.lane_search;
     v_deadline timestamptz;
     v_slot smallint;
@@ -364,14 +385,14 @@ BEGIN
     FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim(p_queue, v_queue.aging_interval, p_now) AS l
     LOOP
         IF pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane.lane_id) THEN
-            v_claim := awa.claim_lane(p_worker, v_lane.lane_id, p_max, p_now, v_deadline);
+            v_claim := awa.claim_lane(p_worker, v_lane, p_max, p_now, v_deadline);
             EXIT WHEN v_claim.n > 0;
         ELSE
-            v_busy := coalesce(v_busy, v_lane.lane_id);
+            v_busy := coalesce(v_busy, v_lane);
         END IF;
     END LOOP;
-    IF v_claim.n > 0 IS NOT TRUE AND v_busy IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), v_busy);
+    IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), v_busy.lane_id);
         v_claim := awa.claim_lane(p_worker, v_busy, p_max, p_now, v_deadline);
     END IF;
 

@@ -129,7 +129,7 @@ $$;
 CREATE OR REPLACE FUNCTION awa.error_entry(p_attempt int, p_error text, p_outcome awa.outcome,
         p_at timestamptz)
 RETURNS jsonb
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN jsonb_build_object('attempt', p_attempt, 'error', left(coalesce(p_error, ''), 8192),
                           'outcome', p_outcome, 'at', p_at);
 
@@ -260,6 +260,63 @@ BEGIN
 END
 $$;
 
+-- What is asked for positions that are held, decided: p_positions[i] in p_slots[i] and so on.
+CREATE OR REPLACE FUNCTION awa.closings(p_held int8multirange, p_slots smallint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
+        p_delays interval[], p_now timestamptz)
+RETURNS awa.closing[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(ROW(u.slot, u.pos, awa.decide(u.outcome, e.attempt, e.max_attempts),
+                   e.id, e.attempt + CASE WHEN u.outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END,
+                   CASE WHEN u.error IS NOT NULL
+                          OR u.outcome NOT IN ('completed', 'snoozed', 'released')
+                        THEN awa.error_entry(e.attempt + 1, u.error, u.outcome, p_now) END,
+                   awa.read_output(u.output),
+                   CASE u.outcome
+                       WHEN 'retried' THEN p_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
+                       WHEN 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
+                       WHEN 'released' THEN p_now + nullif(u.delay, '0 s') END,
+                   u.outcome = 'released')::awa.closing), '{}')
+          FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs, p_delays)
+               AS u (slot, pos, outcome, error, output, delay)
+         CROSS JOIN LATERAL (
+                SELECT e.id, e.attempt, e.max_attempts
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = u.slot AND e.pos = u.pos
+                 LIMIT 1) AS e
+         WHERE p_held @> u.pos);
+END
+$$;
+
+-- Close the positions of p_rows, and settle those that this call closed. Returns them.
+CREATE OR REPLACE FUNCTION awa.close_and_settle(p_rows awa.closing[])
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_group record;
+    v_done int8multirange := '{}';
+BEGIN
+    FOR v_group IN
+        SELECT r.ready_slot, (r.pos >> 44)::int AS lane, r.outcome,
+               range_agg(int8range(r.pos, r.pos + 1)) AS positions
+          FROM unnest(p_rows) AS r
+         GROUP BY 1, 2, 3
+         ORDER BY 1, 2, 3
+    LOOP
+        v_done := v_done + awa.add_closure(v_group.ready_slot, v_group.lane, v_group.positions,
+                                           v_group.outcome);
+    END LOOP;
+    IF NOT isempty(v_done) THEN
+        PERFORM awa.settle(array_agg(r)) FROM unnest(p_rows) AS r WHERE v_done @> r.pos;
+    END IF;
+    RETURN v_done;
+END
+$$;
+
 -- The work of close_jobs: all of it, or an exception.
 CREATE OR REPLACE FUNCTION awa.close_batch(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
@@ -270,61 +327,48 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
+    v_held int8multirange := '{}';
+    v_slots smallint[] := p_slots;
     v_rows awa.closing[];
-    v_group record;
-    v_done int8multirange := '{}';
+    v_carried awa.closing[];
+    v_done int8multirange;
 BEGIN
-    -- The fence: the claim holds the position, in the slot that the worker remembers or in the
-    -- one into which it was carried.
-    SELECT array_agg(ROW(h.ready_slot, u.pos, awa.decide(u.outcome::awa.outcome, e.attempt,
-                             e.max_attempts), e.id,
-                         e.attempt + CASE WHEN u.outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END,
-                         CASE WHEN u.error IS NOT NULL OR u.outcome NOT IN ('completed', 'snoozed',
-                                                                            'released')
-                              THEN awa.error_entry(e.attempt + 1, u.error, u.outcome::awa.outcome,
-                                                   v_now) END,
-                         awa.read_output(u.output),
-                         CASE u.outcome
-                             WHEN 'retried' THEN v_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
-                             WHEN 'snoozed' THEN v_now + coalesce(u.delay, '0 s')
-                             WHEN 'released' THEN v_now + nullif(u.delay, '0 s') END,
-                         u.outcome = 'released')::awa.closing)
-      INTO v_rows
-      FROM unnest(p_slots, p_claims, p_positions, p_outcomes, p_errors, p_outputs, p_delays)
-           AS u (slot, claim, pos, outcome, error, output, delay)
-     CROSS JOIN LATERAL (
-            SELECT c.ready_slot
-              FROM awa.claims AS c
-             WHERE c.lane_id = (u.pos >> 44)::int AND c.claim_id = u.claim
-               AND c.worker_id = p_worker AND c.positions @> u.pos
-               AND NOT EXISTS (SELECT 1
-                                 FROM awa.closures AS k
-                                WHERE k.ready_slot = c.ready_slot AND k.positions @> u.pos)
-             ORDER BY c.ready_slot <> u.slot
-             LIMIT 1) AS h
-     CROSS JOIN LATERAL (
-            SELECT e.id, e.attempt, e.max_attempts
-              FROM awa.ready_entries AS e
-             WHERE e.ready_slot = h.ready_slot AND e.pos = u.pos
-             LIMIT 1) AS e;
+    -- The fence: only what a claim of this worker holds.
+    SELECT coalesce(range_agg(awa.held_positions(p_worker, g.slot, g.claim, g.positions)), '{}')
+      INTO v_held
+      FROM (SELECT u.slot, u.claim, range_agg(int8range(u.pos, u.pos + 1)) AS positions
+              FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, pos)
+             GROUP BY u.slot, u.claim, u.pos >> 44) AS g;
+    v_rows := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs, p_delays,
+                           v_now);
+    v_done := awa.close_and_settle(v_rows);
 
-    FOR v_group IN
-        SELECT r.ready_slot, (r.pos >> 44)::int AS lane, r.outcome,
-               range_agg(int8range(r.pos, r.pos + 1)) AS positions
-          FROM unnest(v_rows) AS r
-         GROUP BY 1, 2, 3
-         ORDER BY 1, 2, 3
-    LOOP
-        v_done := v_done + awa.add_closure(v_group.ready_slot, v_group.lane, v_group.positions,
-                                           v_group.outcome);
-    END LOOP;
+    -- What was carried into another slot meanwhile is closed there.
+    IF awa.width(v_done) < cardinality(p_positions) THEN
+        SELECT array_agg(coalesce(c.ready_slot, -1) ORDER BY u.ord),
+               coalesce(range_agg(int8range(u.pos, u.pos + 1))
+                        FILTER (WHERE c.ready_slot IS NOT NULL), '{}')
+          INTO v_slots, v_held
+          FROM unnest(p_claims, p_positions) WITH ORDINALITY AS u (claim, pos, ord)
+          LEFT JOIN LATERAL (
+                SELECT c.ready_slot
+                  FROM awa.open_claims(u.claim, u.pos) AS c
+                 WHERE c.worker_id = p_worker AND NOT v_done @> u.pos
+                 LIMIT 1) AS c ON true;
+        IF NOT isempty(v_held) THEN
+            v_carried := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors,
+                                      p_outputs, p_delays, v_now);
+            v_done := v_done + awa.close_and_settle(v_carried);
+            v_rows := v_rows || v_carried;
+        END IF;
+    END IF;
 
-    SELECT array_agg(r) INTO v_rows FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
-    PERFORM awa.settle(v_rows);
     RETURN QUERY
-        SELECT u.pos, coalesce(awa.state_after(r.outcome, r.run_at), 'stale')
+        SELECT u.pos, coalesce(r.state, 'stale')
           FROM unnest(p_positions) WITH ORDINALITY AS u (pos, ord)
-          LEFT JOIN unnest(v_rows) AS r ON r.pos = u.pos
+          LEFT JOIN (SELECT DISTINCT ON (r.pos) r.pos, awa.state_after(r.outcome, r.run_at) AS state
+                       FROM unnest(v_rows) AS r
+                      WHERE v_done @> r.pos) AS r ON r.pos = u.pos
          ORDER BY u.ord;
 END
 $$;
@@ -332,7 +376,7 @@ $$;
 -- The state in which an outcome leaves a job.
 CREATE OR REPLACE FUNCTION awa.state_after(p_outcome awa.outcome, p_run_at timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN CASE
     WHEN p_outcome IN ('completed', 'failed', 'cancelled') THEN p_outcome::text
     WHEN p_outcome IS NULL THEN NULL

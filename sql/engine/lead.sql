@@ -80,7 +80,7 @@ BEGIN
     -- Until the next deferred job is due, but not so long that a dead worker or a full slot waits.
     SELECT min(d.run_at) INTO v_next
       FROM awa.deferred_jobs AS d WHERE d.run_at > greatest(p_promote_from, v_now);
-    wait_ms := least(v_lease * 3 / 5,
+    wait_ms := least(v_lease * 3 / 4,
                      greatest(50, coalesce(awa.to_ms(v_next) - awa.to_ms(v_now), v_lease)));
     IF cardinality(tasks) > 0 THEN
         wait_ms := least(wait_ms, 250);

@@ -23,15 +23,17 @@ DECLARE
 BEGIN
     PERFORM pg_current_xact_id(); -- rule G1
     PERFORM awa.require_durable();
-    WITH due AS MATERIALIZED (
-        SELECT d.id
-          FROM awa.deferred_jobs AS d
-         WHERE d.run_at > p_from AND d.run_at <= p_now
-         ORDER BY d.run_at, d.id
-         LIMIT p_max
-           FOR UPDATE SKIP LOCKED),
-    gone AS (
-        DELETE FROM awa.deferred_jobs AS d USING due WHERE d.id = due.id
+    -- By ctid: a plan that cannot be turned into a join over the whole table. The rows are locked,
+    -- so they stay where they are.
+    WITH gone AS (
+        DELETE FROM awa.deferred_jobs AS d
+         WHERE d.ctid = ANY (ARRAY(
+                SELECT due.ctid
+                  FROM awa.deferred_jobs AS due
+                 WHERE due.run_at > p_from AND due.run_at <= p_now
+                 ORDER BY due.run_at, due.id
+                 LIMIT p_max
+                   FOR UPDATE SKIP LOCKED))
         RETURNING d.*)
     SELECT array_agg(ROW(row_number, g.id, g.kind, g.args, g.queue, g.priority, g.enqueue_shard,
                          g.max_attempts, NULL, g.tags, g.metadata, g.unique_key, NULL, g.attempt,

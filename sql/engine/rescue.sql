@@ -13,8 +13,6 @@ AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_rows awa.closing[];
-    v_group record;
-    v_done int8multirange := '{}';
 BEGIN
     SELECT array_agg(ROW(p_slot, e.pos, awa.decide(p_outcome, e.attempt, e.max_attempts), e.id,
                          e.attempt + 1, awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now),
@@ -26,15 +24,7 @@ BEGIN
               FROM awa.ready_entries AS e
              WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
              ORDER BY e.pos) AS e;
-    FOR v_group IN
-        SELECT r.outcome, range_agg(int8range(r.pos, r.pos + 1)) AS positions
-          FROM unnest(v_rows) AS r GROUP BY r.outcome ORDER BY r.outcome
-    LOOP
-        v_done := v_done + awa.add_closure(p_slot, p_lane, v_group.positions, v_group.outcome);
-    END LOOP;
-    SELECT array_agg(r) INTO v_rows FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
-    PERFORM awa.settle(v_rows);
-    RETURN awa.width(v_done);
+    RETURN awa.width(awa.close_and_settle(v_rows));
 END
 $$;
 

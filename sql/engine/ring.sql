@@ -277,8 +277,12 @@ BEGIN
                generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane);
-        v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
-                int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
+        BEGIN
+            v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
+                    int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            NULL; -- a handler is completing one of them in its own transaction
+        END;
     END LOOP;
 
     v_kept := awa.kept_entries(p_slot, p_max, p_now);

@@ -371,9 +371,10 @@ flush_wait(const struct awa_worker *w, int64_t now)
         return -1;
     if (now < w->flush_after)
         return w->flush_after - now;
-    if (w->busy == 0 || w->simple + w->wordy.n >= 256 || now - w->done_since >= FLUSH_MS)
+    if (w->busy == 0 || w->simple + w->wordy.n >= (size_t)w->batch ||
+        now - w->done_since >= FLUSH_MS)
         return 0;
-    return FLUSH_MS;
+    return w->done_since + FLUSH_MS - now;
 }
 
 void

@@ -15,7 +15,7 @@
 enum {
     RETRY_MS = 1000,        /* after a lost session */
     RING_MS = 1000,         /* the ring's turn while there is load */
-    RING_IDLE_MS = 15000,   /* and while there is none */
+    RING_IDLE_MS = 60000,   /* and while there is none */
     IDLE_WAIT_MS = 1000,    /* told to sleep so long, the queue is idle */
     EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
     SEAL_MS = 600000,       /* how often lanes are looked at */
@@ -57,16 +57,14 @@ ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult *
 
 /* ---- Tasks ------------------------------------------------------------------------------- */
 
-/* Time and time again from the beginning, for jobs whose transaction committed late: as often as
- * can be without making more than a twentieth of the load. */
+/* Now and then from the beginning, for jobs whose transaction committed late: as often as can be
+ * without making more than a twentieth of the load. */
 static void
 promote(struct leader *l)
 {
     int64_t began = clock_ms();
-    bool all = began >= l->promote_all_at;
+    bool all = l->promoted_to[0] == '\0';
 
-    if (all)
-        l->promoted_to[0] = '\0';
     for (int i = 0; i < PROMOTE_ROUNDS; i++) {
         AUTO(pgresult) PGresult *res = NULL;
 
@@ -177,6 +175,8 @@ lead(struct leader *l)
     AUTO(pgresult) PGresult *res = NULL;
     int64_t wait, now = clock_ms();
 
+    if (now >= l->promote_all_at)
+        l->promoted_to[0] = '\0';
     snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
     if (!ask(l, SQL_LEADER_LEAD,
              (const char *[]){ worker, or_null(l->promoted_to), or_null(l->expired_to), "f" },
@@ -191,8 +191,6 @@ lead(struct leader *l)
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
         if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
             tasks[i].run(l);
-    if (now >= l->promote_all_at)
-        promote(l);
     if (now >= l->ring_at) {
         turn_ring(l);
         l->ring_at = clock_ms() + (wait > IDLE_WAIT_MS ? RING_IDLE_MS : RING_MS);

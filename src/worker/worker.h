@@ -21,7 +21,7 @@
 
 enum {
     HEARTBEAT_MS = 2000, /* well below the grace and the lease in awa.settings */
-    FLUSH_MS = 1,        /* how long a finished job waits for company */
+    FLUSH_MS = 3,        /* how long a finished job waits for company, at most */
     THREADS_MAX = 1024,
     UNKNOWN_KIND_MS = 5000, /* how long a job of a kind that we do not know is left to others */
     BATCH_MAX = 10000,      /* what awa.claim_jobs() takes */

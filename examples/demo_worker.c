@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker process: what an application would write. Its handler computes a digest; everything
+ * about claiming, retrying and dying is libawa's.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "demo.h"
+
+enum { STOP_MS = 10000 };
+
+struct station {
+    struct board *board;
+    int worker;
+};
+
+/* ---- For the view ------------------------------------------------------------------------ */
+
+static int
+waited_ms(const awa_job *job)
+{
+    struct timespec t;
+    int64_t ms;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - awa_job_enqueued_ms(job);
+    return ms < 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static void
+note_begin(struct station *at, const awa_job *job)
+{
+    struct note *note = board_note(at->board, awa_job_id(job));
+
+    atomic_fetch_add(&at->board->running[at->worker], 1);
+    if (note == NULL)
+        return;
+    atomic_store(&note->pickup_ms, waited_ms(job));
+    atomic_store(&note->started_ms, now_ms());
+    atomic_fetch_add(&note->runs, 1);
+}
+
+static void
+note_end(struct station *at, const awa_job *job, bool again)
+{
+    struct note *note = board_note(at->board, awa_job_id(job));
+
+    if (again)
+        atomic_fetch_add(&at->board->retries, 1);
+    else if (note != NULL && !atomic_exchange(&note->ended, true))
+        atomic_fetch_add(&at->board->done, 1);
+    atomic_fetch_sub(&at->board->running[at->worker], 1);
+}
+
+/* ---- The handler ------------------------------------------------------------------------- */
+
+static awa_outcome
+succeed(awa_job *job, const struct digest *d)
+{
+    char output[200];
+    int len = snprintf(output, sizeof output,
+                       "{\"sha256\": \"%s\", \"bytes\": %" PRId64 ", \"packed\": %" PRId64 "}",
+                       d->sha256, d->bytes, d->packed);
+
+    if (awa_job_set_output(job, output, (size_t)len) != AWA_OK)
+        return AWA_RETRY;
+    return AWA_COMPLETE;
+}
+
+/* The file may come back, so it is tried again; the queue knows when to give up. */
+static awa_outcome
+retry(awa_job *job, const char *path, int error)
+{
+    char *text = NULL;
+
+    if (asprintf(&text, "%s: %s", path, strerrordesc_np(error)) >= 0) {
+        if (awa_job_set_error(job, text) != AWA_OK)
+            (void)complain("job %" PRId64 ": out of memory", awa_job_id(job));
+        free(text);
+    }
+    awa_job_set_delay(job, RETRY_MS);
+    return AWA_RETRY;
+}
+
+static awa_outcome
+digest_job(awa_job *job, void *userdata)
+{
+    struct station *at = userdata;
+    char *path = path_of_args(awa_job_args(job, NULL));
+    struct digest d;
+    awa_outcome outcome;
+    int error;
+
+    note_begin(at, job);
+    error = path != NULL ? digest_file(path, &d) : EINVAL;
+    outcome = error == 0 ? succeed(job, &d) : retry(job, path != NULL ? path : "url", error);
+    if (outcome == AWA_COMPLETE)
+        atomic_fetch_add(&at->board->bytes, d.bytes);
+    note_end(at, job,
+             outcome == AWA_RETRY && awa_job_attempt(job) < awa_job_max_attempts(job));
+    free(path);
+    return outcome;
+}
+
+/* ---- The process ------------------------------------------------------------------------- */
+
+static void
+say(void *userdata, const char *line)
+{
+    (void)userdata;
+    fprintf(stderr, "%s\n", line); /* the parent reads it */
+}
+
+static bool
+work(struct station *at, const sigset_t *stop)
+{
+    awa_worker *worker = NULL;
+    awa_error err;
+    awa_status s;
+    char name[32];
+    int sig;
+
+    worker_name(at->worker, name);
+    s = awa_worker_new(AWA_WORKER(.conninfo = getenv(WORKER_CONNINFO), .name = name,
+                                  .kinds = &(awa_kind){ KIND, digest_job, at }, .nkinds = 1,
+                                  .threads = THREADS, .log = say),
+                       &worker, &err);
+    if (s == AWA_OK)
+        s = awa_worker_start(worker, &err);
+    if (s == AWA_OK) {
+        (void)sigwait(stop, &sig);
+        s = awa_worker_stop(worker, STOP_MS, &err);
+    }
+    (void)awa_worker_free(worker);
+    return s == AWA_OK || complain("%s", err.message);
+}
+
+int
+worker_main(char **args)
+{
+    struct station at = { .worker = (int)strtol(args[0], NULL, 10) };
+    sigset_t stop;
+    bool ok;
+
+    /* Never without the parent; it may have gone before we asked for that. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)strtol(args[2], NULL, 10))
+        return EXIT_FAILURE;
+    (void)signal(SIGINT, SIG_IGN); /* Ctrl-C is for the parent to handle */
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &stop, NULL); /* before there are threads */
+
+    at.board = board_map((int)strtol(args[1], NULL, 10));
+    if (at.board == NULL)
+        return EXIT_FAILURE;
+    ok = work(&at, &stop);
+    board_free(at.board);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The C example of the README: inserts three jobs, runs them, stops. */
+#include <awa/awa.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static awa_outcome
+greet(awa_job *job, void *userdata)
+{
+    (void)userdata;
+    printf("job %lld: %s\n", (long long)awa_job_id(job), awa_job_args(job, NULL));
+    return AWA_COMPLETE; /* or AWA_RETRY, AWA_FAIL, AWA_CANCEL, AWA_SNOOZE */
+}
+
+static void
+must(awa_status status, const awa_error *err)
+{
+    if (status == AWA_OK)
+        return;
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *conninfo = argc > 1 ? argv[1] : NULL; /* NULL: PGHOST, PGDATABASE, ... */
+    const awa_kind kinds[] = { { .kind = "greet", .handler = greet } };
+    awa_worker_stats stats = { .size = sizeof stats };
+    awa_worker *worker;
+    PGconn *conn;
+    awa_error err;
+
+    must(awa_connect(conninfo, &conn, &err), &err);
+    must(awa_migrate(conn, &err), &err);
+    for (int i = 0; i < 3; i++)
+        must(awa_job_insert(conn, AWA_JOB(.kind = "greet", .args_json = "{\"name\": \"river\"}"),
+                            NULL, &err),
+             &err);
+
+    must(awa_worker_new(AWA_WORKER(.conninfo = conninfo, .kinds = kinds, .nkinds = 1), &worker,
+                        &err),
+         &err);
+    must(awa_worker_start(worker, &err), &err);
+    while (stats.completed < 3)
+        awa_worker_get_stats(worker, &stats);
+    must(awa_worker_stop(worker, -1, &err), &err);
+    awa_worker_free(worker);
+    PQfinish(conn);
+    return 0;
+}
