@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- requires: queue
 -- requires: gaps
+-- requires: counts
 -- Why is this job not running, or where is it now? And is the whole thing well?
 
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and
@@ -115,7 +116,9 @@ AS $$
     UNION ALL
     SELECT 'ring', pg_size_pretty(sum(r.bytes)) FROM awa.ring_slots() AS r
     UNION ALL
-    SELECT 'deferred jobs', count(*)::text FROM awa.deferred_jobs
+    SELECT 'deferred jobs', CASE WHEN c.reltuples < 0 THEN 'not counted yet'
+                                 ELSE 'about ' || c.reltuples::bigint END
+      FROM pg_class AS c WHERE c.oid = 'awa.deferred_jobs'::regclass
     UNION ALL
     SELECT 'lanes', count(*)::text FROM awa.lanes
     UNION ALL

@@ -128,4 +128,4 @@ $$;
 CREATE OR REPLACE FUNCTION awa.newest_id()
 RETURNS bigint
 LANGUAGE sql STABLE
-RETURN coalesce(pg_sequence_last_value('awa.job_ids'::regclass), 0) + 0;
+RETURN coalesce(pg_sequence_last_value('awa.job_ids'::regclass), 0);

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- requires: ring
+-- requires: jobs
 -- Leadership and its tasks. One worker at a time does the maintenance. The term is a row, written
 -- when leadership changes; that it goes on is a sequence, which leaves no dead row behind. Every
 -- decision is taken under one lock, so a leader that slept through its term finds that it is none.
@@ -14,12 +15,13 @@ BEGIN ATOMIC
 END;
 
 -- Become or stay the leader. Returns the term, or NULL while another leads; the tasks that are
--- due, in order; and after how many milliseconds to call again. p_promote_from and p_expire_from
+-- due, in order; after how many milliseconds to call again; and the newest job's id, which tells
+-- how busy the queue is. p_promote_from and p_expire_from
 -- are where the leader's last look ended. With p_resign the term ends now.
 CREATE OR REPLACE FUNCTION awa.lead(p_worker bigint,
         p_promote_from timestamptz DEFAULT '-infinity',
         p_expire_from timestamptz DEFAULT '-infinity', p_resign boolean DEFAULT false,
-        OUT term bigint, OUT tasks text[], OUT wait_ms bigint)
+        OUT term bigint, OUT tasks text[], OUT wait_ms bigint, OUT newest_id bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -35,6 +37,7 @@ DECLARE
 BEGIN
     tasks := '{}';
     wait_ms := 500;
+    newest_id := awa.newest_id();
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2) THEN
         RETURN;
     END IF;

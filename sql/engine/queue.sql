@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- requires: operate
--- What an operator does to a queue: pause, resume, drain, settings; and its counts.
+-- What an operator does to a queue: pause, resume, drain, settings.
 
 -- Workers claim nothing more from the queue; what runs, runs on.
 CREATE OR REPLACE FUNCTION awa.pause_queue(p_queue text, p_by text DEFAULT session_user)
@@ -126,32 +126,6 @@ EXCEPTION WHEN check_violation THEN
               ELSE 'deadline and aging_interval: want 0 or more' END
           USING ERRCODE = 'JQ001';
 END
-$$;
-
--- Exact counts of one queue, or of each (p_queue NULL), in the caller's snapshot.
-CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
-RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint, running bigint,
-               waiting_external bigint, completed bigint, failed bigint, cancelled bigint)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-AS $$
-    SELECT n.queue,
-           count(*) FILTER (WHERE n.state = 'available'),
-           count(*) FILTER (WHERE n.state = 'scheduled'),
-           count(*) FILTER (WHERE n.state = 'retryable'),
-           count(*) FILTER (WHERE n.state = 'running'),
-           count(*) FILTER (WHERE n.state = 'waiting_external'),
-           count(*) FILTER (WHERE n.state = 'completed'),
-           count(*) FILTER (WHERE n.state = 'failed'),
-           count(*) FILTER (WHERE n.state = 'cancelled')
-      FROM (SELECT j.queue, j.state FROM awa.jobs AS j
-             WHERE p_queue IS NULL OR j.queue = p_queue
-            UNION ALL
-            SELECT q.queue, NULL FROM awa.queues AS q
-             WHERE p_queue IS NULL OR q.queue = p_queue) AS n
-     GROUP BY n.queue
-     ORDER BY n.queue
 $$;
 
 -- Queues with their settings, for lists: those that have settings, lanes or deferred jobs.

@@ -20,10 +20,9 @@ RETURNS TABLE (ready_slot smallint, bytes bigint, generation bigint, opened_at t
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT s.ready_slot::smallint, b.bytes, r.generation, r.opened_at, r.sealed_at
-      FROM (SELECT substring(c.relname FROM '\d+$')::int AS ready_slot
-              FROM pg_inherits AS i
-              JOIN pg_class AS c ON c.oid = i.inhrelid
-             WHERE i.inhparent = 'awa.ready_entries'::regclass) AS s
+      FROM generate_series(0, (SELECT count(*) - 1
+                                 FROM pg_inherits AS i
+                                WHERE i.inhparent = 'awa.ready_entries'::regclass)) AS s (ready_slot)
      CROSS JOIN LATERAL (
             SELECT sum(pg_relation_size(format('awa.%I', t || '_' || s.ready_slot)::regclass))::bigint
                    AS bytes

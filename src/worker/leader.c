@@ -16,7 +16,7 @@ enum {
     RETRY_MS = 1000,        /* after a lost session */
     RING_MS = 1000,         /* the ring's turn while there is load */
     RING_IDLE_MS = 60000,   /* and while there is none */
-    IDLE_WAIT_MS = 1000,    /* told to sleep so long, the queue is idle */
+    BUSY_JOBS = 100,        /* so many new jobs since the last look are load */
     EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
     SEAL_MS = 600000,       /* how often lanes are looked at */
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
@@ -32,8 +32,10 @@ struct leader {
     atomic_int_least64_t queries;
     PGconn *pg;
     bool leads;
-    char promoted_to[24], expired_to[24];                    /* ms, "" for the beginning */
-    int64_t promote_all_at, expire_all_at, ring_at, seal_at; /* monotonic ms */
+    int64_t newest_id;                              /* of a job, at the last look */
+    char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
+    int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
+    int64_t ring_at;                                /* monotonic ms: the last turn */
 };
 
 static const char *
@@ -174,6 +176,7 @@ lead(struct leader *l)
     char worker[24];
     AUTO(pgresult) PGresult *res = NULL;
     int64_t wait, now = clock_ms();
+    bool busy;
 
     if (now >= l->promote_all_at)
         l->promoted_to[0] = '\0';
@@ -191,15 +194,17 @@ lead(struct leader *l)
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
         if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
             tasks[i].run(l);
-    if (now >= l->ring_at) {
+    busy = strtoll(PQgetvalue(res, 0, 3), NULL, 10) - l->newest_id > BUSY_JOBS;
+    l->newest_id = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
+    if (now - l->ring_at >= (busy ? RING_MS : RING_IDLE_MS)) {
         turn_ring(l);
-        l->ring_at = clock_ms() + (wait > IDLE_WAIT_MS ? RING_IDLE_MS : RING_MS);
+        l->ring_at = now;
     }
     if (now >= l->seal_at) {
         seal_lanes(l);
         l->seal_at = clock_ms() + SEAL_MS;
     }
-    return wait;
+    return busy && wait > RING_MS ? RING_MS : wait;
 }
 
 static bool
