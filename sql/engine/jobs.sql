@@ -82,8 +82,77 @@ BEGIN
 END
 $$;
 
--- Jobs, newest id first, below p_before (NULL: from the newest). Each filter may be NULL. Looks at
--- windows of ids from the top down, wider ones while it finds little.
+-- Where the jobs in a state are that need not be looked for in history, newest id first, at most
+-- p_max; deferred ones have no slot. p_state is any but completed.
+CREATE OR REPLACE FUNCTION awa.find_in_state(p_state awa.job_state, p_before bigint, p_max int)
+RETURNS TABLE (id bigint, ready_slot smallint, pos bigint)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF p_state IN ('scheduled', 'retryable') THEN
+        RETURN QUERY
+            SELECT d.id, NULL::smallint, NULL::bigint
+              FROM awa.deferred_jobs AS d
+             WHERE d.state = p_state AND d.id < p_before
+             ORDER BY d.id DESC
+             LIMIT p_max;
+    ELSIF p_state IN ('failed', 'cancelled') THEN
+        RETURN QUERY
+            SELECT d.id, d.ready_slot, d.pos
+              FROM awa.done_entries AS d
+             WHERE d.state = p_state AND d.id < p_before
+             ORDER BY d.id DESC
+             LIMIT p_max;
+    ELSIF p_state = 'available' THEN
+        RETURN QUERY
+            SELECT e.id, e.ready_slot, e.pos
+              FROM awa.lanes AS l
+             CROSS JOIN LATERAL unnest(awa.unclaimed(l.lane_id)) AS r
+             CROSS JOIN LATERAL (
+                    SELECT e.id, e.ready_slot, e.pos
+                      FROM awa.ready_entries AS e
+                     WHERE e.pos >= lower(r) AND e.pos < upper(r)
+                    OFFSET 0) AS e
+             WHERE e.id < p_before
+             ORDER BY e.id DESC
+             LIMIT p_max;
+    ELSIF p_state = 'running' THEN
+        RETURN QUERY
+            SELECT e.id, e.ready_slot, e.pos
+              FROM (SELECT c.ready_slot, range_agg(c.positions) AS positions
+                      FROM awa.claims AS c WHERE c.n > 0 GROUP BY c.ready_slot) AS held
+             CROSS JOIN LATERAL unnest(held.positions - awa.closed_positions(held.ready_slot,
+                                                                             held.positions)) AS r
+             CROSS JOIN LATERAL (
+                    SELECT e.id, e.ready_slot, e.pos
+                      FROM awa.ready_entries AS e
+                     WHERE e.ready_slot = held.ready_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+                    OFFSET 0) AS e
+             WHERE e.id < p_before
+             ORDER BY e.id DESC
+             LIMIT p_max;
+    END IF;
+END
+$$;
+
+-- The job at a place that awa.find_in_state() named.
+CREATE OR REPLACE FUNCTION awa.job_at(p_id bigint, p_slot smallint, p_pos bigint)
+RETURNS SETOF awa.jobs
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF p_pos IS NULL THEN
+        RETURN QUERY SELECT j.* FROM awa.jobs AS j WHERE j.id = p_id AND j.ready_slot IS NULL;
+    ELSE
+        RETURN QUERY SELECT j.* FROM awa.jobs AS j WHERE j.ready_slot = p_slot AND j.pos = p_pos;
+    END IF;
+END
+$$;
+
+-- Jobs, newest id first, below p_before (NULL: from the newest). Each filter may be NULL. What is
+-- live or has failed is found where it is; completed jobs, or jobs in any state, in windows of
+-- ids from the top down, wider ones while little is found.
 CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
         p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_limit int DEFAULT 100)
@@ -100,9 +169,33 @@ DECLARE
     v_low bigint;
     v_left int := p_limit;
     v_got int;
+    v_seen int;
+    v_at record;
 BEGIN
     IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
+    END IF;
+    WHILE p_state <> 'completed' AND v_left > 0 LOOP
+        v_seen := 0;
+        FOR v_at IN SELECT f.* FROM awa.find_in_state(p_state, v_top, v_window::int) AS f LOOP
+            RETURN QUERY
+                SELECT j.*
+                  FROM awa.job_at(v_at.id, v_at.ready_slot, v_at.pos) AS j
+                 WHERE j.state = p_state
+                   AND (p_kind IS NULL OR j.kind = p_kind)
+                   AND (p_queue IS NULL OR j.queue = p_queue)
+                   AND (p_tag IS NULL OR p_tag = ANY (j.tags));
+            GET DIAGNOSTICS v_got = ROW_COUNT;
+            v_left := v_left - v_got;
+            EXIT WHEN v_left = 0;
+            v_seen := v_seen + 1;
+            v_top := v_at.id;
+        END LOOP;
+        EXIT WHEN v_seen < v_window;
+        v_window := least(v_window * 4, 1000000);
+    END LOOP;
+    IF p_state <> 'completed' THEN
+        RETURN;
     END IF;
     WHILE v_left > 0 AND v_top > 1 LOOP
         v_low := greatest(v_top - v_window, 1);
