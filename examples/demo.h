@@ -18,14 +18,15 @@
 #include <awa/awa.h>
 
 enum {
-    WORKERS = 4,        /* processes */
-    THREADS = 2,        /* handler threads in each */
-    ATTEMPTS = 3,       /* of every job */
-    RETRY_MS = 300,     /* between them */
-    MISSING = 12,       /* jobs whose file does not exist */
-    JOBS_MAX = 1000000, /* more than anybody has files below /usr/share */
-    KILL_PERCENT = 40,  /* of the work done when a worker is killed */
-    PATIENCE_S = 120,   /* without any progress, then the demo gives up */
+    WORKERS = 4,       /* processes */
+    THREADS = 2,       /* handler threads in each */
+    ATTEMPTS = 3,      /* of every job */
+    RETRY_MS = 300,    /* between them */
+    MISSING = 12,      /* jobs whose file does not exist */
+    JOBS_MAX = 200000, /* more than most have files below /usr/share */
+    KILL_PERCENT = 40, /* of the jobs have begun when a worker is killed */
+    VICTIM_MS = 2000,  /* its handler waits for that */
+    PATIENCE_S = 120,  /* without any progress, then the demo gives up */
 };
 
 #define KIND "digest"
@@ -81,23 +82,35 @@ int digest_file(const char *path, struct digest *ret);
 
 /* ---- demo_board.c: what the processes tell each other ---------------------------------------- */
 
+/* What a handler did with a job. */
+enum note_state {
+    NOTE_NONE,
+    NOTE_RUNNING,
+    NOTE_RETRYABLE,
+    NOTE_COMPLETED,
+    NOTE_FAILED,
+    NOTE_STATES
+};
+
 /* One job, as its handlers saw it. */
 struct note {
     atomic_int_least64_t started_ms; /* the last time; 0: never */
     atomic_int pickup_ms;            /* from runnable to the handler, the last time */
     atomic_int runs;                 /* how often a handler was entered */
-    atomic_bool ended;               /* a handler was done with it for good */
+    atomic_int state;                /* enum note_state */
+    atomic_bool ended;               /* it was completed or failed once; a kill may undo that */
     atomic_bool no_queue;            /* fewer jobs than threads stood before it when it came */
 };
 
 /* Shared memory, for the view only: what counts is in the database. */
 struct board {
     size_t capacity;
-    atomic_int_least64_t done; /* jobs that ended */
+    atomic_int_least64_t started; /* jobs that a handler has seen */
+    atomic_int_least64_t done;    /* jobs that ended */
     atomic_int_least64_t retries;
     atomic_int_least64_t bytes;
-    atomic_int running[WORKERS]; /* handlers, now */
-    struct note notes[];         /* by id: the database is new, so ids begin with 1 */
+    atomic_int victim;   /* the worker that stands still in a job, to be killed; -1: none */
+    struct note notes[]; /* by id: the database is new, so ids begin with 1 */
 };
 
 /* Made by the parent; the descriptor is inherited by the workers. NULL: complained. */
@@ -107,6 +120,9 @@ void board_free(struct board *b);
 
 /* NULL if the id is not expected */
 struct note *board_note(struct board *b, int64_t id);
+
+/* How many of the first jobs are in each state. */
+void board_count(const struct board *b, size_t jobs, int64_t ret_counts[NOTE_STATES]);
 
 /* ---- demo_worker.c: a worker process --------------------------------------------------------- */
 
@@ -148,8 +164,8 @@ bool crew_start(struct crew *c, const char *conninfo, int board_fd);
 void crew_look(struct crew *c);
 void crew_listen(struct crew *c, crew_hear *hear, void *arg);
 
-/* Kills a worker that runs a job at this moment. Returns its number, -1: there was none. */
-int crew_kill_busy(struct crew *c, const struct board *b);
+/* With SIGKILL. */
+void crew_kill_one(struct crew *c, int worker);
 
 /* Lets them finish what they run; false if one did not end well or in time. */
 bool crew_stop(struct crew *c);
@@ -157,17 +173,11 @@ void crew_kill(struct crew *c);
 
 /* ---- demo_base.c: the demo's own database ---------------------------------------------------- */
 
-struct counts {
-    int64_t available, running, retryable, completed, failed, other;
-};
-
 struct base {
     PGconn *admin;  /* in the database that the user named; holds a lock */
     PGconn *conn;   /* in ours */
     char *conninfo; /* of ours */
     bool made;
-    bool asking; /* for counts */
-    int64_t asked_ms, next_ms;
 };
 
 /* Makes a new database, in place of that of an earlier run, and migrates it. */
@@ -178,14 +188,22 @@ bool base_drop(struct base *b);
 /* A session with a limit on every statement. NULL: complained. */
 PGconn *base_connect(const char *conninfo);
 
-/* Counts, asked for now and then without waiting. *ret_new tells whether there are new ones. */
-bool base_count(struct base *b, bool soon, struct counts *counts, bool *ret_new);
+/* How many jobs have ended, and how many have not. */
+bool base_count(struct base *b, int64_t *ret_ended, int64_t *ret_live);
 
 /* The ids of the jobs that a killed worker holds, in order; to be freed. */
 bool base_held(struct base *b, int worker, int64_t **ret_ids, size_t *ret_n);
 
 /* Every job in order of id. */
-enum result_column { COL_ID, COL_STATE, COL_ATTEMPT, COL_SHA256, COL_BYTES, COL_PACKED, COL_RESCUED };
+enum result_column {
+    COL_ID,
+    COL_STATE,
+    COL_ATTEMPT,
+    COL_SHA256,
+    COL_BYTES,
+    COL_PACKED,
+    COL_RESCUED
+};
 PGresult *base_results(struct base *b);
 
 /* What a worker calls itself to the server, and in its list of workers. */
@@ -201,7 +219,7 @@ struct feed {
     bool started;
     atomic_size_t enqueued;     /* jobs that are committed */
     atomic_size_t transactions; /* one for each directory */
-    atomic_bool kill_done;      /* the rest of the list may come */
+    atomic_size_t held;         /* jobs that wait for nothing but the rescue of a dead worker */
     atomic_bool stop, failed;
 };
 
@@ -214,8 +232,8 @@ struct progress {
     int64_t total, done, retries;
     int64_t rate, mean_rate; /* jobs per second, in the last second and ever */
     int64_t byte_rate;
-    int pickup_p50, pickup_p99; /* ms */
-    struct counts counts;
+    int pickup_p50, pickup_p99;  /* ms */
+    int64_t states[NOTE_STATES]; /* jobs; NOTE_NONE: available */
     const struct crew *crew;
 };
 
@@ -227,16 +245,28 @@ struct view {
 
 void view_init(struct view *v);
 
-/* Draws if it is time to. */
-void view_update(struct view *v, const struct progress *p, bool last);
+/* Is it time to draw? */
+bool view_is_due(const struct view *v);
+void view_draw(struct view *v, const struct progress *p);
 
 /* A line that stays, with the time. */
 void view_event(struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A line that stays until the next. */
+/* A line that stays until the next; only on a terminal. */
 void view_status(struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void view_erase(struct view *v);
+
+/* What is on the screen stays there. */
+void view_keep(struct view *v);
 
 /* ---- demo_watch.c: from the first job to the last -------------------------------------------- */
+
+/* How much was done by then. */
+struct sample {
+    int64_t ms, done, bytes;
+};
+
+enum { SAMPLES = 9 }; /* so many make a second */
 
 struct watch {
     struct base *base;
@@ -246,9 +276,10 @@ struct watch {
     struct view *view;
     int signal_fd;
     struct progress progress;
-    int64_t start_ms, progress_ms;
-    int64_t rate_ms, rate_done, rate_bytes; /* where the present rate is measured from */
-    int killed;                             /* -1: nobody yet */
+    int64_t start_ms, progress_ms, counted_ms;
+    struct sample samples[SAMPLES]; /* the newest ones; rates are measured over them */
+    size_t nsamples;                /* ever taken */
+    int killed;                     /* -1: nobody yet */
     int64_t killed_ms;
     int64_t *held; /* ids of its jobs */
     size_t nheld;

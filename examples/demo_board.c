@@ -40,6 +40,7 @@ board_new(size_t capacity, int *ret_fd)
         return NULL;
     }
     b->capacity = capacity;
+    atomic_init(&b->victim, -1);
     *ret_fd = fd;
     return b;
 }
@@ -61,6 +62,15 @@ board_free(struct board *b)
 {
     if (b != NULL)
         (void)munmap(b, size_of(b->capacity));
+}
+
+void
+board_count(const struct board *b, size_t jobs, int64_t ret_counts[NOTE_STATES])
+{
+    for (int state = 0; state < NOTE_STATES; state++)
+        ret_counts[state] = 0;
+    for (size_t i = 0; i < jobs; i++)
+        ret_counts[atomic_load(&b->notes[i].state)]++;
 }
 
 struct note *

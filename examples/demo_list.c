@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The input: files below a directory. */
-#include <errno.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +44,11 @@ walk(struct list *l, FTS *tree, size_t max)
     FTSENT *entry;
 
     while (l->n < max && (entry = fts_read(tree)) != NULL) {
-        if (entry->fts_info != FTS_F)
-            continue;
-        if (access(entry->fts_path, R_OK) != 0)
+        if (entry->fts_info == FTS_DNR ||
+            (entry->fts_info == FTS_F && access(entry->fts_path, R_OK) != 0))
             l->unreadable++;
+        else if (entry->fts_info != FTS_F)
+            continue;
         else if (!append(l, strdup(entry->fts_path), false))
             return false;
     }
@@ -90,10 +90,9 @@ bool
 list_read(struct list *l, const char *root, size_t max)
 {
     char *path = realpath(root, NULL);
-    FTS *tree =
-        path != NULL
-            ? fts_open((char *[]){ path, NULL }, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, files_first)
-            : NULL;
+    FTS *tree = path != NULL ? fts_open((char *[]){ path, NULL },
+                                        FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, files_first)
+                             : NULL;
     bool ok = tree != NULL ? walk(l, tree, max) : complain("%s: %m", root);
 
     if (tree != NULL)

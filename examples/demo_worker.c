@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,29 +35,46 @@ waited_ms(const awa_job *job)
     return ms < 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+/*
+ * The first to begin a job when the time has come is to die of it. It stands still, so that the
+ * kill is certain to hit a job in the middle.
+ */
 static void
-note_begin(struct station *at, const awa_job *job)
+face_death(const struct station *at, int64_t begun)
+{
+    struct board *b = at->board;
+    int nobody = -1;
+
+    if (begun * 100 >= (int64_t)b->capacity * KILL_PERCENT &&
+        atomic_compare_exchange_strong(&b->victim, &nobody, at->worker))
+        (void)poll(NULL, 0, VICTIM_MS);
+}
+
+static void
+note_begin(const struct station *at, const awa_job *job)
 {
     struct note *note = board_note(at->board, awa_job_id(job));
 
-    atomic_fetch_add(&at->board->running[at->worker], 1);
     if (note == NULL)
         return;
     atomic_store(&note->pickup_ms, waited_ms(job));
     atomic_store(&note->started_ms, now_ms());
-    atomic_fetch_add(&note->runs, 1);
+    atomic_store(&note->state, NOTE_RUNNING);
+    if (atomic_fetch_add(&note->runs, 1) == 0)
+        face_death(at, atomic_fetch_add(&at->board->started, 1) + 1);
 }
 
 static void
-note_end(struct station *at, const awa_job *job, bool again)
+note_end(const struct station *at, const awa_job *job, enum note_state state)
 {
     struct note *note = board_note(at->board, awa_job_id(job));
 
-    if (again)
+    if (state == NOTE_RETRYABLE)
         atomic_fetch_add(&at->board->retries, 1);
     else if (note != NULL && !atomic_exchange(&note->ended, true))
         atomic_fetch_add(&at->board->done, 1);
-    atomic_fetch_sub(&at->board->running[at->worker], 1);
+    if (note != NULL)
+        atomic_store(&note->state, state);
 }
 
 /* ---- The handler ------------------------------------------------------------------------- */
@@ -89,6 +107,15 @@ retry(awa_job *job, const char *path, int error)
     return AWA_RETRY;
 }
 
+/* What will become of a job that is to be retried. */
+static enum note_state
+state_of(const awa_job *job, awa_outcome outcome)
+{
+    if (outcome == AWA_COMPLETE)
+        return NOTE_COMPLETED;
+    return awa_job_attempt(job) < awa_job_max_attempts(job) ? NOTE_RETRYABLE : NOTE_FAILED;
+}
+
 static awa_outcome
 digest_job(awa_job *job, void *userdata)
 {
@@ -103,8 +130,7 @@ digest_job(awa_job *job, void *userdata)
     outcome = error == 0 ? succeed(job, &d) : retry(job, path != NULL ? path : "url", error);
     if (outcome == AWA_COMPLETE)
         atomic_fetch_add(&at->board->bytes, d.bytes);
-    note_end(at, job,
-             outcome == AWA_RETRY && awa_job_attempt(job) < awa_job_max_attempts(job));
+    note_end(at, job, state_of(job, outcome));
     free(path);
     return outcome;
 }

@@ -110,6 +110,7 @@ DECLARE
     v_found record;
     v_run int8range;
     v_unbroken boolean;
+    v_step bigint;
     v_result awa.lane_search;
 BEGIN
     v_result.slots := '{}';
@@ -142,52 +143,55 @@ BEGIN
     v_result.gaps := v_gaps - v_late;
 
     -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
-    -- more than the ends and the number.
-    IF v_result.n < p_max THEN
+    -- more than the ends and the number. Where all were withdrawn, on and on in longer steps.
+    v_step := p_max - v_result.n;
+    WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,
                min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot
           INTO v_found
           FROM (SELECT e.pos, e.ready_slot
                   FROM awa.ready_entries AS e
-                 WHERE e.pos > (p_head).cursor AND e.pos < v_end
+                 WHERE e.pos > v_result.cursor AND e.pos < v_end
                  ORDER BY e.pos
-                 LIMIT p_max - v_result.n) AS e;
-        IF v_found.n > 0 THEN
-            v_result.cursor := v_found.high;
-            v_window := int8range((p_head).cursor + 1, v_found.high + 1);
-            v_unbroken := v_found.high - v_found.low + 1 = v_found.n
-                          AND v_found.slot = v_found.last_slot;
-            IF v_unbroken THEN
-                PERFORM 1
-                   FROM awa.ready_tombstones AS t
-                  WHERE t.ready_slot = v_found.slot
-                    AND t.pos >= v_found.low AND t.pos <= v_found.high
-                  LIMIT 1;
-                v_unbroken := NOT FOUND;
-            END IF;
-            IF v_unbroken THEN
-                v_result.slots := v_result.slots || v_found.slot;
-                v_run := int8range(v_found.low, v_found.high + 1);
-                v_result.islands := v_result.islands || v_run;
-                v_result.n := v_result.n + v_found.n;
-                v_result.gaps := v_result.gaps + (int8multirange(v_window) - int8multirange(v_run));
-            ELSE
-                v_result.gaps := v_result.gaps + int8multirange(v_window);
-                FOR v_found IN
-                    SELECT f.*
-                      FROM awa.find_islands(lower(v_window), upper(v_window),
-                                            p_max - v_result.n) AS f
-                LOOP
-                    v_result.slots := v_result.slots || v_found.ready_slot;
-                    v_result.islands := v_result.islands || v_found.island;
-                    v_result.gaps := v_result.gaps - int8multirange(v_found.island);
-                    v_result.n := v_result.n + v_found.n;
-                END LOOP;
-                v_result.gaps := v_result.gaps
-                                 - awa.find_withdrawn(lower(v_window), upper(v_window));
-            END IF;
+                 LIMIT v_step) AS e;
+        EXIT WHEN v_found.n = 0;
+        v_window := int8range(v_result.cursor + 1, v_found.high + 1);
+        v_result.cursor := v_found.high;
+        v_unbroken := v_found.n <= p_max - v_result.n
+                      AND v_found.high - v_found.low + 1 = v_found.n
+                      AND v_found.slot = v_found.last_slot;
+        IF v_unbroken THEN
+            PERFORM 1
+               FROM awa.ready_tombstones AS t
+              WHERE t.ready_slot = v_found.slot
+                AND t.pos >= v_found.low AND t.pos <= v_found.high
+              LIMIT 1;
+            v_unbroken := NOT FOUND;
         END IF;
-    END IF;
+        IF v_unbroken THEN
+            v_result.slots := v_result.slots || v_found.slot;
+            v_run := int8range(v_found.low, v_found.high + 1);
+            v_result.islands := v_result.islands || v_run;
+            v_result.n := v_result.n + v_found.n;
+            v_result.gaps := v_result.gaps + (int8multirange(v_window) - int8multirange(v_run));
+        ELSE
+            v_result.gaps := v_result.gaps + int8multirange(v_window);
+            FOR v_found IN
+                SELECT f.*
+                  FROM awa.find_islands(lower(v_window), upper(v_window),
+                                        p_max - v_result.n) AS f
+            LOOP
+                v_result.slots := v_result.slots || v_found.ready_slot;
+                v_result.islands := v_result.islands || v_found.island;
+                v_result.gaps := v_result.gaps - int8multirange(v_found.island);
+                v_result.n := v_result.n + v_found.n;
+            END LOOP;
+            v_result.gaps := v_result.gaps
+                             - awa.find_withdrawn(lower(v_window), upper(v_window));
+        END IF;
+        EXIT WHEN v_result.n > 0;
+        v_step := 10000;
+    END LOOP;
     RETURN v_result;
 END
 $$;
@@ -304,8 +308,8 @@ BEGIN
         SELECT (l).*
           FROM (SELECT l, awa.lane_waits_since(l.lane_id) AS since FROM unnest(v_lanes) AS l) AS w
          ORDER BY greatest(1, (w.l).priority - CASE
-                      WHEN p_aging > '0 s' THEN floor(extract(epoch FROM p_now - w.since)
-                                                      / extract(epoch FROM p_aging))
+                      WHEN p_aging > '0 s' AND w.since IS NOT NULL
+                      THEN floor(extract(epoch FROM p_now - w.since) / extract(epoch FROM p_aging))
                       ELSE 0 END),
                   w.since, (w.l).priority, (w.l).lane_id;
 END
@@ -333,9 +337,24 @@ BEGIN
 END
 $$;
 
+-- Wait for the lock of a lane, but not for ever: whoever claims in long transactions, from several
+-- lanes, would wait in a circle. Returns whether it was obtained.
+CREATE OR REPLACE FUNCTION awa.wait_for_lane(p_lane int)
+RETURNS boolean
+LANGUAGE plpgsql
+SET lock_timeout = '500ms'
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), p_lane);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+
 -- Claim up to p_max jobs of a queue for a worker. All come from one lane; call again for more.
 -- Takes the lane's lock until commit; while another claims from the lane, the next one is tried,
--- and only if none is left does it wait. Refuses to run in REPEATABLE READ or SERIALIZABLE
+-- and only if none is left does it wait, half a second at most. Refuses to run in REPEATABLE READ or SERIALIZABLE
 -- (rule G5): it would read an old head.
 -- An attempt is (p_worker, claim_id, pos), and ends by awa.complete_jobs(), awa.close_jobs() or
 -- awa.complete_job(). The commit may be asynchronous: a claim that a crash forgets never was.
@@ -347,6 +366,7 @@ RETURNS TABLE (pos bigint, id bigint, claim_id bigint, ready_slot smallint, atte
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -363,10 +383,7 @@ DECLARE
     v_first bigint;
     v_end bigint;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'claim: want isolation read committed, got %',
-              current_setting('transaction_isolation') USING ERRCODE = 'JQ001';
-    END IF;
+    PERFORM awa.require_read_committed('claim'); -- rule G5
     IF p_max IS NULL OR p_max NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'max: want 1 to 10000, got %', p_max USING ERRCODE = 'JQ001';
     END IF;
@@ -392,7 +409,9 @@ BEGIN
         END IF;
     END LOOP;
     IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), v_busy.lane_id);
+        IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
+            RETURN;
+        END IF;
         v_claim := awa.claim_lane(p_worker, v_busy, p_max, p_now, v_deadline);
     END IF;
 

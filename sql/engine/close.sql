@@ -65,6 +65,7 @@ RETURNS int8multirange
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -223,6 +224,7 @@ RETURNS TABLE (pos bigint, state text, error text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -280,8 +282,11 @@ BEGIN
                        WHEN 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
                        WHEN 'released' THEN p_now + nullif(u.delay, '0 s') END,
                    u.outcome = 'released')::awa.closing), '{}')
-          FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs, p_delays)
-               AS u (slot, pos, outcome, error, output, delay)
+          FROM (SELECT DISTINCT ON (u.pos) u.* -- one end for each, the first
+                  FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs,
+                              p_delays) WITH ORDINALITY
+                       AS u (slot, pos, outcome, error, output, delay, ord)
+                 ORDER BY u.pos, u.ord) AS u
          CROSS JOIN LATERAL (
                 SELECT e.id, e.attempt, e.max_attempts
                   FROM awa.ready_entries AS e
@@ -332,7 +337,16 @@ DECLARE
     v_rows awa.closing[];
     v_carried awa.closing[];
     v_done int8multirange;
+    v_outcome text;
 BEGIN
+    FOREACH v_outcome IN ARRAY p_outcomes LOOP
+        IF v_outcome IN ('completed', 'failed', 'cancelled', 'retried', 'snoozed', 'released',
+                         'expired') IS NOT TRUE THEN
+            RAISE EXCEPTION 'outcome: a worker cannot say %', coalesce(v_outcome, 'NULL')
+                  USING ERRCODE = 'JQ001';
+        END IF;
+    END LOOP;
+
     -- The fence: only what a claim of this worker holds.
     SELECT coalesce(range_agg(awa.held_positions(p_worker, g.slot, g.claim, g.positions)), '{}')
       INTO v_held
@@ -421,23 +435,29 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_slot smallint;
+    v_done boolean := false;
     v_used int;
     v_id bigint;
 BEGIN
     PERFORM awa.require_durable();
-    SELECT c.ready_slot INTO v_slot
-      FROM awa.open_claims(p_claim, p_position) AS c
-     WHERE c.worker_id = p_worker
-     LIMIT 1;
-    IF NOT FOUND
-       OR isempty(awa.add_closure(v_slot, (p_position >> 44)::int,
-                  int8multirange(int8range(p_position, p_position + 1)), 'completed')) THEN
+    FOR i IN 1 .. 3 LOOP -- again if it was just being carried into another slot
+        SELECT c.ready_slot INTO v_slot
+          FROM awa.open_claims(p_claim, p_position) AS c
+         WHERE c.worker_id = p_worker
+         LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        v_done := NOT isempty(awa.add_closure(v_slot, (p_position >> 44)::int,
+                          int8multirange(int8range(p_position, p_position + 1)), 'completed'));
+        EXIT WHEN v_done;
+    END LOOP;
+    IF NOT v_done THEN
         RAISE EXCEPTION 'attempt: claim % does not hold position % any more', p_claim, p_position
               USING ERRCODE = 'JQ003';
     END IF;

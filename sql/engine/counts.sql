@@ -12,6 +12,7 @@ RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint,
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
     WITH lane AS (
         SELECT l.lane_id, l.queue FROM awa.lanes AS l WHERE p_queue IS NULL OR l.queue = p_queue),

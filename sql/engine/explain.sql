@@ -11,6 +11,7 @@ RETURNS TABLE (finding text, since timestamptz, hint text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
@@ -106,6 +107,7 @@ RETURNS TABLE (item text, value text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT 'current slot', awa.current_slot()::text
     UNION ALL
@@ -133,8 +135,8 @@ AS $$
                                  LEFT JOIN awa.workers AS w ON w.worker_id = l.worker_id
                                 ORDER BY l.term DESC LIMIT 1), 'none yet')
     UNION ALL
-    SELECT 'oldest snapshot', coalesce((SELECT format('%s ago', date_trunc('seconds',
-                                               clock_timestamp() - min(a.xact_start)))
+    SELECT 'oldest snapshot', coalesce((SELECT date_trunc('seconds', clock_timestamp()
+                                                          - min(a.xact_start))::text || ' ago'
                                           FROM pg_stat_activity AS a
                                          WHERE a.backend_xmin IS NOT NULL
                                            AND a.pid <> pg_backend_pid()), 'none')
@@ -146,6 +148,7 @@ RETURNS TABLE (name text, ok boolean, detail text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT 'workers', count(*) > 0, format('%s alive', count(*))
       FROM awa.workers AS w, awa.settings AS s
@@ -172,6 +175,7 @@ RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT max(m.version) FROM awa.schema_migrations AS m
 $$;

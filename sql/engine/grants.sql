@@ -20,14 +20,14 @@ DO $$
 DECLARE
     v_grants CONSTANT jsonb := '{
         "awa_producer, awa_bulk_producer, awa_operator": [
-            "insert_job", "insert_jobs", "from_ms"],
+            "insert_job", "insert_jobs", "from_ms", "ms_interval", "to_int", "need_json"],
         "awa_bulk_producer": ["reserve_positions"],
         "awa_worker": [
             "register_worker", "heartbeat", "deregister_worker", "server_number", "mark_hungry",
             "listen", "claim_jobs", "complete_jobs", "close_jobs", "complete_job",
             "lead", "promote_jobs", "rescue_jobs", "expire_jobs", "sweep_gaps", "turn_ring",
             "checkpoint_heads", "carry_forward", "prune_slot", "summarize_ids",
-            "seal_full_lanes", "to_ms", "from_ms"],
+            "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
             "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue"],
         "awa_viewer, awa_operator": [

@@ -28,6 +28,28 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
+-- JSON text that is the field p_name of a job. Raises JQ001, naming the field.
+CREATE OR REPLACE FUNCTION awa.need_json(p_name text, p_text text)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_read record := awa.read_json(p_text);
+BEGIN
+    IF v_read.problem IS NOT NULL THEN
+        RAISE EXCEPTION '%: %', p_name, v_read.problem USING ERRCODE = 'JQ001';
+    END IF;
+    RETURN v_read.value;
+END
+$$;
+
+-- A time after a delay; a delay that awa.job_problem() will refuse changes nothing.
+CREATE OR REPLACE FUNCTION awa.after(p_now timestamptz, p_delay interval)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT
+RETURN CASE WHEN p_delay BETWEEN '-1000 years' AND '1000 years' THEN p_now + p_delay ELSE p_now END;
+
 -- JSON texts, each by itself when one of them is bad.
 CREATE OR REPLACE FUNCTION awa.read_jsons(p_texts text[], OUT list jsonb[], OUT problems text[])
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -121,6 +143,7 @@ RETURNS TABLE (ord int, id bigint, error text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -156,7 +179,8 @@ BEGIN
     SELECT array_agg(ROW(j.ord, j.id, j.kind, j.args, j.queue, j.priority, j.shard,
                          j.max_attempts, j.run_at, awa.json_tags(j.tags), j.metadata, j.unique_key,
                          coalesce(j.problem, awa.job_problem(j.kind, j.queue, j.args, j.priority,
-                                  j.max_attempts, j.tags, j.metadata, j.unique_key)),
+                                  j.max_attempts, j.given_at, j.delay, j.tags, j.metadata,
+                                  j.unique_key)),
                          NULL, NULL, NULL, NULL)::awa.new_job ORDER BY j.ord)
       INTO v_jobs
       FROM (SELECT u.ord, u.id, u.kind, coalesce(u.args, '{}') AS args,
@@ -164,11 +188,10 @@ BEGIN
                    coalesce(u.priority, awa.default_priority()) AS priority,
                    awa.shard_of(coalesce(u.ordering_key, v_any_key), q.enqueue_shards) AS shard,
                    coalesce(u.max_attempts, awa.default_max_attempts()) AS max_attempts,
-                   coalesce(u.run_at, v_now + u.delay) AS run_at, u.tags, u.metadata, u.unique_key,
+                   coalesce(u.run_at, awa.after(v_now, u.delay)) AS run_at,
+                   u.run_at AS given_at, u.delay, u.tags, u.metadata, u.unique_key,
                    coalesce('args: ' || u.args_problem, 'tags: ' || u.tags_problem,
-                            'metadata: ' || u.metadata_problem,
-                            CASE WHEN u.run_at IS NOT NULL AND u.delay IS NOT NULL
-                                 THEN 'run_at: excludes delay' END) AS problem
+                            'metadata: ' || u.metadata_problem) AS problem
               FROM (SELECT n.*, v_first_id + n.ord - 1 AS id
                       FROM unnest(p_kinds, v_args.list, v_args.problems, p_queues, p_priorities,
                                   p_max_attempts, p_run_ats, p_delays, v_tags.list,
@@ -211,6 +234,7 @@ RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -224,14 +248,13 @@ BEGIN
     v_job.queue := coalesce(p_queue, awa.default_queue());
     v_job.priority := coalesce(p_priority, awa.default_priority());
     v_job.max_attempts := coalesce(p_max_attempts, awa.default_max_attempts());
-    v_job.run_at := coalesce(p_run_at, clock_timestamp() + p_delay);
+    v_job.run_at := coalesce(p_run_at, awa.after(clock_timestamp(), p_delay));
     v_job.tags := p_tags;
     v_job.metadata := p_metadata;
     v_job.unique_key := p_unique_key;
-    v_job.error := CASE
-        WHEN p_run_at IS NOT NULL AND p_delay IS NOT NULL THEN 'run_at: excludes delay'
-        ELSE awa.job_problem(v_job.kind, v_job.queue, v_job.args, v_job.priority,
-                 v_job.max_attempts, to_jsonb(p_tags), v_job.metadata, v_job.unique_key) END;
+    v_job.error := awa.job_problem(v_job.kind, v_job.queue, v_job.args, v_job.priority,
+            v_job.max_attempts, p_run_at, p_delay, to_jsonb(p_tags), v_job.metadata,
+            v_job.unique_key);
     IF v_job.error IS NOT NULL THEN
         RAISE EXCEPTION '%', v_job.error USING ERRCODE = 'JQ001';
     END IF;
@@ -254,6 +277,7 @@ RETURNS TABLE (ord int, ready_slot smallint, first_id bigint, first_pos bigint, 
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -269,7 +293,7 @@ BEGIN
                WITH ORDINALITY AS u (queue, priority, key, n, ord)
     LOOP
         v_problem := awa.job_problem('-', v_group.queue, '{}', v_group.priority, 1, NULL, NULL,
-                                     NULL);
+                                     NULL, NULL, NULL);
         IF v_problem IS NULL AND v_group.n BETWEEN 1 AND 100000 IS NOT TRUE THEN
             v_problem := format('count: want 1 to 100000, got %s', v_group.n);
         END IF;

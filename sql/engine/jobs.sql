@@ -63,6 +63,7 @@ RETURNS SETOF awa.jobs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -160,6 +161,7 @@ RETURNS SETOF awa.jobs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- requires: ring
+-- requires: rescue
 -- requires: jobs
 -- Leadership and its tasks. One worker at a time does the maintenance. The term is a row, written
 -- when leadership changes; that it goes on is a sequence, which leaves no dead row behind. Every
@@ -25,6 +26,7 @@ CREATE OR REPLACE FUNCTION awa.lead(p_worker bigint,
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -73,7 +75,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT 1 FROM awa.claims AS c
                 WHERE c.deadline_at > p_expire_from
-                  AND c.deadline_at <= v_now - interval '2 s') THEN
+                  AND c.deadline_at <= v_now - awa.deadline_grace()) THEN
         tasks := tasks || 'expire'::text;
     END IF;
     IF EXISTS (SELECT 1 FROM awa.lane_gaps) THEN
@@ -101,6 +103,7 @@ CREATE OR REPLACE FUNCTION awa.turn_ring(p_now timestamptz DEFAULT clock_timesta
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -117,6 +120,7 @@ RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
 DECLARE
     v_n int;

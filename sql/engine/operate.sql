@@ -29,6 +29,7 @@ RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -39,6 +40,7 @@ DECLARE
     v_lane awa.lanes;
     v_pos bigint;
 BEGIN
+    PERFORM awa.require_read_committed('cancel');
     PERFORM pg_current_xact_id(); -- rule G1: a deferred job gets a position to end at
     FOR i IN 1 .. 10 LOOP -- the job may move on while we look
         SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
@@ -91,41 +93,45 @@ RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_job awa.jobs;
     v_here int8multirange;
-    v_taken boolean;
+    v_taken boolean := false;
 BEGIN
+    PERFORM awa.require_read_committed('retry');
     PERFORM pg_current_xact_id(); -- rule G1
-    SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    IF v_job.state IN ('scheduled', 'retryable') THEN
-        UPDATE awa.deferred_jobs AS d SET run_at = clock_timestamp() WHERE d.id = p_id;
-        IF FOUND THEN
-            PERFORM awa.wake_leader(clock_timestamp());
+    FOR i IN 1 .. 10 LOOP -- the job may be carried, promoted or retried while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN false;
         END IF;
-        RETURN FOUND;
-    END IF;
-    IF v_job.state NOT IN ('failed', 'cancelled') THEN
-        RETURN false;
-    END IF;
+        IF v_job.state IN ('scheduled', 'retryable') THEN
+            UPDATE awa.deferred_jobs AS d SET run_at = clock_timestamp() WHERE d.id = p_id;
+            CONTINUE WHEN NOT FOUND;
+            PERFORM awa.wake_leader(clock_timestamp());
+            RETURN true;
+        END IF;
+        IF v_job.state NOT IN ('failed', 'cancelled') THEN
+            RETURN false;
+        END IF;
 
-    -- A terminal entry is taken back by the second of the two marks: see awa.ready_jobs.
-    v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
-    IF EXISTS (SELECT 1 FROM awa.closures AS k
-                WHERE k.ready_slot = v_job.ready_slot AND k.positions @> v_job.pos) THEN
-        v_taken := NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
-    ELSE
-        v_taken := NOT isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int, v_here,
-                                               'removed'));
-    END IF;
+        -- A terminal entry is taken back by the second of the two marks: see awa.ready_jobs.
+        v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
+        IF EXISTS (SELECT 1 FROM awa.closures AS k
+                    WHERE k.ready_slot = v_job.ready_slot AND k.positions @> v_job.pos) THEN
+            v_taken := NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
+        ELSE
+            v_taken := NOT isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
+                                                   v_here, 'removed'));
+        END IF;
+        EXIT WHEN v_taken;
+    END LOOP;
     IF NOT v_taken THEN
-        RETURN false;
+        RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
     END IF;
     IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
         RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key

@@ -13,6 +13,7 @@ CREATE OR REPLACE FUNCTION awa.promote_jobs(p_from timestamptz DEFAULT '-infinit
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_sort = off

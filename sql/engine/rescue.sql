@@ -95,6 +95,7 @@ RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -140,8 +141,15 @@ BEGIN
 END
 $$;
 
--- End attempts whose deadline passed more than 2 s ago; the worker had its chance to do it
--- itself. Looks at claims with deadlines in (p_from, p_now - 2 s]; the leader moves p_from on and
+-- How long after its deadline an attempt is left to its worker.
+CREATE OR REPLACE FUNCTION awa.deadline_grace()
+RETURNS interval
+LANGUAGE sql IMMUTABLE
+RETURN interval '4 s';
+
+-- End attempts whose deadline passed more than 4 s ago; the worker had its chance to do it
+-- itself, a program and its 2 s of grace included. Looks at claims with deadlines in
+-- (p_from, p_now - 4 s]; the leader moves p_from on and
 -- now and then starts from the beginning. Returns how many were ended.
 CREATE OR REPLACE FUNCTION awa.expire_jobs(p_from timestamptz DEFAULT '-infinity',
         p_now timestamptz DEFAULT clock_timestamp())
@@ -149,6 +157,7 @@ RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -164,7 +173,7 @@ BEGIN
         SELECT c.ready_slot, c.lane_id, c.worker_id, range_agg(c.positions) AS positions,
                min(c.deadline_at) AS deadline_at
           FROM awa.claims AS c
-         WHERE c.deadline_at > p_from AND c.deadline_at <= p_now - interval '2 s'
+         WHERE c.deadline_at > p_from AND c.deadline_at <= p_now - awa.deadline_grace()
          GROUP BY c.ready_slot, c.lane_id, c.worker_id
          ORDER BY c.ready_slot, c.lane_id, c.worker_id
     LOOP

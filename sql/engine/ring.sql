@@ -46,6 +46,7 @@ RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
 DECLARE
     v_next smallint;
@@ -86,6 +87,7 @@ RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -254,6 +256,7 @@ RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -331,8 +334,9 @@ BEGIN
       FROM awa.claims AS c
      WHERE c.ready_slot = p_slot AND c.lane_id = p_lane AND c.positions && v_running;
 
-    PERFORM awa.copy_entries(p_slot, v_waiting);
+    -- Only what this call withdraws: the others were cancelled or carried before we had the lock.
     v_waiting := awa.add_tombstones(p_slot, v_waiting, 'carried');
+    PERFORM awa.copy_entries(p_slot, v_waiting);
     RETURN awa.width(v_running) + awa.width(v_waiting);
 END
 $$;
@@ -347,6 +351,7 @@ RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
@@ -381,7 +386,8 @@ $$;
 
 -- The sealed slot that should be emptied now, NULL if none: its history is older than the
 -- retention, or fewer than two slots are empty. The oldest goes first, but for slots in which
--- much is still alive: those cost more and are left for last.
+-- much is still alive: those cost more and are left for last. A slot into which a transaction has
+-- written that is still open cannot be truncated; the others must not wait for it.
 CREATE OR REPLACE FUNCTION awa.slot_to_prune(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS smallint
 LANGUAGE plpgsql
@@ -397,6 +403,13 @@ BEGIN
           FROM awa.ring_slots() AS r, awa.settings AS s
          WHERE r.bytes > 0 AND r.ready_slot <> awa.current_slot()
            AND (NOT v_room OR r.sealed_at < p_now - s.completed_retention)
+           AND NOT EXISTS (
+               SELECT 1
+                 FROM pg_locks AS l, unnest(awa.ringed_tables()) AS t
+                WHERE l.relation = format('awa.%I', t || '_' || r.ready_slot)::regclass
+                  AND l.database = (SELECT d.oid FROM pg_database AS d
+                                     WHERE d.datname = current_database())
+                  AND l.mode = 'RowExclusiveLock')
          ORDER BY r.generation NULLS FIRST, r.ready_slot
     LOOP
         IF awa.width(awa.alive_entries(v_slot.ready_slot, 10001)) <= 10000 THEN
@@ -414,6 +427,7 @@ RETURNS int
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT coalesce(sum(brin_summarize_new_values(i.indexrelid)), 0)::int
       FROM pg_index AS i

@@ -11,7 +11,20 @@ RETURN (extract(epoch FROM p_at) * 1000)::bigint;
 CREATE OR REPLACE FUNCTION awa.from_ms(p_ms bigint)
 RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN to_timestamp(p_ms / 1000.0);
+RETURN CASE WHEN p_ms BETWEEN -62135596800000 AND 253402300800000 THEN to_timestamp(p_ms / 1000.0)
+            WHEN p_ms > 0 THEN 'infinity' ELSE '-infinity' END;
+
+-- Numbers of clients, which are 64 bits wide, as narrower ones. What does not fit becomes the
+-- extreme, so that it is refused by awa.job_problem() with its name and not by a cast.
+CREATE OR REPLACE FUNCTION awa.to_int(p_n bigint)
+RETURNS int
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN greatest(least(p_n, 2147483647), -2147483648)::int;
+
+CREATE OR REPLACE FUNCTION awa.ms_interval(p_ms bigint)
+RETURNS interval
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN greatest(least(p_ms, 1000000000000000), -1000000000000000) * interval '1 ms';
 
 -- Advisory locks of this schema, two numbers each: a class of ours, and what is locked.
 -- Order in which one transaction may wait for them: worker, maintenance, lane.
@@ -34,7 +47,8 @@ RETURN 'awa:' || CASE WHEN octet_length(p_queue) <= 59 THEN p_queue ELSE md5(p_q
 -- What is wrong with a job, in words; NULL if nothing is. The limits stand here and nowhere else.
 -- Not more than STABLE, or it would be called for each row instead of inlined: format() is STABLE.
 CREATE OR REPLACE FUNCTION awa.job_problem(p_kind text, p_queue text, p_args jsonb,
-        p_priority int, p_max_attempts int, p_tags jsonb, p_metadata jsonb, p_unique_key text)
+        p_priority int, p_max_attempts int, p_run_at timestamptz, p_delay interval, p_tags jsonb,
+        p_metadata jsonb, p_unique_key text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
@@ -47,6 +61,12 @@ RETURN CASE
         THEN format('priority: want 1 to 4, got %s', p_priority)
     WHEN p_max_attempts NOT BETWEEN 1 AND 1000
         THEN format('max_attempts: want 1 to 1000, got %s', p_max_attempts)
+    WHEN p_run_at IS NOT NULL AND p_delay IS NOT NULL
+        THEN 'run_at: excludes delay'
+    WHEN p_run_at >= '10000-01-01 00:00:00+00'
+        THEN format('run_at: want a time before the year 10000, got %s', p_run_at)
+    WHEN p_delay NOT BETWEEN '-1000 years' AND '1000 years'
+        THEN format('delay: want at most 1000 years, got %s', p_delay)
     WHEN pg_column_size(p_args) > 512 AND octet_length(p_args::text) > 1048576
         THEN format('args: want at most 1048576 bytes, got %s', octet_length(p_args::text))
     WHEN jsonb_typeof(p_tags) <> 'array' OR p_tags @? 'strict $[*] ? (@.type() != "string")'
@@ -74,6 +94,20 @@ CREATE OR REPLACE FUNCTION awa.current_slot()
 RETURNS smallint
 LANGUAGE sql STABLE
 RETURN (SELECT r.ready_slot FROM awa.ring_rotations AS r ORDER BY r.generation DESC LIMIT 1);
+
+-- What is decided under a lock must be read after it was obtained; an older snapshot would tell of
+-- a past in which, say, a running job still waits.
+CREATE OR REPLACE FUNCTION awa.require_read_committed(p_what text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION '%: want isolation read committed, got %', p_what,
+              current_setting('transaction_isolation') USING ERRCODE = 'JQ001';
+    END IF;
+END
+$$;
 
 -- The current transaction's commit must be durable: it says something to the outside that must
 -- not be forgotten by a crash.

@@ -13,6 +13,7 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
 DECLARE
     v_queue text;
@@ -65,6 +66,7 @@ RETURNS TABLE (known bigint[], ready text[], lost bigint[], server bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -118,6 +120,7 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET max_parallel_workers_per_gather = 0
 AS $$
 BEGIN
     UPDATE awa.workers AS w

@@ -136,8 +136,8 @@ CREATE TABLE awa.ready_entries (
     unique_key text,
     errors jsonb,            -- of earlier attempts, oldest first
     created_at timestamptz,  -- NULL: enqueued_at
-    CHECK (octet_length(kind) BETWEEN 1 AND 200),
-    CHECK (max_attempts BETWEEN 1 AND 1000 AND attempt >= 0))
+    CONSTRAINT kind CHECK (octet_length(kind) BETWEEN 1 AND 200),
+    CONSTRAINT max_attempts CHECK (max_attempts BETWEEN 1 AND 1000 AND attempt >= 0))
 PARTITION BY LIST (ready_slot);
 
 CREATE TABLE awa.ready_tombstones (

@@ -3,5 +3,8 @@
 -- returns: for each group the slot, the first id, the first position, the time in microseconds
 -- since 2000, as binary COPY wants it, and the default of max_attempts
 SELECT r.ready_slot, r.first_id, r.first_pos, r.now_us, r.max_attempts
-  FROM awa.reserve_positions($1::text[], $2::int[], $3::text[], $4::int[]) AS r
+  FROM awa.reserve_positions($1::text[],
+            (SELECT array_agg(awa.to_int(p) ORDER BY n)
+               FROM unnest($2::bigint[]) WITH ORDINALITY AS u (p, n)),
+            $3::text[], $4::int[]) AS r
  ORDER BY r.ord

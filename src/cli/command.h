@@ -44,6 +44,7 @@ struct command {
     const char *args;       /* synopsis of the positional arguments; NULL: none */
     int min_args, max_args; /* -1: any number */
     const struct option_spec *options;
+    const char *notes;    /* lines below the options; NULL: none */
     const char *examples; /* lines */
     command_run *run;     /* NULL: has children instead */
     const struct command *children;

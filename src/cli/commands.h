@@ -7,11 +7,23 @@
 
 extern const struct command awa_command; /* the root */
 
+extern const struct command bench_commands[];
 extern const struct command completion_commands[];
 extern const struct command dev_commands[];
+extern const struct command job_commands[];
+extern const struct command queue_commands[];
+extern const struct command storage_commands[];
+extern const struct command worker_commands[];
 
+command_run cmd_health;
 command_run cmd_help;
 command_run cmd_migrate;
 command_run cmd_version;
+command_run cmd_work;
+
+/* Of commands whose row stands in another file. */
+extern const struct option_spec job_insert_options[];
+extern const struct option_spec work_options[];
+command_run cmd_job_insert;
 
 #endif

@@ -67,9 +67,9 @@ print_children(FILE *out, const struct command *children)
 
 /* The lines of text, indented. */
 static void
-print_examples(FILE *out, const char *text)
+print_lines(FILE *out, const char *title, const char *text)
 {
-    fputs("\nExamples:\n", out);
+    fprintf(out, "\n%s:\n", title);
     while (*text != '\0') {
         int len = (int)strcspn(text, "\n");
 
@@ -92,6 +92,8 @@ help_print(FILE *out, const char *words, const struct command *command)
         print_children(out, command->children);
     print_options(out, "Options", command->options, width);
     print_options(out, "Global options", global_options, width);
+    if (command->notes != NULL)
+        print_lines(out, "Notes", command->notes);
     if (command->examples != NULL)
-        print_examples(out, command->examples);
+        print_lines(out, "Examples", command->examples);
 }

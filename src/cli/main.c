@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* The executable awa. */
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
+
+/*
+ * A standard descriptor that the caller closed would be given to the next file or socket, which
+ * then got our messages. Reading from this one ends at once, writing to it fails.
+ */
+static void
+hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", O_RDONLY);
+}
 
 /* All text is UTF-8, whatever the terminal's owner forgot to set. */
 static void
@@ -29,6 +43,7 @@ finish(int code)
 int
 main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     use_utf8();
     return finish(command_main(&awa_command, argc, argv));
 }

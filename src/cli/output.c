@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "cli/glyph.h"
 #include "cli/table.h"
 
 int
@@ -39,10 +40,27 @@ exit_code_of(awa_status status)
 int
 report(const awa_error *err)
 {
-    fprintf(stderr, "awa: %s\n", err->message);
+    log_line(err->message);
     if (err->status == AWA_ESCHEMA && err->sqlstate[0] != '\0')
         fprintf(stderr, "awa: schema: %s\n", awa_status_text(AWA_ESCHEMA));
     return exit_code_of(err->status);
+}
+
+/* In one piece, for several threads and programs may write at once. */
+void
+log_line(const char *line)
+{
+    AUTO(free) char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return;
+    fputs("awa: ", out);
+    text_print_line(out, line);
+    fputc('\n', out);
+    if (fclose(out) == 0)
+        fputs(text, stderr);
 }
 
 void
@@ -96,6 +114,12 @@ void
 print_table(const struct call *call, const PGresult *res)
 {
     table_print(stdout, res, terminal_width(), use_color(call));
+}
+
+void
+print_record(const struct call *call, const PGresult *res)
+{
+    record_print(stdout, res, 0, use_color(call));
 }
 
 void

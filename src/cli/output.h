@@ -16,11 +16,17 @@ int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* `awa: ` and the error; returns the exit code that belongs to its status. */
 int report(const awa_error *err);
 
+/* `awa: ` and one line that may hold foreign text. Any thread may call it. */
+void log_line(const char *line);
+
 /* News that --quiet suppresses. */
 void say(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Rows, as a table that fits the terminal. */
 void print_table(const struct call *call, const PGresult *res);
+
+/* The first row, its columns one below the other. */
+void print_record(const struct call *call, const PGresult *res);
 
 /* For --json: the value in column 0 of row 0. JSON always comes from Postgres. */
 void print_json(const PGresult *res);

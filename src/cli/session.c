@@ -88,3 +88,16 @@ session_open(const struct call *call, PGconn **ret_conn, awa_error *err)
 
     return s == AWA_OK ? awa_connect(dsn, ret_conn, err) : s;
 }
+
+awa_status
+session_open_engine(const struct call *call, PGconn **ret_conn, awa_error *err)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    awa_status s = session_open(call, &conn, err);
+
+    if (s == AWA_OK)
+        s = awa__schema_check(conn, err);
+    if (s == AWA_OK)
+        *ret_conn = TAKE(conn);
+    return s;
+}

@@ -15,6 +15,10 @@ awa_status session_dsn(const struct call *call, char **ret_dsn, awa_error *err) 
 /* A session with that database. */
 awa_status session_open(const struct call *call, PGconn **ret_conn, awa_error *err) AWA_CHECKED;
 
+/* The same, and the schema is there; ESCHEMA says what to do about it. */
+awa_status session_open_engine(const struct call *call, PGconn **ret_conn,
+                               awa_error *err) AWA_CHECKED;
+
 /* The private cluster that --dir, AWA_DEV_DIR or the user's home choose. */
 awa_status dev_cluster(const struct call *call, struct cluster **ret_cluster,
                        awa_error *err) AWA_CHECKED;

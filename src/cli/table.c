@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Rows as an aligned table. Cells are foreign text: what could move the cursor, or pretend to be
- * another cell, is shown as U+FFFD.
- */
+/* Rows as an aligned table, and one row as a list. Cells are foreign text; see glyph.h. */
 #include "cli/table.h"
 
-#include <limits.h>
-#include <string.h>
-#include <wchar.h>
+#include "cli/glyph.h"
 
 enum {
     COLUMNS_MAX = 64,
@@ -15,57 +10,7 @@ enum {
     GAP = 2,       /* between columns */
 };
 
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
-#define ELLIPSIS    "\xe2\x80\xa6" /* … */
-
-/* One character of a cell as it is shown. */
-struct glyph {
-    const char *bytes;
-    size_t len;
-    int width;
-};
-
-/* Controls of C1, and those that change the direction of what follows. */
-static bool
-is_deceptive(wchar_t c)
-{
-    return (c >= 0x80 && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
-/* Takes the next character of *text; false at its end. */
-static bool
-next_glyph(const char **text, struct glyph *g)
-{
-    mbstate_t state = { 0 };
-    wchar_t c;
-    size_t len = mbrtowc(&c, *text, strnlen(*text, MB_LEN_MAX), &state);
-
-    if (**text == '\0')
-        return false;
-    if (len > MB_LEN_MAX) { /* an error code: this is not UTF-8 */
-        *g = (struct glyph){ REPLACEMENT, sizeof REPLACEMENT - 1, 1 };
-        len = 1;
-    } else if (c == L'\n' || c == L'\t') {
-        *g = (struct glyph){ " ", 1, 1 };
-    } else if (c < L' ' || is_deceptive(c) || wcwidth(c) < 0) {
-        *g = (struct glyph){ REPLACEMENT, sizeof REPLACEMENT - 1, 1 };
-    } else {
-        *g = (struct glyph){ *text, len, wcwidth(c) };
-    }
-    *text += len;
-    return true;
-}
-
-static int
-text_width(const char *text)
-{
-    struct glyph g;
-    int width = 0;
-
-    while (next_glyph(&text, &g))
-        width += g.width;
-    return width;
-}
+#define ELLIPSIS "\xe2\x80\xa6" /* … */
 
 static void
 print_spaces(FILE *out, int n)
@@ -81,7 +26,7 @@ print_text(FILE *out, const char *text, int width)
     struct glyph g;
     int used = 0;
 
-    while (next_glyph(&text, &g) && used + g.width <= width - cut) {
+    while (glyph_next(&text, &g) && used + g.width <= width - cut) {
         fwrite(g.bytes, 1, g.len, out);
         used += g.width;
     }
@@ -179,6 +124,33 @@ table_print(FILE *out, const PGresult *res, int width, bool color)
     for (int row = 0; row < PQntuples(res); row++) {
         for (int i = 0; i < n; i++)
             print_cell(out, PQgetvalue(res, row, i), widths[i], is_number(res, i), i == n - 1);
+        fputc('\n', out);
+    }
+}
+
+/* Columns that are NULL have nothing to say. */
+static int
+widest_name(const PGresult *res, int row)
+{
+    int widest = 0;
+
+    for (int i = 0; i < PQnfields(res); i++)
+        if (!PQgetisnull(res, row, i) && text_width(PQfname(res, i)) > widest)
+            widest = text_width(PQfname(res, i));
+    return widest;
+}
+
+void
+record_print(FILE *out, const PGresult *res, int row, bool color)
+{
+    int widest = widest_name(res, row);
+
+    for (int i = 0; i < PQnfields(res); i++) {
+        if (PQgetisnull(res, row, i))
+            continue;
+        fprintf(out, "%s%-*s%s", color ? "\033[2m" : "", widest + GAP, PQfname(res, i),
+                color ? "\033[0m" : "");
+        text_print(out, PQgetvalue(res, row, i), widest + GAP);
         fputc('\n', out);
     }
 }

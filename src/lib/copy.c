@@ -65,6 +65,9 @@ check(const awa_job_options *job, size_t i, awa_error *err)
     if (args > ARGS_MAX)
         return awa__fail(err, AWA_EINVAL, "job %zu: args: want at most %d bytes, got %zu", i,
                          ARGS_MAX, args);
+    if (job->max_attempts < 0 || job->max_attempts > INT16_MAX) /* two bytes, in COPY */
+        return awa__fail(err, AWA_EINVAL, "job %zu: max_attempts: want 1 to 1000, got %lld", i,
+                         (long long)job->max_attempts);
     return AWA_OK;
 }
 
@@ -84,6 +87,8 @@ plan(struct batch *b, size_t n, awa_error *err)
         struct group *group = b->groups + b->ngroups - 1;
         awa_status s = awa__job_read(b->jobs, i, &job, err);
 
+        if (s == AWA_OK)
+            s = awa__job_check(&job, i, err);
         if (s == AWA_OK)
             s = check(&job, i, err);
         if (s != AWA_OK)
@@ -215,11 +220,27 @@ flush(PGconn *conn, struct buffer *b, awa_error *err)
     return s;
 }
 
+/* What Postgres says of a line and a column, said of a job and a field. */
+static awa_status
+name_the_job(const struct batch *b, const struct awa__copy_error *at, awa_status s, awa_error *err)
+{
+    awa_error said;
+
+    if (err == NULL || at->line == 0 || at->line > b->nplain)
+        return s;
+    said = *err;
+    (void)awa__fail(err, s, "job %zu: %s: %s", b->plain[at->line - 1],
+                    at->column[0] != '\0' ? at->column : at->constraint, said.message);
+    memcpy(err->sqlstate, said.sqlstate, sizeof said.sqlstate);
+    return s;
+}
+
 static awa_status
 send_rows(PGconn *conn, const struct batch *b, awa_error *err)
 {
     static const char head[19] = "PGCOPY\n\377\r\n"; /* then no flags and no extension */
     AUTO(buffer) struct buffer out = { 0 };
+    struct awa__copy_error at = { 0 };
     awa_status s;
 
     s = awa__sql_copy_begin(conn, SQL_ENTRIES_COPY, err);
@@ -241,7 +262,8 @@ send_rows(PGconn *conn, const struct batch *b, awa_error *err)
     buffer_int16(&out, -1);
     if (s == AWA_OK)
         s = flush(conn, &out, err);
-    return awa__sql_copy_end(conn, SQL_ENTRIES_COPY, s, err);
+    s = awa__sql_copy_end(conn, SQL_ENTRIES_COPY, s, &at, err);
+    return s == AWA_OK ? s : name_the_job(b, &at, s, err);
 }
 
 static awa_status

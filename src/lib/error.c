@@ -76,6 +76,7 @@ static const struct {
     { "JQ004", AWA_EEXISTS },   /* ours: the unique key is taken */
     { "JQ005", AWA_ESCHEMA },   /* ours: the caller is older than the schema */
     { "JQ006", AWA_EBUSY },     /* ours: it keeps moving; try again */
+    { "23514", AWA_EINVAL },    /* check violation: a limit of a column */
     { "22", AWA_EINVAL },       /* data exception: bad JSON, bad encoding */
     { "", AWA_EDB },            /* anything else */
 };

@@ -7,6 +7,32 @@
 
 #include "lib/buffer.h"
 #include "lib/insert.h"
+#include "lib/utf8.h"
+
+/* Postgres would refuse it as well, but without saying which field of which job it was. */
+awa_status
+awa__job_check(const awa_job_options *job, size_t i, awa_error *err)
+{
+    const struct {
+        const char *name, *text;
+    } fields[] = {
+        { "kind", job->kind },
+        { "args", job->args_json },
+        { "queue", job->queue },
+        { "metadata", job->metadata_json },
+        { "unique_key", job->unique_key },
+        { "ordering_key", job->ordering_key },
+    };
+
+    for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
+        if (fields[f].text != NULL && !utf8_is_valid(fields[f].text))
+            return awa__fail(err, AWA_EINVAL, "job %zu: %s: is not valid UTF-8", i, fields[f].name);
+    for (size_t t = 0; t < job->ntags; t++)
+        if (job->tags == NULL || job->tags[t] == NULL || !utf8_is_valid(job->tags[t]))
+            return awa__fail(err, AWA_EINVAL, "job %zu: tags: %zu is missing or not valid UTF-8", i,
+                             t);
+    return AWA_OK;
+}
 
 awa_status
 awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job, awa_error *err)
@@ -58,6 +84,8 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
     if (conn == NULL || options == NULL)
         return awa__fail(reterr, AWA_EINVAL, "insert: want a connection and a job");
     s = awa__job_read(options, 0, &job, reterr);
+    if (s == AWA_OK)
+        s = awa__job_check(&job, 0, reterr);
     if (s != AWA_OK)
         return s;
 
@@ -176,6 +204,8 @@ awa__jobs_insert(PGconn *conn, const awa_job_options *jobs, const size_t *picked
         awa_job_options job;
 
         s = awa__job_read(jobs, picked != NULL ? picked[i] : i, &job, err);
+        if (s == AWA_OK)
+            s = awa__job_check(&job, i, err);
         if (s == AWA_OK)
             add_job(columns, &scratch, &job);
     }

@@ -9,6 +9,9 @@
 awa_status awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job,
                          awa_error *err) AWA_CHECKED;
 
+/* Are its texts valid UTF-8? The error names the job and the field. */
+awa_status awa__job_check(const awa_job_options *job, size_t i, awa_error *err) AWA_CHECKED;
+
 /*
  * Insert the n jobs with the indices picked[] (NULL: the first n). Rows of the result are in
  * order: id or NULL, and, unless strict, what is wrong with the job.

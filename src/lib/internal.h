@@ -98,15 +98,21 @@ awa_status awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *pa
 awa_status awa__sql_exec(PGconn *conn, const char *what, const char *text,
                          awa_error *err) AWA_CHECKED;
 
+/* Where in a COPY something was refused. */
+struct awa__copy_error {
+    size_t line;                     /* from 1; 0: not known */
+    char column[64], constraint[64]; /* "" if not known */
+};
+
 /*
  * COPY FROM STDIN: begin, put any number of times, end. After a successful begin the end must
- * come; so_far != AWA_OK gives up, and is returned again.
+ * come; so_far != AWA_OK gives up, and is returned again. ret_at may be NULL.
  */
 awa_status awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, awa_error *err) AWA_CHECKED;
 awa_status awa__sql_copy_put(PGconn *conn, const char *data, size_t len,
                              awa_error *err) AWA_CHECKED;
 awa_status awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far,
-                             awa_error *err) AWA_CHECKED;
+                             struct awa__copy_error *ret_at, awa_error *err) AWA_CHECKED;
 
 /* ---- Migrate ----------------------------------------------------------------------------- */
 

@@ -5,6 +5,8 @@
  */
 #include "lib/internal.h"
 
+#include <string.h>
+
 awa_status
 awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
              awa_error *err)
@@ -73,8 +75,28 @@ awa__sql_copy_put(PGconn *conn, const char *data, size_t len, awa_error *err)
     return AWA_OK;
 }
 
+/* The context of an error in a COPY begins "COPY table, line N, column C: ...", where messages are
+ * in English; in other languages the place stays unknown. */
+static void
+place_of(const PGresult *res, struct awa__copy_error *ret_at)
+{
+    const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+    const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+    const char *line = context != NULL ? strstr(context, ", line ") : NULL;
+    const char *column = line != NULL ? strstr(line, ", column ") : NULL;
+
+    if (line != NULL)
+        ret_at->line = strtoul(line + strlen(", line "), NULL, 10);
+    if (column != NULL)
+        snprintf(ret_at->column, sizeof ret_at->column, "%.*s",
+                 (int)strcspn(column + strlen(", column "), ":\n"), column + strlen(", column "));
+    if (constraint != NULL)
+        snprintf(ret_at->constraint, sizeof ret_at->constraint, "%s", constraint);
+}
+
 awa_status
-awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far, awa_error *err)
+awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far,
+                  struct awa__copy_error *ret_at, awa_error *err)
 {
     const char *give_up = so_far == AWA_OK ? NULL : "the client gave up";
     awa_status s = so_far;
@@ -82,7 +104,10 @@ awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far, awa_erro
     if (PQputCopyEnd(conn, give_up) != 1 && s == AWA_OK)
         s = awa__fail_pg(err, conn, NULL, awa__sql_all[id].name);
     for (PGresult *res; (res = PQgetResult(conn)) != NULL; PQclear(res))
-        if (PQresultStatus(res) != PGRES_COMMAND_OK && s == AWA_OK)
+        if (PQresultStatus(res) != PGRES_COMMAND_OK && s == AWA_OK) {
             s = awa__fail_pg(err, conn, res, awa__sql_all[id].name);
+            if (ret_at != NULL)
+                place_of(res, ret_at);
+        }
     return s;
 }

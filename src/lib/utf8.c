@@ -3,6 +3,7 @@
 #include "lib/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 size_t
 utf8_width(const char *text, size_t len)
@@ -31,4 +32,20 @@ utf8_width(const char *text, size_t len)
         return width;
     }
     return 0;
+}
+
+bool
+utf8_is_valid(const char *text)
+{
+    size_t len = strlen(text);
+
+    while (len > 0) {
+        size_t width = (unsigned char)*text < 0x80 ? 1 : utf8_width(text, len);
+
+        if (width == 0)
+            return false;
+        text += width;
+        len -= width;
+    }
+    return true;
 }

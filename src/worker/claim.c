@@ -14,6 +14,7 @@ enum {
     PREFETCH_MS = 50,    /* unstarted jobs for this long are held ready */
     FIRST_PAUSE_MS = 10, /* then three times as long, up to poll_ms */
     HUNGRY_MS = 3000,    /* a mark lasts 5 s; heartbeats renew it */
+    SETTLED_MS = 2000,   /* by then producers that had not seen the mark have mostly committed */
 };
 
 static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
@@ -91,7 +92,7 @@ mark(struct awa_worker *w, struct served *q, int64_t now)
         worker_drop_claims(w, &err);
         return false;
     }
-    q->marked_at = now;
+    q->marked_at = q->hungry_since = now;
     return true;
 }
 
@@ -106,7 +107,8 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 
 /*
  * The look found nothing: again at once if the queue was not marked before it, else after a
- * pause. The longest pause is left to the heartbeat, which says whether there may be work.
+ * pause. The longest pause is left to the heartbeat, which says whether there may be work; and
+ * so is every pause once the queue has been marked for a while.
  */
 static void
 ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
@@ -118,7 +120,8 @@ ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
         return;
     }
     q->look_at = now + q->pause_ms;
-    if (q->pause_ms >= w->poll_ms && w->poll_ms >= HEARTBEAT_MS)
+    if (w->poll_ms >= HEARTBEAT_MS && !w->pooled &&
+        (q->pause_ms >= w->poll_ms || now - q->hungry_since > SETTLED_MS))
         q->look_at = INT64_MAX;
     q->pause_ms = q->pause_ms * 3 < w->poll_ms ? q->pause_ms * 3 : w->poll_ms;
 }

@@ -43,12 +43,13 @@ struct job_list {
 /* A queue that the worker serves. Owned by the I/O thread. */
 struct served {
     char *name;
-    bool asked;        /* a claim is on the way */
-    size_t asked_n;    /* for so many jobs */
-    bool dry;          /* the last look found nothing */
-    int64_t marked_at; /* monotonic ms: marked as hungry */
-    int64_t look_at;   /* monotonic ms: when to look again; INT64_MAX: when told to */
-    int64_t pause_ms;  /* between looks, growing */
+    bool asked;           /* a claim is on the way */
+    size_t asked_n;       /* for so many jobs */
+    bool dry;             /* the last look found nothing */
+    int64_t marked_at;    /* monotonic ms: marked as hungry */
+    int64_t hungry_since; /* monotonic ms: and marked without a break since */
+    int64_t look_at;      /* monotonic ms: when to look again; INT64_MAX: when told to */
+    int64_t pause_ms;     /* between looks, growing */
 };
 
 struct handler {

@@ -67,9 +67,12 @@ wait_until() {
 }
 
 run_tests() {
-    local passed=0 failed=0 name said
+    local passed=0 failed=0 name said code
     for name in "$@"; do
-        if said=$(set -e; "$name" 2>&1); then
+        # Not within an `if`: there bash ignores -e, and no line of a test could fail it.
+        said=$(set -e; "$name" 2>&1)
+        code=$?
+        if [ "$code" -eq 0 ]; then
             echo "ok      $name"
             passed=$((passed + 1))
         else

@@ -9,7 +9,7 @@
 #include "test_db.h"
 
 enum {
-    KEPT_MAX = 256, /* sessions and texts of one test */
+    KEPT_MAX = 4096, /* sessions and texts of one test */
     NAP_MS = 5,
 };
 
@@ -39,7 +39,10 @@ fail_at(const char *file, int line, const char *format, ...)
 int
 test_run(const char *name, const struct CMUnitTest *tests, size_t n)
 {
-    int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+    int failed;
+
+    cmocka_set_test_filter(getenv("AWA_TEST_FILTER"));
+    failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
 
     test_template_forget();
     printf("%d passed, %d failed\n", (int)n - failed, failed);
@@ -197,6 +200,47 @@ test_expect_error_at(PGconn *db, const char *sqlstate, const char *sql, const ch
         fail_at(file, line, "%s\nwant %s, got %s", sql, sqlstate, shown);
 }
 
+const char *
+test_error_at(PGconn *db, const char *sql, const char *file, int line)
+{
+    PGresult *res = PQexec(db, sql);
+    const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *text =
+        sqlstate != NULL
+            ? test_format("%s %s", sqlstate, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))
+            : NULL;
+
+    PQclear(res);
+    if (text == NULL)
+        fail_at(file, line, "%s\nwant an error, got none", sql);
+    return text;
+}
+
+/* Columns joined by '|', rows by a space. */
+static const char *
+rows_of(const PGresult *res)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    for (int r = 0; out != NULL && r < PQntuples(res); r++)
+        for (int c = 0; c < PQnfields(res); c++)
+            (void)fprintf(out, "%s%s", c > 0 ? "|" : (r > 0 ? " " : ""), PQgetvalue(res, r, c));
+    auto_file(&out);
+    return keep_text(text);
+}
+
+const char *
+test_rows_at(PGconn *db, const char *sql, const char *file, int line)
+{
+    PGresult *res = query(db, sql, file, line);
+    const char *text = rows_of(res);
+
+    PQclear(res);
+    return text;
+}
+
 /* Without test_int_at(): each answer would be kept. */
 static bool
 is_true(PGconn *db, const char *sql, const char *file, int line)
@@ -218,6 +262,126 @@ test_wait_until_at(PGconn *db, const char *sql, int timeout_ms, const char *file
             fail_at(file, line, "%s\nnot within %d ms", sql, timeout_ms);
         (void)poll(NULL, 0, NAP_MS);
     }
+}
+
+/* ---- Several sessions -------------------------------------------------------------------- */
+
+enum {
+    STEP_MS = 20000
+}; /* for something that takes a millisecond on a machine with nothing to do */
+
+void
+test_send_at(PGconn *conn, const char *sql, const char *file, int line)
+{
+    if (!PQsendQuery(conn, sql))
+        fail_at(file, line, "%s\n%s", sql, PQerrorMessage(conn));
+}
+
+void
+test_wait_blocked_at(PGconn *db, PGconn *conn, const char *file, int line)
+{
+    test_wait_until_at(
+        db, test_format("SELECT cardinality(pg_blocking_pids(%d)) > 0", PQbackendPID(conn)),
+        STEP_MS, file, line);
+}
+
+/* The answer to what was sent, without waiting for ever. */
+static PGresult *
+receive(PGconn *conn, const char *file, int line)
+{
+    int64_t deadline = now_ms() + STEP_MS;
+    struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
+    PGresult *res;
+
+    while (PQconsumeInput(conn) && PQisBusy(conn)) {
+        if (now_ms() > deadline)
+            fail_at(file, line, "no answer within %d ms", STEP_MS);
+        (void)poll(&fd, 1, NAP_MS);
+    }
+    res = PQgetResult(conn);
+    for (PGresult *more; (more = PQgetResult(conn)) != NULL; PQclear(more))
+        ;
+    return res;
+}
+
+const char *
+test_answer_at(PGconn *conn, const char *file, int line)
+{
+    PGresult *res = receive(conn, file, line);
+    ExecStatusType status = PQresultStatus(res);
+    const char *text = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK
+                           ? rows_of(res)
+                           : test_format("%s", PQresultErrorMessage(res));
+
+    PQclear(res);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        fail_at(file, line, "%s", text);
+    return text;
+}
+
+void
+test_answer_error_at(PGconn *conn, const char *sqlstate, const char *file, int line)
+{
+    PGresult *res = receive(conn, file, line);
+    const char *got = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *shown =
+        test_format("%s: %s", got != NULL ? got : "no error", PQresultErrorMessage(res));
+    bool expected = got != NULL && strcmp(got, sqlstate) == 0;
+
+    PQclear(res);
+    if (!expected)
+        fail_at(file, line, "want %s, got %s", sqlstate, shown);
+}
+
+/* No lock_timeout of the engine's functions holds at a gate. */
+static const char make_gate[] =
+    "CREATE SCHEMA IF NOT EXISTS test;"
+    "GRANT USAGE ON SCHEMA test TO PUBLIC;"
+    "CREATE OR REPLACE FUNCTION test.gate() RETURNS void LANGUAGE plpgsql SET lock_timeout = 0 AS"
+    " $$BEGIN PERFORM pg_advisory_lock_shared(7, 7), pg_advisory_unlock_shared(7, 7); END$$";
+
+/* Replaces a text that stands once in a function of schema awa. */
+static void
+edit(PGconn *db, const char *function, const char *from, const char *to, const char *file, int line)
+{
+    char *quoted = PQescapeLiteral(db, from, strlen(from));
+    const char *old = test_format("%s", quoted);
+
+    PQfreemem(quoted);
+    quoted = PQescapeLiteral(db, to, strlen(to));
+    test_exec_at(db,
+                 test_format("DO $do$ DECLARE v_body text := pg_get_functiondef('awa.%s'::regproc);"
+                             " BEGIN ASSERT length(v_body) - length(replace(v_body, %s, '')) ="
+                             " length(%s), 'not once in the function';"
+                             " EXECUTE replace(v_body, %s, %s); END $do$",
+                             function, old, old, old, quoted),
+                 file, line);
+    PQfreemem(quoted);
+}
+
+void
+test_gate_at(PGconn *db, const char *function, const char *before, const char *file, int line)
+{
+    test_exec_at(db, make_gate, file, line);
+    edit(db, function, before, test_format("PERFORM test.gate(); %s", before), file, line);
+}
+
+void
+test_ungate_at(PGconn *db, const char *function, const char *file, int line)
+{
+    edit(db, function, "PERFORM test.gate(); ", "", file, line);
+}
+
+void
+test_wait_at_gate_at(PGconn *db, PGconn *conn, const char *file, int line)
+{
+    test_wait_until_at(
+        db,
+        test_format("SELECT EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory'"
+                    " AND l.classid = 7 AND l.objid = 7 AND l.objsubid = 2 AND NOT l.granted"
+                    " AND l.pid = %d)",
+                    PQbackendPID(conn)),
+        STEP_MS, file, line);
 }
 
 void

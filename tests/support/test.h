@@ -19,7 +19,10 @@
 #define TEST(name)    cmocka_unit_test(name)
 #define TEST_DB(name) cmocka_unit_test_setup_teardown(name, test_db_setup, test_db_teardown)
 
-/* Runs them all; prints `N passed, N failed`; for main() to return. */
+/*
+ * Runs them all; prints `N passed, N failed`; for main() to return. AWA_TEST_FILTER=*words* picks
+ * tests by name.
+ */
 #define TEST_RUN(tests) test_run(__FILE__, tests, sizeof(tests) / sizeof((tests)[0]))
 int test_run(const char *name, const struct CMUnitTest *tests, size_t n);
 
@@ -45,9 +48,35 @@ const char *test_dsn(PGconn *db, const char *role);
 #define test_expect_error(db, sqlstate, sql) \
     test_expect_error_at(db, sqlstate, sql, __FILE__, __LINE__)
 
+/* The same; its SQLSTATE and message, as "JQ001 kind: missing". */
+#define test_error(db, sql) test_error_at(db, sql, __FILE__, __LINE__)
+
 /* Asks again and again until the answer is true. */
 #define test_wait_until(db, sql, timeout_ms) \
     test_wait_until_at(db, sql, timeout_ms, __FILE__, __LINE__)
+
+/* Every row: columns joined by '|', rows by a space. Lives until the test has ended. */
+#define test_rows(db, sql) test_rows_at(db, sql, __FILE__, __LINE__)
+
+/*
+ * For tests of two sessions in a chosen order: send a statement, let the others act while it
+ * waits, take its answer. Of what was sent, the rows (as test_rows() gives them) or the error.
+ */
+#define test_send(conn, sql)              test_send_at(conn, sql, __FILE__, __LINE__)
+#define test_wait_blocked(db, conn)       test_wait_blocked_at(db, conn, __FILE__, __LINE__)
+#define test_answer(conn)                 test_answer_at(conn, __FILE__, __LINE__)
+#define test_answer_error(conn, sqlstate) test_answer_error_at(conn, sqlstate, __FILE__, __LINE__)
+
+/*
+ * A gate inside an engine function of this database: whoever comes to the text `before` in its
+ * body waits there while the gate is shut. Once a test has waited for somebody at the gate, that
+ * session is stopped between two statements, with all the locks that it holds there.
+ */
+#define test_gate(db, function, before) test_gate_at(db, function, before, __FILE__, __LINE__)
+#define test_ungate(db, function)       test_ungate_at(db, function, __FILE__, __LINE__)
+#define test_gate_shut(db)              test_exec(db, "SELECT pg_advisory_lock(7, 7)")
+#define test_gate_open(db)              test_exec(db, "SELECT pg_advisory_unlock(7, 7)")
+#define test_wait_at_gate(db, conn)     test_wait_at_gate_at(db, conn, __FILE__, __LINE__)
 
 /* The call must succeed; shows its error if not. err is the awa_error it was given. */
 #define test_ok(status, err) test_ok_at(status, err, #status, __FILE__, __LINE__)
@@ -61,7 +90,16 @@ int64_t test_int_at(PGconn *db, const char *sql, const char *file, int line);
 const char *test_text_at(PGconn *db, const char *sql, const char *file, int line);
 void test_expect_error_at(PGconn *db, const char *sqlstate, const char *sql, const char *file,
                           int line);
+const char *test_error_at(PGconn *db, const char *sql, const char *file, int line);
 void test_wait_until_at(PGconn *db, const char *sql, int timeout_ms, const char *file, int line);
+const char *test_rows_at(PGconn *db, const char *sql, const char *file, int line);
+void test_send_at(PGconn *conn, const char *sql, const char *file, int line);
+void test_wait_blocked_at(PGconn *db, PGconn *conn, const char *file, int line);
+const char *test_answer_at(PGconn *conn, const char *file, int line);
+void test_answer_error_at(PGconn *conn, const char *sqlstate, const char *file, int line);
+void test_gate_at(PGconn *db, const char *function, const char *before, const char *file, int line);
+void test_ungate_at(PGconn *db, const char *function, const char *file, int line);
+void test_wait_at_gate_at(PGconn *db, PGconn *conn, const char *file, int line);
 void test_ok_at(awa_status status, const awa_error *err, const char *call, const char *file,
                 int line);
 

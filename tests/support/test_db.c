@@ -10,6 +10,8 @@
 
 #include "test_cluster.h"
 
+enum { MUTANT_MAX = 256 * 1024 };
+
 static const char template_logins[] =
     "DO $$ BEGIN\n"
     "    CREATE ROLE test_owner LOGIN CREATEROLE;\n"
@@ -40,6 +42,29 @@ connect_as(const char *database, const char *user, PGconn **ret_conn, awa_error 
     return awa_connect(dsn, ret_conn, err);
 }
 
+/*
+ * A change to the engine that must turn some test red; see tests/mutants.py. Only for a program
+ * that runs with a cluster of its own.
+ */
+static awa_status
+apply_mutant(awa_error *err)
+{
+    const char *path = getenv("AWA_TEST_MUTANT");
+    AUTO(file) FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    AUTO(free) char *text = calloc(1, MUTANT_MAX);
+    AUTO(pgconn) PGconn *conn = NULL;
+    awa_status s;
+
+    if (path == NULL)
+        return AWA_OK;
+    if (file == NULL || text == NULL || fread(text, 1, MUTANT_MAX - 1, file) == 0)
+        return awa__fail(err, AWA_ESYS, "mutant: cannot read %s", path);
+    s = connect_as("test_unfinished", PQuser(admin), &conn, err);
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "mutant", "SET ROLE awa_owner", err);
+    return s == AWA_OK ? awa__sql_exec(conn, "mutant", text, err) : s;
+}
+
 /* Migrated, with its logins. */
 static awa_status
 fill_template(awa_error *err)
@@ -52,7 +77,7 @@ fill_template(awa_error *err)
         s = awa_migrate(owner, err);
     if (s == AWA_OK)
         s = awa__sql_exec(admin, "grants", template_grants, err);
-    return s;
+    return s == AWA_OK ? apply_mutant(err) : s;
 }
 
 static awa_status

@@ -27,14 +27,14 @@ static const struct option_spec options[] = {
     { 0 },
 };
 
-static const struct command job_commands[] = {
+static const struct command job_verbs[] = {
     { .name = "list", .summary = "x", .options = options, .max_args = 0, .run = run },
     { .name = "retry", .summary = "x", .args = "ID...", .min_args = 1, .max_args = -1, .run = run },
     { 0 },
 };
 
 static const struct command commands[] = {
-    { .name = "job", .summary = "x", .children = job_commands },
+    { .name = "job", .summary = "x", .children = job_verbs },
     { .name = "queue", .summary = "x", .max_args = 1, .args = "[NAME]", .run = run },
     { 0 },
 };

@@ -1,0 +1,13 @@
+-- For awa bench: what the statistics say about this database, and about the children of the ringed
+-- tables.
+-- returns: commits bigint; inserts, updates, deletes, dead numeric
+SELECT d.xact_commit AS commits, r.inserts, r.updates, r.deletes, r.dead
+  FROM pg_catalog.pg_stat_database AS d
+ CROSS JOIN (SELECT sum(t.n_tup_ins) AS inserts, sum(t.n_tup_upd) AS updates,
+                    sum(t.n_tup_del) AS deletes, sum(t.n_dead_tup) AS dead
+               FROM unnest(awa.ringed_tables()) AS u (parent)
+               JOIN pg_catalog.pg_inherits AS i
+                 ON i.inhparent = format('awa.%I', u.parent)::regclass
+               JOIN pg_catalog.pg_stat_all_tables AS t
+                 ON t.relid = i.inhrelid) AS r
+ WHERE d.datname = current_database()

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* CPU time of this process, and of a server on this machine. */
+#ifndef AWA_BENCH_CPU_H
+#define AWA_BENCH_CPU_H
+
+#include <sys/types.h>
+
+#include <libpq-fe.h>
+
+/* The postmaster behind a session; 0: on another machine, or out of sight. */
+pid_t cpu_find_server(PGconn *conn);
+
+/* Seconds so far, of all its processes, whatever they do; NAN: unknown. */
+double cpu_of_server(pid_t postmaster);
+
+double cpu_of_client(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers in this process, whose handlers note that a job ran. A watch asks them each millisecond
+ * how many completions are durable, and takes the jobs for durable in the order in which their
+ * handlers ended: libawa does not tell about a single one. So an end-to-end time is up to a
+ * millisecond too long, and may be that of another job of the same moment.
+ */
+#ifndef AWA_BENCH_CREW_H
+#define AWA_BENCH_CREW_H
+
+#include "bench/plan.h"
+#include "bench/tally.h"
+
+struct crew; /* opaque */
+
+/* Connects and registers the workers. */
+awa_status crew_new(const char *conninfo, const struct plan *plan, struct tally *tally,
+                    struct crew **ret_crew, awa_error *err) AWA_CHECKED;
+
+awa_status crew_start(struct crew *c, awa_error *err) AWA_CHECKED;
+
+/* Drains them; what has ended is durable then, and counted. */
+awa_status crew_stop(struct crew *c, awa_error *err) AWA_CHECKED;
+
+/* Statements that they sent. */
+int64_t crew_queries(struct crew *c);
+
+/* Accepts NULL, returns NULL. */
+struct crew *crew_free(struct crew *c);
+
+static inline void
+auto_crew(struct crew **c)
+{
+    (void)crew_free(*c);
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What a round costs: costs so far, to be read twice, and counters that the server keeps. */
+#ifndef AWA_BENCH_METER_H
+#define AWA_BENCH_METER_H
+
+#include <sys/types.h>
+
+#include "lib/internal.h"
+
+struct meter {
+    PGconn *conn;
+    pid_t postmaster; /* 0: not on this machine */
+};
+
+struct costs {
+    double wal_bytes;          /* of the whole server */
+    double client_s, server_s; /* of CPU; NAN: unknown */
+};
+
+/* Of the bench's database. */
+struct counts {
+    double commits;
+    double inserts, updates, deletes, dead; /* tuples in the ringed tables */
+};
+
+awa_status meter_init(struct meter *m, const char *conninfo, awa_error *err) AWA_CHECKED;
+void meter_done(struct meter *m);
+
+/* So that none is due for a while; nothing where it is not permitted. */
+void meter_checkpoint(const struct meter *m);
+
+awa_status meter_read(const struct meter *m, struct costs *ret_costs, awa_error *err) AWA_CHECKED;
+
+/* Sessions report when they end: waits until all have, but for the meter and `others`. */
+awa_status meter_count(const struct meter *m, int others, struct counts *ret_counts,
+                       awa_error *err) AWA_CHECKED;
+
+#endif

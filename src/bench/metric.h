@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The numbers of a result: their names, and what becomes of them over several rounds. */
+#ifndef AWA_BENCH_METRIC_H
+#define AWA_BENCH_METRIC_H
+
+#include <stddef.h>
+
+struct metric {
+    const char *group; /* the object in JSON that it stands in; NULL: at the top */
+    const char *name;
+    int decimals;
+    enum {
+        OVERALL_MEDIAN,
+        OVERALL_SUM,
+        OVERALL_WORST, /* the largest */
+    } overall;
+};
+
+/* Of a round: those of every mode but `scheduled`. Its values are doubles, NAN if not measured. */
+enum flow_metric {
+    JOBS_PER_S,
+    FLOOR_JOBS_PER_S,
+    FLOOR_RATIO,
+    INSERTED_PER_S,
+    JOBS,
+    SECONDS,
+    PICKUP_P50,
+    PICKUP_P95,
+    PICKUP_P99,
+    PICKUP_MAX,
+    E2E_P50,
+    E2E_P95,
+    E2E_P99,
+    E2E_MAX,
+    INSERT_P50,
+    INSERT_P95,
+    INSERT_P99,
+    INSERT_MAX,
+    LATE_P50,
+    LATE_P95,
+    LATE_P99,
+    LATE_MAX,
+    WAL_BYTES_PER_JOB,
+    COMMITS_PER_JOB,
+    QUERIES_PER_JOB,
+    RING_INSERTS,
+    RING_UPDATES,
+    RING_DELETES,
+    DEAD_TUPLES,
+    CPU_CLIENT,
+    CPU_SERVER,
+    LOST,
+    DUPLICATED,
+    FLOW_METRICS,
+};
+
+extern const struct metric flow_metrics[FLOW_METRICS];
+
+enum scheduled_metric {
+    ROWS,
+    PROMOTE_MS_EMPTY,
+    PROMOTE_MS_FULL,
+    CLAIM_MS_EMPTY,
+    CLAIM_MS_FULL,
+    RATIO,
+    PROMOTE_RATIO,
+    CLAIM_RATIO,
+    SCHEDULED_METRICS,
+};
+
+extern const struct metric scheduled_metrics[SCHEDULED_METRICS];
+
+enum { METRICS_MAX = FLOW_METRICS };
+
+/* Of n values, of which those that are NAN do not count; NAN: none counts. Reorders them. */
+double metric_median(double *values, size_t n);
+double metric_min(const double *values, size_t n);
+double metric_max(const double *values, size_t n);
+
+/* As the metric wants it. Reorders the values. */
+double metric_overall(const struct metric *m, double *values, size_t n);
+
+#endif

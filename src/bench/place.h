@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The database that a bench runs in: made for it on the given server, with a comment that says
+ * so, and dropped at the end. Nobody's queue is touched.
+ */
+#ifndef AWA_BENCH_PLACE_H
+#define AWA_BENCH_PLACE_H
+
+#include "lib/internal.h"
+
+struct place {
+    char *home;   /* a conninfo for another database of the server; NULL: the PG* variables */
+    PGconn *lock; /* a session there that keeps the name for us */
+    char *name;
+    char *conninfo;
+    bool made;
+};
+
+/*
+ * Makes and migrates it. One that an earlier bench has left behind is dropped first; EBUSY if
+ * that bench still runs, EEXISTS if no bench has made it.
+ */
+awa_status place_new(const char *home, const char *name, struct place **ret_place,
+                     awa_error *err) AWA_CHECKED;
+
+/* Drops the database, with whoever is still in there; a failure is told on stderr. */
+struct place *place_free(struct place *p);
+
+static inline void
+auto_place(struct place **p)
+{
+    (void)place_free(*p);
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What a bench is asked to do. */
+#ifndef AWA_BENCH_PLAN_H
+#define AWA_BENCH_PLAN_H
+
+#include "lib/internal.h"
+
+/* How jobs are inserted. */
+enum door {
+    DOOR_COPY, /* awa_jobs_copy() */
+    DOOR_SQL,  /* awa_jobs_insert() */
+    DOOR_ONE,  /* awa_job_insert() for each */
+};
+
+/* Numbers: 0 where the mode has no such option, or where it means "as the library likes". */
+struct plan {
+    const char *database; /* made for the run, dropped after it */
+    enum door door;
+    bool hold_snapshot; /* others keep a snapshot and a writer open all the time */
+    bool floor;         /* measure plain COPY, too */
+    int64_t producers, batch, payload_bytes, shards;
+    int64_t workers, threads, claim_batch, prefetch, handler_us;
+    int64_t seconds, warmup, jobs, depth, rate, rows, repeat;
+};
+
+/* Sets a number by the name of its option. Returns EINVAL outside of its limits. */
+awa_status plan_set(struct plan *plan, const char *name, int64_t number,
+                    awa_error *err) AWA_CHECKED;
+
+/* What it is now; -1: there is no such number. */
+int64_t plan_get(const struct plan *plan, const char *name);
+
+/* The same by words: copy, sql, one; a number or -1. */
+awa_status plan_set_door(struct plan *plan, const char *name, awa_error *err) AWA_CHECKED;
+awa_status plan_set_prefetch(struct plan *plan, const char *text, awa_error *err) AWA_CHECKED;
+
+/* Fills in what depends on other options, and refuses what does not go together. */
+awa_status plan_complete(struct plan *plan, awa_error *err) AWA_CHECKED;
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A result, for people and for programs. */
+#ifndef AWA_BENCH_REPORT_H
+#define AWA_BENCH_REPORT_H
+
+#include "bench/metric.h"
+#include "lib/buffer.h"
+#include "lib/internal.h"
+
+struct report {
+    const char *mode;
+    const char *options;    /* a JSON object: what was asked for */
+    const PGresult *server; /* rows of name and setting */
+    const struct metric *metrics;
+    size_t n; /* metrics */
+    int64_t rounds;
+    const double *overall, *min, *max; /* of each metric */
+};
+
+/* One JSON object. What was not measured is null. With several rounds, min and max have the form
+ * of the object, too. */
+void report_json(const struct report *r, struct buffer *out);
+
+/* Rows of two or, with several rounds, four columns. NULL: out of memory. */
+PGresult *report_table(const struct report *r);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The mode steady: producers and workers at the same time. */
+#include "bench/crew.h"
+#include "bench/round.h"
+
+/* What was inserted is run to the end, then the workers go. */
+static awa_status
+finish(struct round *r, struct producers *p, struct crew *c, awa_error *err)
+{
+    awa_status s = round_join(r, p, err);
+
+    if (s == AWA_OK)
+        s = round_wait_durable(r, atomic_load(&r->tally.committed), err);
+    if (s == AWA_OK)
+        s = crew_stop(c, err);
+    if (s != AWA_OK)
+        return s;
+    r->queries = crew_queries(c);
+    r->balance = tally_balance(&r->tally);
+    return AWA_OK;
+}
+
+static awa_status
+run(struct round *r, awa_error *err)
+{
+    const struct feed feed = { .conninfo = r->conninfo,
+                               .plan = r->plan,
+                               .tally = &r->tally,
+                               .depth = r->plan->depth,
+                               .rate = r->plan->rate };
+    AUTO(crew) struct crew *c = NULL;
+    AUTO(producers) struct producers *p = NULL; /* freed first: it may wait for the crew */
+    awa_status s = crew_new(r->conninfo, r->plan, &r->tally, &c, err);
+
+    if (s == AWA_OK)
+        s = crew_start(c, err);
+    if (s == AWA_OK)
+        s = producers_start(&feed, &p, err);
+    if (s == AWA_OK)
+        s = round_window(r, p, err);
+    return s == AWA_OK ? finish(r, p, c, err) : s;
+}
+
+const struct flow flow_steady = { .name = "steady", .completes = true, .run = run };

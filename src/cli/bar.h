@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* One line on a terminal that tells how far something is. */
+#ifndef AWA_CLI_BAR_H
+#define AWA_CLI_BAR_H
+
+#include "cli/command.h"
+
+struct bar {
+    bool on;          /* stderr is a terminal, and nobody said --quiet */
+    int64_t began_at; /* monotonic ms */
+    int64_t shown_at; /* 0: not on the screen */
+    int64_t total;    /* bytes; 0: unknown */
+};
+
+void bar_begin(struct bar *b, const struct call *call, int64_t total_bytes);
+
+/* So far. Shows it now and then. */
+void bar_show(struct bar *b, int64_t jobs, int64_t bytes);
+
+/* Before anything else is printed. */
+void bar_clear(struct bar *b);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * awa work: a worker that runs a program for each job. The main thread waits for signals: the
+ * first one drains, the second one stops what runs, the third one ends the process.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/spawn.h"
+#include "lib/buffer.h"
+#include "worker/exec.h"
+
+enum {
+    NAMES_MAX = 200, /* queues, and kinds */
+    GRACE_MS = 2000, /* between SIGTERM and SIGKILL for a program that should end */
+    LAST_MS = 5000,  /* for what was told to end, before its numbers are printed */
+    LOOK_MS = 25,    /* how often --until-empty looks */
+    AGAIN_MS = 1000, /* and after a look that failed */
+    QUIET_MS = 5000, /* what may be work, but nobody could claim it for so long, is none */
+};
+
+static const int ending_signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+struct work {
+    const struct call *call;
+    char *dsn;
+    const char *queues[NAMES_MAX];
+    awa_kind kinds[NAMES_MAX];
+    size_t nqueues, nkinds;
+    const char **argv; /* of the program */
+    struct exec exec;
+    awa_worker *worker;
+    int signals; /* signalfd */
+    int stopped; /* eventfd: the worker has come to its end */
+    int64_t drain_ms;
+    bool hurried; /* jobs were told to end */
+
+    /* --until-empty */
+    PGconn *probe;
+    int64_t claimed, claimed_at; /* so many jobs; monotonic ms of the last change */
+    bool looked_empty;           /* so did the last look */
+    int64_t look_at;             /* monotonic ms: not before */
+};
+
+static void
+auto_work(struct work *w)
+{
+    (void)awa_worker_free(w->worker);
+    PQfinish(w->probe);
+    auto_fd(&w->signals);
+    auto_fd(&w->stopped);
+    free(w->argv);
+    free(w->dsn);
+}
+
+/* ---- Signals ----------------------------------------------------------------------------- */
+
+static sigset_t
+ending_set(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof ending_signals / sizeof ending_signals[0]; i++)
+        sigaddset(&set, ending_signals[i]);
+    return set;
+}
+
+/* Before any thread is made, so that all of them leave these signals to the descriptor. */
+static awa_status
+take_signals(struct work *w, awa_error *err)
+{
+    sigset_t set = ending_set();
+
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, it would reap children before we look at them */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    w->stopped = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->signals < 0 || w->stopped < 0)
+        return awa__fail(err, AWA_ESYS, "work: no descriptor: %m");
+    return AWA_OK;
+}
+
+/* From here on such a signal ends the process at once. */
+static void
+give_signals_back(void)
+{
+    sigset_t set = ending_set();
+
+    for (size_t i = 0; i < sizeof ending_signals / sizeof ending_signals[0]; i++)
+        (void)signal(ending_signals[i], SIG_DFL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Waits for a signal, for the end of the worker (if `end`), or timeout_ms. True: a signal. */
+static bool
+await_signal(const struct work *w, bool end, int timeout_ms)
+{
+    struct pollfd fds[] = {
+        { .fd = w->signals, .events = POLLIN },
+        { .fd = end ? w->stopped : -1, .events = POLLIN },
+    };
+    struct signalfd_siginfo info;
+
+    while (poll(fds, 2, timeout_ms) < 0 && errno == EINTR)
+        ;
+    return read(w->signals, &info, sizeof info) == sizeof info;
+}
+
+/* ---- Until empty ------------------------------------------------------------------------- */
+
+static awa_status
+promote(const struct work *w, bool *ret_some, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = awa__sql_run(w->probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
+
+    if (s == AWA_OK)
+        *ret_some = strcmp(PQgetvalue(res, 0, 0), "0") != 0;
+    return s;
+}
+
+static awa_status
+ask_ready(const struct work *w, bool *ret_some, awa_error *err)
+{
+    AUTO(buffer) struct buffer queues = { 0 };
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    buffer_array_begin(&queues);
+    for (size_t i = 0; i < w->nqueues; i++)
+        buffer_array_text(&queues, w->queues[i]);
+    buffer_array_end(&queues);
+    if (queues.failed)
+        return awa__fail(err, AWA_ENOMEM, "work: out of memory");
+    s = awa__sql_run(w->probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
+    if (s == AWA_OK)
+        *ret_some = strcmp(PQgetvalue(res, 0, 0), "{}") != 0;
+    return s;
+}
+
+/* May anything be left in the database? What is due counts, even if nobody promoted it yet. */
+static awa_status
+look(struct work *w, bool *ret_some, awa_error *err)
+{
+    awa_status s = AWA_OK;
+
+    *ret_some = false;
+    if (w->probe == NULL)
+        s = awa_connect(w->dsn, &w->probe, err);
+    if (s == AWA_OK && !call_flag(w->call, "no-leader"))
+        s = promote(w, ret_some, err);
+    if (s == AWA_OK && !*ret_some)
+        s = ask_ready(w, ret_some, err);
+    if (s != AWA_OK && PQstatus(w->probe) != CONNECTION_OK)
+        PQfinish(TAKE(w->probe));
+    return s;
+}
+
+/*
+ * Nothing to do, here or in the queues. Only the second look in a row counts: a claim may have
+ * been on its way during the first.
+ */
+static bool
+is_empty(struct work *w)
+{
+    awa_worker_stats stats = { .size = sizeof stats };
+    bool some, first = !w->looked_empty;
+    awa_error err;
+
+    awa_worker_get_stats(w->worker, &stats);
+    w->looked_empty = false;
+    if (stats.claimed != w->claimed || stats.running + stats.waiting > 0) {
+        w->claimed = stats.claimed;
+        w->claimed_at = now_ms();
+        return false;
+    }
+    if (now_ms() < w->look_at)
+        return false;
+    if (look(w, &some, &err) != AWA_OK) {
+        log_line(err.message);
+        w->look_at = now_ms() + AGAIN_MS;
+        return false;
+    }
+    if (some)
+        return now_ms() - w->claimed_at > QUIET_MS;
+    w->looked_empty = true;
+    return !first;
+}
+
+/* ---- The worker's life ------------------------------------------------------------------- */
+
+static void
+log_worker(void *userdata, const char *line)
+{
+    (void)userdata;
+    log_line(line);
+}
+
+/* A number for awa_worker_options, where 0 means the default. */
+static int64_t
+number_or_default(const struct call *call, const char *option)
+{
+    int64_t n = call_number(call, option);
+
+    return n > 0 ? n : 0;
+}
+
+static awa_status
+make_worker(struct work *w, awa_error *err)
+{
+    const struct call *call = w->call;
+    bool no_prefetch = call_number(call, "prefetch") == 0;
+
+    if (call_number(call, "threads") == 0 || call_number(call, "batch") == 0)
+        return awa__fail(err, AWA_EINVAL, "work: want at least 1 in --threads and --batch");
+    return awa_worker_new(
+        AWA_WORKER(.conninfo = w->dsn, .name = call_text(call, "name"), .queues = w->queues,
+                   .nqueues = w->nqueues, .kinds = w->kinds, .nkinds = w->nkinds,
+                   .threads = number_or_default(call, "threads"),
+                   .batch = number_or_default(call, "batch"),
+                   .prefetch = no_prefetch ? -1 : number_or_default(call, "prefetch"),
+                   .no_leader = call_flag(call, "no-leader"), .pooled = call_flag(call, "pooled"),
+                   .log = log_worker),
+        &w->worker, err);
+}
+
+/* Until a signal comes, or nothing is left. */
+static void
+serve(struct work *w)
+{
+    bool until_empty = call_flag(w->call, "until-empty");
+
+    w->claimed_at = now_ms();
+    while (!await_signal(w, false, until_empty ? LOOK_MS : -1))
+        if (until_empty && is_empty(w))
+            return;
+    say(w->call, "work: finishing what runs; again to stop it");
+}
+
+/* Waits for the end, so that the main thread can listen to signals meanwhile. */
+static void *
+stop(void *arg)
+{
+    struct work *w = arg;
+
+    if (awa_worker_stop(w->worker, w->drain_ms, NULL) != AWA_OK) {
+        w->hurried = true;
+        awa__ignore(awa_worker_stop(w->worker, LAST_MS, NULL));
+    }
+    (void)eventfd_write(w->stopped, 1);
+    return NULL;
+}
+
+static awa_status
+drain(struct work *w, awa_error *err)
+{
+    bool signalled;
+    pthread_t stopper;
+
+    errno = pthread_create(&stopper, NULL, stop, w);
+    if (errno != 0)
+        return awa__fail(err, AWA_ESYS, "work: no thread: %m");
+    signalled = await_signal(w, true, -1);
+    give_signals_back();
+    if (signalled) {
+        say(w->call, "work: stopping what runs; again to leave at once");
+        awa__ignore(awa_worker_stop(w->worker, 0, NULL));
+    }
+    pthread_join(stopper, NULL);
+    w->hurried |= signalled;
+    return AWA_OK;
+}
+
+static awa_status
+run_worker(struct work *w, awa_error *err)
+{
+    awa_worker_stats stats = { .size = sizeof stats };
+    awa_status s = take_signals(w, err);
+
+    if (s == AWA_OK)
+        s = make_worker(w, err);
+    if (s == AWA_OK)
+        s = awa_worker_start(w->worker, err);
+    if (s != AWA_OK)
+        return s;
+    serve(w);
+    s = drain(w, err);
+    awa_worker_get_stats(w->worker, &stats);
+    say(w->call, "work: %lld jobs completed, %lld ended otherwise, %lld given back",
+        (long long)stats.completed, (long long)stats.failed, (long long)stats.released);
+    return s;
+}
+
+/* ---- What to run ------------------------------------------------------------------------- */
+
+/* CMD and its arguments; without any, CMD is for the shell. */
+static awa_status
+read_program(struct work *w, awa_error *err)
+{
+    const struct call *call = w->call;
+    const char *command = call_text(call, "exec");
+    size_t n = 0;
+
+    w->argv = calloc((size_t)call->nargs + 4, sizeof *w->argv);
+    if (w->argv == NULL)
+        return awa__fail(err, AWA_ENOMEM, "work: out of memory");
+    if (call->nargs == 0) {
+        w->argv[n++] = "/bin/sh";
+        w->argv[n++] = "-c";
+    }
+    w->argv[n++] = command;
+    for (int i = 0; i < call->nargs; i++)
+        w->argv[n++] = call->args[i];
+    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
+    return AWA_OK;
+}
+
+static awa_status
+read_names(struct work *w, awa_error *err)
+{
+    const char *name;
+    size_t next = 0;
+
+    while ((name = call_each(w->call, "queue", &next)) != NULL && w->nqueues < NAMES_MAX)
+        w->queues[w->nqueues++] = name;
+    if (name != NULL)
+        return awa__fail(err, AWA_EINVAL, "work: want at most %d queues", NAMES_MAX);
+    next = 0;
+    while ((name = call_each(w->call, "kind", &next)) != NULL && w->nkinds < NAMES_MAX)
+        w->kinds[w->nkinds++] =
+            (awa_kind){ .kind = name, .handler = exec_job, .userdata = &w->exec };
+    if (name != NULL)
+        return awa__fail(err, AWA_EINVAL, "work: want at most %d kinds", NAMES_MAX);
+    if (w->nkinds == 0)
+        w->kinds[w->nkinds++] = (awa_kind){ .handler = exec_job, .userdata = &w->exec };
+    return AWA_OK;
+}
+
+const struct option_spec work_options[] = {
+    { .name = "queue",
+      .value = "QUEUE",
+      .standard = "default",
+      .help = "serve this queue; may be repeated",
+      .type = OPTION_TEXT },
+    { .name = "kind",
+      .value = "KIND",
+      .help = "run jobs of this kind; may be repeated; none: of every kind",
+      .type = OPTION_TEXT },
+    { .name = "exec",
+      .value = "CMD",
+      .help = "the program; without arguments it is a line for /bin/sh",
+      .type = OPTION_TEXT },
+    { .name = "threads",
+      .letter = 't',
+      .value = "N",
+      .help = "run so many jobs at once; default: one per CPU",
+      .type = OPTION_NUMBER },
+    { .name = "batch",
+      .value = "N",
+      .help = "claim at most so many at once",
+      .type = OPTION_NUMBER },
+    { .name = "prefetch",
+      .value = "N",
+      .help = "hold up to so many unstarted jobs; default: what 50 ms need",
+      .type = OPTION_NUMBER },
+    { .name = "name",
+      .value = "NAME",
+      .help = "how lists show this worker; default: host:pid",
+      .type = OPTION_TEXT },
+    { .name = "drain-timeout",
+      .value = "TIME",
+      .help = "when draining, stop what still runs after so long; default: never",
+      .type = OPTION_DURATION },
+    { .name = "until-empty", .help = "end when no job is due any more" },
+    { .name = "no-leader", .help = "never do the maintenance of the queue" },
+    { .name = "pooled", .help = "behind a transaction pooler: no LISTEN, no session locks" },
+    { 0 },
+};
+
+int
+cmd_work(struct call *call)
+{
+    AUTO(work) struct work w = { .call = call, .signals = -1, .stopped = -1 };
+    awa_error err;
+    awa_status s;
+
+    if (call_text(call, "exec") == NULL)
+        return usage_error("%s: wants --exec CMD; see %s --help", call->words, call->words);
+    w.drain_ms = call_number(call, "drain-timeout");
+    s = read_program(&w, &err);
+    if (s == AWA_OK)
+        s = read_names(&w, &err);
+    if (s == AWA_OK)
+        s = session_dsn(call, &w.dsn, &err);
+    if (s == AWA_OK)
+        s = run_worker(&w, &err);
+    if (s != AWA_OK)
+        return report(&err);
+    return w.hurried ? EXIT_FAILED : EXIT_DONE;
+}

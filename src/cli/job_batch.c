@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A batch of lines: Postgres takes them apart (jobs_read.sql), and they go on by COPY, or by
+ * awa.insert_jobs() if they want more than COPY can. What fails as a whole is done again in
+ * smaller parts, so that a bad line never harms its neighbours: the reading in halves, the COPY by
+ * the other door, which answers for each job.
+ */
+#include <string.h>
+
+#include "cli/job_input.h"
+
+/* ---- Insert ------------------------------------------------------------------------------ */
+
+static const char *
+value(const PGresult *rows, size_t row, enum column column)
+{
+    return PQgetisnull(rows, (int)row, column) ? NULL : PQgetvalue(rows, (int)row, column);
+}
+
+static int64_t
+number_of(const char *text)
+{
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
+/* Some rows of what jobs_read.sql returned. */
+struct pick {
+    const PGresult *rows;
+    const int64_t *numbers; /* line of each row */
+    size_t *at;             /* n of them */
+    size_t n;
+};
+
+static awa_status
+send_picked(PGconn *conn, const struct pick *pick, PGresult **ret_res, awa_error *err)
+{
+    struct buffer columns[COLUMNS] = { 0 }; /* the first one is not used */
+    const char *params[COLUMNS];
+    bool failed = false;
+    awa_status s;
+
+    for (int c = KIND; c < COLUMNS; c++) {
+        buffer_array_begin(&columns[c]);
+        for (size_t i = 0; i < pick->n; i++)
+            buffer_array_text(&columns[c], value(pick->rows, pick->at[i], c));
+        buffer_array_end(&columns[c]);
+        failed |= columns[c].failed;
+        params[c - 1] = columns[c].data;
+    }
+    params[COLUMNS - 1] = "f"; /* not strict: the bad ones are passed over and named */
+    s = failed ? awa__fail(err, AWA_ENOMEM, "insert: out of memory")
+               : awa__sql_run(conn, SQL_JOBS_INSERT, params, ret_res, err);
+    for (int c = KIND; c < COLUMNS; c++)
+        buffer_done(&columns[c]);
+    return s;
+}
+
+/* By awa.insert_jobs(), which answers for each job. */
+static awa_status
+insert_picked(struct input *in, const struct pick *pick, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    s = send_picked(in->conn, pick, &res, err);
+    for (size_t i = 0; s == AWA_OK && i < pick->n; i++) {
+        if (!PQgetisnull(res, (int)i, 1))
+            s = input_refuse(in, pick->numbers[pick->at[i]], PQgetvalue(res, (int)i, 1), err);
+        else if (PQgetisnull(res, (int)i, 0))
+            in->report->duplicates++;
+        else
+            in->report->inserted++;
+    }
+    return s;
+}
+
+static awa_status
+copy_rows(struct input *in, const struct pick *pick, awa_error *err)
+{
+    AUTO(free) awa_job_options *jobs = calloc(pick->n, sizeof *jobs);
+
+    if (jobs == NULL)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+    for (size_t i = 0; i < pick->n; i++)
+        jobs[i] = (awa_job_options){
+            .size = sizeof jobs[i],
+            .kind = value(pick->rows, pick->at[i], KIND),
+            .args_json = value(pick->rows, pick->at[i], ARGS),
+            .queue = value(pick->rows, pick->at[i], QUEUE),
+            .priority = number_of(value(pick->rows, pick->at[i], PRIORITY)),
+            .max_attempts = number_of(value(pick->rows, pick->at[i], MAX_ATTEMPTS)),
+            .ordering_key = value(pick->rows, pick->at[i], ORDERING_KEY),
+        };
+    return awa_jobs_copy(in->conn, jobs, pick->n, NULL, err);
+}
+
+/* Within the one transaction of --strict, a COPY that fails must not take it along. */
+static awa_status
+savepoint(const struct input *in, const char *command, awa_error *err)
+{
+    return in->strict ? awa__sql_exec(in->conn, "insert", command, err) : AWA_OK;
+}
+
+/* By COPY. If that fails for one of them, or this role may not, by the other door; it will tell. */
+static awa_status
+copy_picked(struct input *in, const struct pick *pick, awa_error *err)
+{
+    awa_status s;
+
+    s = savepoint(in, "SAVEPOINT copy", err);
+    if (s != AWA_OK)
+        return s;
+    s = copy_rows(in, pick, err);
+    if (s == AWA_OK) {
+        in->report->inserted += (int64_t)pick->n;
+        return savepoint(in, "RELEASE SAVEPOINT copy", err);
+    }
+    if (s == AWA_ECONN || s == AWA_ENOMEM)
+        return s;
+    in->no_copy = strcmp(err->sqlstate, "42501") == 0;
+    s = savepoint(in, "ROLLBACK TO SAVEPOINT copy", err);
+    return s == AWA_OK ? insert_picked(in, pick, err) : s;
+}
+
+/* COPY writes a 0 as it stands, where the other door takes it for a number out of range. */
+static bool
+is_zero(const char *text)
+{
+    return text != NULL && strcmp(text, "0") == 0;
+}
+
+/* Wants something that only awa.insert_jobs() does. */
+static bool
+is_special(const PGresult *rows, size_t row)
+{
+    for (enum column c = RUN_AT; c <= UNIQUE_KEY; c++)
+        if (value(rows, row, c) != NULL)
+            return true;
+    return is_zero(value(rows, row, PRIORITY)) || is_zero(value(rows, row, MAX_ATTEMPTS));
+}
+
+/*
+ * Lines that were taken apart: numbers[i] is the line of row i. All of them take the same door, so
+ * that they keep their order.
+ */
+static awa_status
+insert_rows(struct input *in, const PGresult *rows, const int64_t *numbers, awa_error *err)
+{
+    size_t n = (size_t)PQntuples(rows);
+    AUTO(free) size_t *good = calloc(n, sizeof *good);
+    struct pick pick = { .rows = rows, .numbers = numbers, .at = good };
+    bool special = in->no_copy;
+    awa_status s = AWA_OK;
+
+    if (good == NULL)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+    for (size_t i = 0; i < n && s == AWA_OK; i++) {
+        if (value(rows, i, PROBLEM) != NULL) {
+            s = input_refuse(in, numbers[i], value(rows, i, PROBLEM), err);
+            continue;
+        }
+        special |= is_special(rows, i);
+        good[pick.n++] = i;
+    }
+    if (s != AWA_OK || pick.n == 0)
+        return s;
+    return special ? insert_picked(in, &pick, err) : copy_picked(in, &pick, err);
+}
+
+/* ---- Read -------------------------------------------------------------------------------- */
+
+/* Lines [from, to) of the batch, taken apart. */
+static awa_status
+read_lines(struct input *in, size_t from, size_t to, PGresult **ret_rows, awa_error *err)
+{
+    const char *params[DEFAULTS + 1];
+    size_t begin = from > 0 ? in->ends[from - 1] + 1 : 0;
+    size_t end = in->ends[to - 1];
+    awa_status s;
+
+    params[0] = in->text.data + begin;
+    memcpy(params + 1, in->defaults, sizeof in->defaults);
+    in->text.data[end] = '\0';
+    s = awa__sql_run(in->conn, SQL_JOBS_READ, params, ret_rows, err);
+    in->text.data[end] = '\n';
+    return s;
+}
+
+/* Is it the data that is to blame, and not the server, the session or the role? */
+static bool
+is_about_data(const awa_error *err)
+{
+    return err->status == AWA_EINVAL || strncmp(err->sqlstate, "54", 2) == 0; /* too complex */
+}
+
+/* What Postgres said about the only line that it was asked about. */
+static awa_status
+refuse_read(struct input *in, size_t i, awa_error *err)
+{
+    const char *text = strstr(err->message, ": "); /* behind the name of the statement */
+    bool time = strcmp(err->sqlstate, "22007") == 0 || strcmp(err->sqlstate, "22008") == 0;
+    awa_error what;
+
+    if (strcmp(err->sqlstate, "54001") == 0)
+        return input_refuse(in, in->numbers[i], "is nested too deeply", err);
+    (void)awa__fail(&what, AWA_EINVAL, "%s%s", time ? "run_at: " : "",
+                    text != NULL ? text + 2 : err->message);
+    return input_refuse(in, in->numbers[i], what.message, err);
+}
+
+/* Reads and inserts lines [from, to): in halves, if it cannot be done at once. */
+static awa_status
+insert_lines(struct input *in, size_t from, size_t to, awa_error *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    awa_status s = savepoint(in, "SAVEPOINT read", err);
+
+    if (s == AWA_OK)
+        s = read_lines(in, from, to, &rows, err);
+    if (s == AWA_OK)
+        s = savepoint(in, "RELEASE SAVEPOINT read", err);
+    if (s == AWA_OK)
+        return insert_rows(in, rows, in->numbers + from, err);
+    if (!is_about_data(err))
+        return s;
+    if (to - from == 1)
+        return refuse_read(in, from, err);
+    s = savepoint(in, "ROLLBACK TO SAVEPOINT read", err);
+    if (s == AWA_OK)
+        s = insert_lines(in, from, from + (to - from) / 2, err);
+    if (s == AWA_OK)
+        s = insert_lines(in, from + (to - from) / 2, to, err);
+    return s;
+}
+
+awa_status
+batch_insert(struct input *in, awa_error *err)
+{
+    return in->n > 0 ? insert_lines(in, 0, in->n, err) : AWA_OK;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* See job_lines.h. Lines are gathered here, and go on in batches. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/job_input.h"
+#include "cli/output.h"
+#include "lib/utf8.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+}
+
+/* read(2) comes back early, and nothing else happens. */
+static void
+catch_signals(void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+awa_status
+input_refuse(struct input *in, int64_t number, const char *what, awa_error *err)
+{
+    awa_error line;
+
+    (void)awa__fail(&line, AWA_EINVAL, "line %lld: %s", (long long)number, what);
+    in->report->bad++;
+    if (in->strict) {
+        *err = line;
+        return AWA_EINVAL;
+    }
+    bar_clear(&in->bar);
+    log_line(line.message);
+    return AWA_OK;
+}
+
+/* ---- Gather ------------------------------------------------------------------------------ */
+
+static awa_status
+send_batch(struct input *in, awa_error *err)
+{
+    awa_status s = batch_insert(in, err);
+
+    if (s == AWA_OK)
+        in->report->done = in->lines.number;
+    buffer_reset(&in->text);
+    in->n = 0;
+    bar_show(&in->bar, in->report->inserted, in->lines.bytes);
+    return s;
+}
+
+static bool
+is_blank(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (strchr(" \t\r", line[i]) == NULL || line[i] == '\0')
+            return false;
+    return true;
+}
+
+/* What Postgres could not even be sent; NULL: nothing. */
+static const char *
+problem_of(const char *line, size_t len)
+{
+    size_t width;
+
+    if (memchr(line, '\0', len) != NULL)
+        return "holds a NUL byte";
+    for (size_t i = 0; i < len; i += width) {
+        width = utf8_width(line + i, len - i);
+        if (width == 0)
+            return "is not valid UTF-8";
+    }
+    return NULL;
+}
+
+static awa_status
+add_line(struct input *in, const char *line, size_t len, awa_error *err)
+{
+    const char *problem = problem_of(line, len);
+
+    if (is_blank(line, len))
+        return AWA_OK;
+    in->report->lines++;
+    if (problem != NULL)
+        return input_refuse(in, in->lines.number, problem, err);
+    buffer_add(&in->text, line, len);
+    buffer_add(&in->text, "\n", 1);
+    if (in->text.failed)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+    in->numbers[in->n] = in->lines.number;
+    in->ends[in->n++] = in->text.len - 1;
+    if (in->n == BATCH_LINES || in->text.len >= BATCH_BYTES)
+        return send_batch(in, err);
+    return AWA_OK;
+}
+
+static awa_status
+insert_all(struct input *in, awa_error *err)
+{
+    const char *line;
+    size_t len;
+    awa_status s = AWA_OK;
+
+    while (s == AWA_OK && !interrupted) {
+        switch (lines_next(&in->lines, &line, &len)) {
+        case LINES_ONE:
+            s = add_line(in, line, len, err);
+            break;
+        case LINES_TOO_LONG:
+            in->report->lines++;
+            s = input_refuse(in, in->lines.number, "longer than 2 MiB", err);
+            break;
+        case LINES_END:
+            return send_batch(in, err);
+        case LINES_INTERRUPTED:
+            break;
+        case LINES_BROKEN:
+            return awa__fail(err, AWA_ESYS, "insert: cannot read: %m");
+        }
+    }
+    in->report->interrupted = interrupted;
+    return s;
+}
+
+/* ---- All of it --------------------------------------------------------------------------- */
+
+static awa_status
+read_defaults(struct input *in, awa_error *err)
+{
+    const struct call *call = in->call;
+    size_t next = 0;
+    const char *tag;
+    int64_t delay = call_number(call, "delay");
+
+    static const struct {
+        enum column column;
+        const char *option;
+    } texts[] = {
+        { KIND, "kind" },
+        { ARGS, "args" },
+        { QUEUE, "queue" },
+        { PRIORITY, "priority" },
+        { MAX_ATTEMPTS, "max-attempts" },
+        { RUN_AT, "run-at" },
+        { METADATA, "metadata" },
+        { UNIQUE_KEY, "unique-key" },
+        { ORDERING_KEY, "ordering-key" },
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        in->defaults[texts[i].column - 1] = call_text(call, texts[i].option);
+    if (delay >= 0) {
+        snprintf(in->delay, sizeof in->delay, "%lld", (long long)delay);
+        in->defaults[DELAY - 1] = in->delay;
+    }
+    while ((tag = call_each(call, "tag", &next)) != NULL) {
+        if (in->tags.len == 0)
+            buffer_array_begin(&in->tags);
+        buffer_array_text(&in->tags, tag);
+    }
+    if (in->tags.len == 0)
+        return AWA_OK;
+    buffer_array_end(&in->tags);
+    in->defaults[TAGS - 1] = in->tags.data;
+    return in->tags.failed ? awa__fail(err, AWA_ENOMEM, "insert: out of memory") : AWA_OK;
+}
+
+/* A bad default would be found in every line: better once, and first. */
+static awa_status
+check_defaults(const struct input *in, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    const char *params[DEFAULTS + 1] = { "{}" };
+
+    memcpy(params + 1, in->defaults, sizeof in->defaults);
+    return awa__sql_run(in->conn, SQL_JOBS_READ, params, &res, err);
+}
+
+static int64_t
+file_size(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+}
+
+/* --strict is one transaction, however long its input takes to come. */
+static awa_status
+insert_strictly(struct input *in, awa_error *err)
+{
+    awa_status s = awa__sql_exec(in->conn, "insert",
+                                 "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", err);
+
+    if (s == AWA_OK)
+        s = insert_all(in, err);
+    if (s == AWA_OK && !in->report->interrupted)
+        s = awa__sql_exec(in->conn, "insert", "COMMIT", err);
+    else
+        awa__ignore(awa__sql_exec(in->conn, "insert", "ROLLBACK", NULL));
+    if (s != AWA_OK || in->report->interrupted)
+        in->report->inserted = in->report->duplicates = in->report->done = 0;
+    return s;
+}
+
+static void
+auto_input(struct input **in)
+{
+    if (*in == NULL)
+        return;
+    lines_done(&(*in)->lines);
+    buffer_done(&(*in)->text);
+    buffer_done(&(*in)->tags);
+    free(*in);
+}
+
+awa_status
+job_lines_insert(const struct call *call, PGconn *conn, int fd, struct lines_report *report,
+                 awa_error *err)
+{
+    AUTO(input) struct input *in = calloc(1, sizeof *in);
+    awa_status s;
+
+    if (in == NULL)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+    in->call = call;
+    in->conn = conn;
+    in->report = report;
+    in->strict = call_flag(call, "strict");
+    s = lines_init(&in->lines, fd, err);
+    if (s == AWA_OK)
+        s = read_defaults(in, err);
+    if (s == AWA_OK)
+        s = check_defaults(in, err);
+    if (s != AWA_OK)
+        return s;
+    bar_begin(&in->bar, call, file_size(fd));
+    catch_signals(interrupt);
+    s = in->strict ? insert_strictly(in, err) : insert_all(in, err);
+    catch_signals(SIG_DFL);
+    bar_clear(&in->bar);
+    return s;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See exec.h. All of it is linear code in the handler's thread: it polls the pidfd, both output
+ * pipes and the cancel descriptor. Nobody handles SIGCHLD. The child is reaped last, so that its
+ * process group cannot be anybody else's while we send signals to it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "worker/clock.h"
+#include "worker/exec_run.h"
+
+enum {
+    LINGER_MS = 500, /* how long others may keep the pipes open after the program ended */
+    LAST_MS = 100,   /* and after SIGKILL */
+    LOOK_MS = 500,   /* how often to ask whether the attempt should end, if nobody says so */
+    READABLE = POLLIN | POLLHUP | POLLERR,
+};
+
+/* ---- Start ------------------------------------------------------------------------------- */
+
+struct pipe {
+    int read, write;
+};
+
+static void
+auto_pipe(const struct pipe *p)
+{
+    auto_fd(&p->read);
+    auto_fd(&p->write);
+}
+
+/* Our end does not block; the program's does. */
+static bool
+pipe_init(struct pipe *p)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    *p = (struct pipe){ .read = ends[0], .write = ends[1] };
+    return fcntl(p->read, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static void
+auto_spawnattr(posix_spawnattr_t *attr)
+{
+    (void)posix_spawnattr_destroy(attr);
+}
+
+static void
+auto_spawn_actions(posix_spawn_file_actions_t *actions)
+{
+    (void)posix_spawn_file_actions_destroy(actions);
+}
+
+/* A process group of its own, no signal blocked or ignored. Returns an errno. */
+static int
+spawn(const char *const *argv, char *const *env, int in, int out, int err, pid_t *ret_pid)
+{
+    AUTO(spawnattr) posix_spawnattr_t attr;
+    AUTO(spawn_actions) posix_spawn_file_actions_t actions;
+    sigset_t none, all;
+    int error;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attr);
+    posix_spawn_file_actions_init(&actions);
+    error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                POSIX_SPAWN_SETSIGDEF);
+    if (error == 0)
+        error = posix_spawnattr_setsigmask(&attr, &none);
+    if (error == 0)
+        error = posix_spawnattr_setsigdefault(&attr, &all);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+    if (error == 0)
+        error =
+            posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv, env);
+    return error;
+}
+
+/* To the whole group; to the program alone if it has left its group. */
+static void
+signal_group(const struct run *r, int sig)
+{
+    if (kill(-r->pid, sig) != 0)
+        (void)kill(r->pid, sig);
+}
+
+static awa_status
+start(struct run *r, awa_error *err)
+{
+    AUTO(environment) struct environment env = { 0 };
+    AUTO(pipe) struct pipe out = { -1, -1 };
+    AUTO(pipe) struct pipe error = { -1, -1 };
+    AUTO(fd) int in = -1;
+    awa_status s = exec_open_input(r->job, &in, err);
+
+    if (s != AWA_OK)
+        return s;
+    if (!environment_init(&env, r->job))
+        return awa__fail(err, AWA_ENOMEM, "exec: out of memory");
+    if (!pipe_init(&out) || !pipe_init(&error))
+        return awa__fail(err, AWA_ESYS, "exec: no pipe: %m");
+    errno = spawn(r->exec->argv, env.all, in, out.write, error.write, &r->pid);
+    if (errno != 0)
+        return awa__fail(err, AWA_ESYS, "exec: cannot run %s: %m", r->exec->argv[0]);
+    r->pidfd = pidfd_open(r->pid, 0);
+    if (r->pidfd < 0) {
+        (void)awa__fail(err, AWA_ESYS, "exec: no pidfd: %m");
+        signal_group(r, SIGKILL);
+        (void)waitpid(r->pid, NULL, 0);
+        return AWA_ESYS;
+    }
+    r->out = out.read;
+    r->err = error.read;
+    out.read = error.read = -1;
+    return AWA_OK;
+}
+
+/* ---- Watch ------------------------------------------------------------------------------- */
+
+static void
+close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+static void
+take_output(struct tail *t, int *fd, short revents)
+{
+    if ((revents & READABLE) != 0 && !tail_read(t, *fd))
+        close_fd(fd);
+}
+
+/* The attempt should end: a polite signal to all, and time to obey it. */
+static void
+tell(struct run *r, int64_t now)
+{
+    signal_group(r, SIGTERM);
+    r->told = true;
+    r->kill_at = now + r->exec->grace_ms;
+}
+
+/* The program has ended; others in its group may still write into the pipes, but not for long. */
+static void
+note_end(struct run *r, int64_t now)
+{
+    r->ended = true;
+    close_fd(&r->pidfd);
+    if (!r->told)
+        r->kill_at = now + LINGER_MS;
+}
+
+/*
+ * Time is up. What holds the pipes even after SIGKILL has left the group; it may keep them. A
+ * program that has not ended yet will, as soon as the kernel lets it.
+ */
+static void
+be_firm(struct run *r, int64_t now)
+{
+    if (!r->killed) {
+        signal_group(r, SIGKILL);
+        r->killed = true;
+        r->kill_at = now + LAST_MS;
+    } else {
+        close_fd(&r->out);
+        close_fd(&r->err);
+        r->kill_at = INT64_MAX;
+    }
+}
+
+static int
+wait_ms(const struct run *r, int64_t now)
+{
+    if (r->kill_at == INT64_MAX)
+        return r->cancel >= 0 ? -1 : LOOK_MS;
+    return r->kill_at > now ? (int)(r->kill_at - now) : 0;
+}
+
+/* Until the program has ended and nobody writes into its pipes any more. */
+static void
+watch(struct run *r)
+{
+    while (!r->ended || r->out >= 0 || r->err >= 0) {
+        struct pollfd fds[] = {
+            { .fd = r->pidfd, .events = POLLIN },
+            { .fd = r->out, .events = POLLIN },
+            { .fd = r->err, .events = POLLIN },
+            { .fd = r->told || r->ended ? -1 : r->cancel, .events = POLLIN },
+        };
+        int n = poll(fds, sizeof fds / sizeof fds[0], wait_ms(r, clock_ms()));
+        int64_t now = clock_ms();
+
+        if (n < 0)
+            continue; /* EINTR; and ENOMEM will pass */
+        take_output(&r->output, &r->out, fds[1].revents);
+        take_output(&r->error, &r->err, fds[2].revents);
+        if (!r->ended && (fds[0].revents & READABLE) != 0)
+            note_end(r, now);
+        if (!r->told && !r->ended && awa_job_is_cancelled(r->job))
+            tell(r, now);
+        if (now >= r->kill_at)
+            be_firm(r, now);
+    }
+}
+
+/* ---- All of it --------------------------------------------------------------------------- */
+
+awa_outcome
+exec_job(awa_job *job, void *userdata)
+{
+    struct run r = {
+        .exec = userdata,
+        .job = job,
+        .pidfd = -1,
+        .out = -1,
+        .err = -1,
+        .cancel = awa_job_cancel_fd(job),
+        .output.max = EXEC_OUTPUT_MAX,
+        .error.max = EXEC_ERROR_MAX,
+        .started_at = clock_ms(),
+        .kill_at = INT64_MAX,
+    };
+    awa_outcome outcome;
+    int status = 0;
+    awa_error err;
+
+    if (awa_job_is_cancelled(job))
+        return AWA_SNOOZE; /* nothing was begun: it keeps its attempt */
+    if (start(&r, &err) != AWA_OK) {
+        awa__ignore(awa_job_set_error(job, err.message));
+        worker_log(job->worker, "job %lld: %s", (long long)job->id, err.message);
+        return AWA_RETRY;
+    }
+    watch(&r);
+    signal_group(&r, SIGKILL); /* who is left */
+    while (waitpid(r.pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    outcome = exec_conclude(&r, status);
+    tail_done(&r.output);
+    tail_done(&r.error);
+    return outcome;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a program for a job. It leads a process group of its own, which ends with it: whatever
+ * it leaves behind in there is killed.
+ *
+ * The program gets the job as one JSON object on its standard input: id, kind, queue, attempt,
+ * max_attempts, run_lease, enqueued_ms, deadline_ms, metadata, args; and in its environment
+ * AWA_JOB_ID, AWA_KIND, AWA_QUEUE, AWA_ATTEMPT, AWA_MAX_ATTEMPTS, AWA_RUN_LEASE and, if there is
+ * a deadline, AWA_DEADLINE in seconds since 1970.
+ *
+ * Exit code 0 completes the job, 75 (EX_TEMPFAIL) wants a retry, 65 (EX_DATAERR) fails it for
+ * good; anything else counts as an error and is retried. The end of what it printed is the job's
+ * output: as it is, if it looks like a JSON value, else as {"stdout": "..."}. The end of its
+ * standard error is the job's error.
+ */
+#ifndef AWA_EXEC_H
+#define AWA_EXEC_H
+
+#include <awa/awa.h>
+
+enum { EXEC_FAIL = 65 };
+
+struct exec {
+    const char *const *argv; /* ends with NULL; argv[0] is looked for in PATH */
+    int64_t grace_ms;        /* between SIGTERM and SIGKILL */
+};
+
+/* An awa_handler; userdata is a const struct exec. */
+awa_outcome exec_job(awa_job *job, void *userdata);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* What is kept of a program that ended, and what becomes of its job; see exec.h. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "lib/buffer.h"
+#include "worker/clock.h"
+#include "worker/exec_run.h"
+
+/*
+ * Might this be a JSON value? Postgres decides; this only keeps plain text from being taken for
+ * one that is broken.
+ */
+static bool
+looks_like_json(const char *text, size_t len)
+{
+    static const char space[] = " \t\r\n";
+    size_t begin = strspn(text, space);
+
+    while (len > begin && strchr(space, text[len - 1]) != NULL)
+        len--;
+    if (len == begin)
+        return false;
+    switch (text[begin]) {
+    case '{':
+        return text[len - 1] == '}';
+    case '[':
+        return text[len - 1] == ']';
+    case '"':
+        return len - begin > 1 && text[len - 1] == '"';
+    default:
+        return strspn(text + begin, "+-.0123456789eE") == len - begin ||
+               (len - begin == 4 && strncmp(text + begin, "true", 4) == 0) ||
+               (len - begin == 4 && strncmp(text + begin, "null", 4) == 0) ||
+               (len - begin == 5 && strncmp(text + begin, "false", 5) == 0);
+    }
+}
+
+static void
+keep_output(struct run *r)
+{
+    AUTO(buffer) struct buffer wrapped = { 0 };
+    size_t len;
+    const char *text = tail_text(&r->output, &len);
+
+    if (len == 0)
+        return;
+    if (!r->output.cut && looks_like_json(text, len)) {
+        awa__ignore(awa_job_set_output(r->job, text, len));
+        return;
+    }
+    buffer_text(&wrapped, "{\"stdout\":");
+    buffer_json_string(&wrapped, text);
+    buffer_text(&wrapped, r->output.cut ? ",\"cut\":true}" : "}");
+    if (!wrapped.failed)
+        awa__ignore(awa_job_set_output(r->job, wrapped.data, wrapped.len));
+}
+
+/* If it was for another reason, this attempt has lost the job, and nobody will read it. */
+static const char *
+why_told(const struct run *r)
+{
+    struct awa_worker *w = r->job->worker;
+    bool hurry;
+
+    pthread_mutex_lock(&w->lock);
+    hurry = w->hurry;
+    pthread_mutex_unlock(&w->lock);
+    return hurry ? "the worker stopped" : "the deadline passed";
+}
+
+/* How it ended, in words. */
+static void
+describe_end(const struct run *r, int status, struct buffer *b)
+{
+    const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+    if (r->told)
+        buffer_format(b, "%s after %.1f s; ", why_told(r),
+                      (double)(clock_ms() - r->started_at) / 1000);
+    if (WIFEXITED(status))
+        buffer_format(b, "exit code %d", WEXITSTATUS(status));
+    else if (name != NULL)
+        buffer_format(b, "killed by signal %d (SIG%s)", WTERMSIG(status), name);
+    else
+        buffer_format(b, "killed by signal %d", WTERMSIG(status));
+}
+
+static void
+keep_error(struct run *r, int status)
+{
+    AUTO(buffer) struct buffer b = { 0 };
+    size_t len;
+    const char *text = tail_text(&r->error, &len);
+
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+        len--;
+    describe_end(r, status, &b);
+    if (len > 0) {
+        buffer_text(&b, r->error.cut ? ": ..." : ": ");
+        buffer_add(&b, text, len);
+    }
+    if (!b.failed)
+        awa__ignore(awa_job_set_error(r->job, b.data));
+    worker_log(r->job->worker, "job %lld (%s): attempt %d of %d: %s", (long long)r->job->id,
+               awa_job_kind(r->job), r->job->attempt, r->job->max_attempts,
+               b.failed ? "failed" : b.data);
+}
+
+/*
+ * A program that was told to end and exits with 0 has ended, but who knows whether it was done.
+ */
+awa_outcome
+exec_conclude(struct run *r, int status)
+{
+    keep_output(r);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !r->told)
+        return AWA_COMPLETE;
+    keep_error(r, status);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXEC_FAIL)
+        return AWA_FAIL;
+    if (r->told)
+        awa_job_set_delay(r->job, 0); /* as a rescue would: it was not the program that failed */
+    return AWA_RETRY;
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# awa job: one job at a time.
+. "$(dirname "$0")/../support/cli.sh"
+. "$(dirname "$0")/../support/jobs.sh"
+
+a_missing_schema_says_what_to_do() {
+    local command dsn="$AWA_DATABASE_URL dbname=empty"
+    sql "CREATE DATABASE empty"
+    for command in "job list" "job show 1" "job insert --kind x" "job insert -" "job cancel 1" \
+        "queue list" "queue stats" "queue pause x" "health" "storage status" "worker list"; do
+        # shellcheck disable=SC2086
+        exits 1 "$awa" $command --dsn "$dsn"
+        contains "$err" "this database has none; run awa migrate"
+    done
+}
+
+an_insert_prints_the_id() {
+    exits 0 "$awa" job insert --kind mail
+    local id=$out
+    equal "$(job "$id" kind queue priority attempt max_attempts state args tags)" \
+        "mail|default|2|0|25|available|{}|null"
+    exits 0 "$awa" job insert --kind mail --json
+    equal "$(json id <<<"$out")" $((id + 1))
+}
+
+every_option_of_an_insert_arrives() {
+    local id
+    id=$(insert --kind mail --args '{"to": "\u00e4\"x"}' --queue post --priority 1 \
+        --max-attempts 3 --run-at '2100-01-02 03:04:05+00' --tag 'a b' --tag '"{,}' \
+        --metadata '{"m": [1]}' --unique-key k1 --ordering-key o1)
+    equal "$(job "$id" kind args.to queue priority max_attempts tags.0 tags.1 metadata.m.0 \
+        unique_key state run_at)" \
+        'mail|ä"x|post|1|3|a b|"{,}|1|k1|scheduled|2100-01-02T03:04:05+00:00'
+    id=$(insert --kind mail --delay 1h)
+    equal "$(job "$id" state)" scheduled
+    equal "$(sql "SELECT round(extract(epoch FROM run_at - created_at) / 60)
+                    FROM awa.jobs WHERE id = $id")" 60
+}
+
+a_bad_insert_names_the_field() {
+    exits 2 "$awa" job insert
+    contains "$err" "--kind"
+    exits 2 "$awa" job insert --kind ''
+    contains "$err" "kind: want 1 to 200 bytes, got 0"
+    exits 2 "$awa" job insert --kind x --args '{'
+    contains "$err" "json"
+    exits 2 "$awa" job insert --kind x --priority 5
+    contains "$err" "priority: want 1 to 4, got 5"
+    exits 2 "$awa" job insert --kind x --priority 99999999999
+    exits 2 "$awa" job insert --kind x --run-at yesteryear
+    contains "$err" yesteryear
+    exits 2 "$awa" job insert --kind x --run-at now --delay 5s
+    contains "$err" "run_at: excludes delay"
+    exits 2 "$awa" job insert --kind x --delay 5
+    contains "$err" "lacks a unit"
+    exits 2 "$awa" job insert --kind x --metadata 5
+    contains "$err" "metadata: want an object"
+    exits 2 "$awa" job insert --kind $'\xff'
+    exits 2 "$awa" job insert jobs.json
+    contains "$err" "from standard input"
+}
+
+a_duplicate_is_refused() {
+    insert --kind x --unique-key once >/dev/null
+    exits 1 "$awa" job insert --kind x --unique-key once
+    contains "$err" "holds the unique key once"
+    equal "$out" ""
+}
+
+a_list_has_filters_and_pages() {
+    local i last
+    for i in 1 2 3 4 5; do
+        insert --kind page --queue pages --tag "tag$i" >/dev/null
+    done
+    insert --kind other --queue pages --delay 1h >/dev/null
+    exits 0 "$awa" job list --queue pages --limit 4
+    equal "$(wc -l <<<"$out")" 5
+    contains "$(head -n 1 <<<"$out")" "id  kind   queue  state      attempt  when"
+    contains "$(sed -n 2p <<<"$out")" "other  pages  scheduled  0/25     in 60m"
+    last=$(tail -n 1 <<<"$out" | awk '{print $1}')
+    contains "$err" "--before $last"
+    exits 0 "$awa" job list --queue pages --limit 4 --before "$last"
+    equal "$(wc -l <<<"$out")" 3
+    equal "$err" ""
+    exits 0 "$awa" job list --queue pages --kind page --json
+    equal "$(python3 -c 'import json, sys; print(len(json.load(sys.stdin)))' <<<"$out")" 5
+    exits 0 "$awa" job list --tag tag3 --json
+    equal "$(json 0.tags.0 <<<"$out")" tag3
+    exits 0 "$awa" job list --state failed --json
+    equal "$out" "[]"
+    exits 0 "$awa" job list --queue nowhere
+    exits 2 "$awa" job list --state sleeping
+    contains "$err" sleeping
+    exits 2 "$awa" job list --limit 0
+    contains "$err" "limit: want 1 to 10000"
+}
+
+a_job_is_shown_to_people_and_programs() {
+    local id
+    id=$(insert --kind shown --args '{"a": {"b": 1}}' --max-attempts 1 --tag t)
+    run_jobs --kind shown --exec "printf 'one\ntwo\033[31m\n' >&2; exit 1"
+    exits 0 "$awa" job show "$id"
+    contains "$out" "state     failed"
+    contains "$out" "attempt   1 of 1"
+    contains "$out" $'args      {\n              "a": {\n                  "b": 1'
+    contains "$out" $'          exit code 1: one\n          two\xef\xbf\xbd[31m'
+    exits 0 "$awa" job show "$id" --json
+    equal "$(json errors.0.error <<<"$out")" $'exit code 1: one\ntwo\033[31m'
+    exits 3 "$awa" job show 999999999
+    contains "$err" "job 999999999: not known"
+    equal "$out" ""
+    exits 3 "$awa" job show 999999999 --json
+    local bad
+    for bad in x 0 -1 1x ' 1' 99999999999999999999; do
+        exits 2 "$awa" job show -- "$bad"
+        contains "$err" "is no id of a job"
+    done
+}
+
+an_explanation_is_a_sentence_with_a_hint() {
+    local id
+    id=$(insert --kind why --queue why)
+    exits 0 "$awa" job explain "$id"
+    contains "$out" "no worker serves queue why"
+    contains "$out" "    awa work --queue why"
+    "$awa" queue pause why --quiet
+    exits 0 "$awa" job explain "$id"
+    contains "$(head -n 1 <<<"$out")" "queue why is paused"
+    contains "$(sed -n 2p <<<"$out")" "    awa queue resume why"
+    exits 0 "$awa" job explain "$id" --json
+    contains "$(json 0.finding <<<"$out")" "queue why is paused"
+    exits 3 "$awa" job explain 999999999
+    exits 3 "$awa" job explain 999999999 --json
+    equal "$out" ""
+}
+
+jobs_are_cancelled_and_retried() {
+    local one two
+    one=$(insert --kind x)
+    two=$(insert --kind x --delay 1h)
+    exits 0 "$awa" job cancel "$one" "$two" --reason 'not "now"'
+    contains "$err" "job $one: cancelled"
+    equal "$(job "$one" state errors.0.error)" 'cancelled|not "now"'
+    equal "$(job "$two" state)" cancelled
+    exits 3 "$awa" job cancel "$one"
+    contains "$err" "job $one: not known, or in no state to be cancelled"
+    exits 0 "$awa" job retry "$one" --quiet
+    equal "$err" ""
+    equal "$(job "$one" state attempt)" "available|0"
+
+    # What goes wrong with one does not keep the others from it.
+    exits 3 "$awa" job retry 999999999 "$two"
+    contains "$err" "job 999999999: not known"
+    equal "$(job "$two" state)" available
+    exits 2 "$awa" job cancel "$two" nonsense
+    equal "$(job "$two" state)" available
+    exits 2 "$awa" job cancel
+}
+
+tables_fit_the_terminal() {
+    insert --kind "$(printf 'long%.0s' {1..40})" --queue wide >/dev/null
+    python3 - "$awa" <<'END'
+import fcntl, os, pty, struct, subprocess, sys, termios
+leader, terminal = pty.openpty()
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+env = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "dumb"}
+subprocess.run([sys.argv[1], "job", "list", "--queue", "wide"], stdout=terminal, env=env, check=True)
+lines = os.read(leader, 10000).decode().replace("\r", "").splitlines()
+assert len(lines) == 2, lines
+assert max(map(len, lines)) <= 60, lines
+assert "long" in lines[1] and "…" in lines[1], lines
+END
+}
+
+completion_knows_the_commands() {
+    exits 0 "$awa" completion bash
+    (
+        eval "$out"
+        complete_words() {
+            COMP_WORDS=("$@")
+            COMP_CWORD=$(($# - 1))
+            _awa
+            echo "${COMPREPLY[*]}"
+        }
+        equal "$(complete_words awa job e)" explain
+        equal "$(complete_words awa job insert --u)" --unique-key
+        equal "$(complete_words awa queue d)" drain
+        equal "$(complete_words awa work --un)" --until-empty
+        equal "$(complete_words awa st)" storage
+    )
+}
+
+run_tests a_missing_schema_says_what_to_do an_insert_prints_the_id \
+    every_option_of_an_insert_arrives a_bad_insert_names_the_field a_duplicate_is_refused \
+    a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
+    an_explanation_is_a_sentence_with_a_hint jobs_are_cancelled_and_retried \
+    tables_fit_the_terminal completion_knows_the_commands

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# awa queue, worker, storage, health.
+. "$(dirname "$0")/../support/cli.sh"
+. "$(dirname "$0")/../support/jobs.sh"
+
+counts_are_exact() {
+    exits 0 "$awa" queue stats
+    exits 0 "$awa" queue stats --json
+    equal "$out" "[]"
+    insert --kind x --queue counted >/dev/null
+    insert --kind x --queue counted >/dev/null
+    insert --kind x --queue counted --delay 1h >/dev/null
+    insert --kind x --queue other >/dev/null
+    exits 0 "$awa" queue stats counted
+    equal "$(sed -n 2p <<<"$out" | tr -s ' ')" "counted 2 1 0 0 0 0 0 0"
+    exits 0 "$awa" queue stats --json
+    equal "$(json 0.queue 0.available 0.scheduled 1.queue 1.available <<<"$out")" \
+        "counted|2|1|other|1"
+    exits 3 "$awa" queue stats nowhere
+    contains "$err" "queue nowhere: not known"
+    exits 3 "$awa" queue stats nowhere --json
+    equal "$out" ""
+}
+
+a_paused_queue_waits() {
+    local id
+    id=$(insert --kind x --queue halted)
+    exits 0 "$awa" queue pause halted
+    contains "$err" "queue halted: paused"
+    "$awa" work --queue halted --exec true --name 'the "one"' 2>"$work/worker" &
+    local worker=$!
+    wait_until 10 listed 'the "one"'
+    exits 0 "$awa" queue list
+    contains "$out" "since "
+    exits 0 "$awa" queue list --json
+    equal "$(python3 -c 'import json, sys
+print([q["paused_by"] is not None for q in json.load(sys.stdin) if q["queue"] == "halted"])' \
+        <<<"$out")" "[True]"
+    equal "$(job "$id" state)" available
+    exits 0 "$awa" queue resume halted --quiet
+    equal "$err" ""
+    wait_state 10 "$id" completed
+    exits 0 "$awa" health
+    contains "$out" "workers        yes  1 alive"
+    exits 0 "$awa" health --json
+    equal "$(json ok checks.0.name checks.0.ok <<<"$out")" "true|workers|true"
+    kill $worker
+    wait $worker
+}
+
+listed() {
+    "$awa" worker list --json | grep -qF "$(python3 -c 'import json, sys
+print(json.dumps(sys.argv[1]))' "$1")"
+}
+
+workers_are_listed() {
+    exits 0 "$awa" worker list
+    equal "$(wc -l <<<"$out")" 1
+    exits 0 "$awa" worker list --json
+    equal "$out" "[]"
+    exits 0 "$awa" worker list --ended
+    contains "$out" 'the "one"  ended  halted  (every)'
+}
+
+draining_cancels_what_waits() {
+    local i
+    for i in 1 2 3; do
+        insert --kind x --queue flooded >/dev/null
+    done
+    insert --kind x --queue flooded --delay 1h >/dev/null
+    exits 2 "$awa" queue drain flooded
+    contains "$err" "--yes"
+    exits 0 "$awa" queue drain flooded --dry-run
+    equal "$out" "4 jobs wait"
+    exits 0 "$awa" queue drain flooded --yes
+    equal "$out" "4 jobs cancelled"
+    exits 0 "$awa" queue drain flooded --yes --json
+    equal "$(json cancelled <<<"$out")" 0
+    exits 0 "$awa" queue stats flooded --json
+    equal "$(json 0.available 0.scheduled 0.cancelled <<<"$out")" "0|0|4"
+    exits 3 "$awa" queue drain nowhere --yes
+}
+
+settings_are_kept_until_reset() {
+    setting() {
+        "$awa" queue list --json | python3 -c 'import json, sys
+for q in json.load(sys.stdin):
+    if q["queue"] == "tuned":
+        print(q["enqueue_shards"], q["deadline_ms"], q["aging_interval_ms"])'
+    }
+    exits 2 "$awa" queue set tuned
+    contains "$err" "nothing to set"
+    exits 0 "$awa" queue set tuned --enqueue-shards 4 --deadline 2m --aging 0s
+    equal "$(setting)" "4 120000 0"
+    exits 0 "$awa" queue set tuned --deadline 1500ms
+    equal "$(setting)" "4 1500 0"
+    exits 0 "$awa" queue set tuned --reset --aging 5s
+    equal "$(setting)" "4 300000 5000"
+    exits 2 "$awa" queue set tuned --enqueue-shards 65
+    contains "$err" "enqueue_shards: want 1 to 64, got 65"
+    exits 2 "$awa" queue set tuned --deadline 5
+    exits 2 "$awa" queue set "$(printf 'q%.0s' {1..201})" --deadline 5s
+    contains "$err" "queue: want 1 to 200 bytes, got 201"
+}
+
+health_without_a_worker_is_none() {
+    exits 1 "$awa" health
+    contains "$out" "workers        NO   0 alive"
+    exits 1 "$awa" health --json
+    equal "$(json ok <<<"$out")" false
+}
+
+the_storage_tells_its_state() {
+    exits 0 "$awa" storage status
+    contains "$out" "current slot"
+    exits 0 "$awa" storage status --json
+    equal "$(json current_slot <<<"$out")" 0
+}
+
+a_queue_needs_its_name() {
+    exits 2 "$awa" queue pause
+    exits 2 "$awa" queue pause ''
+    exits 2 "$awa" queue pause one two
+}
+
+run_tests counts_are_exact a_paused_queue_waits workers_are_listed draining_cancels_what_waits \
+    settings_are_kept_until_reset health_without_a_worker_is_none the_storage_tells_its_state \
+    a_queue_needs_its_name

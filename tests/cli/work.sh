@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# awa work: what a program is told, and what becomes of its job.
+. "$(dirname "$0")/../support/cli.sh"
+. "$(dirname "$0")/../support/jobs.sh"
+
+the_exit_code_decides() {
+    local ok temporary hopeless broken killed
+    cat >"$work/handler" <<'END'
+#!/bin/sh
+case $AWA_KIND in
+ok) exit 0 ;;
+temporary) exit 75 ;;
+hopeless) exit 65 ;;
+broken) echo oops >&2; exit 3 ;;
+killed) kill -9 $$ ;;
+esac
+END
+    chmod +x "$work/handler"
+    ok=$(insert --kind ok)
+    temporary=$(insert --kind temporary)
+    hopeless=$(insert --kind hopeless)
+    broken=$(insert --kind broken)
+    killed=$(insert --kind killed --max-attempts 1)
+    run_jobs --threads 2 --exec "$work/handler" -- an-argument
+
+    equal "$(job "$ok" state attempt)" "completed|1"
+    equal "$(job "$temporary" state errors.0.error)" "retryable|exit code 75"
+    equal "$(job "$hopeless" state attempt)" "failed|1"
+    equal "$(job "$broken" state errors.0.error)" "retryable|exit code 3: oops"
+    equal "$(job "$killed" state errors.0.error)" "failed|killed by signal 9 (SIGKILL)"
+    contains "$(cat "$work/worker")" "job $broken (broken): attempt 1 of 25: exit code 3: oops"
+}
+
+the_job_is_told_on_stdin_and_in_the_environment() {
+    local id
+    id=$(insert --kind 'say "hi"' --args '{"to": ["\u00e4", 1e3]}' --metadata '{"trace": "x"}' \
+        --queue told --max-attempts 7)
+    AWA_DEADLINE=old WITNESS=kept run_jobs --queue told \
+        --exec "cat >$work/stdin; env >$work/env"
+    equal "$(json id kind queue args.to.1 metadata.trace attempt max_attempts <"$work/stdin")" \
+        "$id|say \"hi\"|told|1000|x|1|7"
+    local lease deadline
+    IFS='|' read -r lease deadline < <(json run_lease deadline_ms <"$work/stdin")
+    for line in "AWA_JOB_ID=$id" 'AWA_KIND=say "hi"' AWA_QUEUE=told AWA_ATTEMPT=1 \
+        AWA_MAX_ATTEMPTS=7 "AWA_RUN_LEASE=$lease" \
+        "AWA_DEADLINE=$((deadline / 1000))" WITNESS=kept; do
+        grep -qxF "$line" "$work/env" || { echo "no $line"; cat "$work/env"; exit 1; }
+    done
+    equal "$(grep -c '^AWA_DEADLINE=' "$work/env")" 1
+}
+
+without_a_deadline_there_is_none_in_the_environment() {
+    "$awa" queue set endless --deadline 0s
+    insert --kind x --queue endless >/dev/null
+    AWA_DEADLINE=old run_jobs --queue endless --exec "cat >$work/stdin; env >$work/env"
+    equal "$(json deadline_ms <"$work/stdin")" null
+    equal "$(grep -c '^AWA_DEADLINE=' "$work/env")" 0
+}
+
+what_is_printed_becomes_the_output() {
+    local id
+    run_one() {
+        id=$(insert --kind print --queue output)
+        run_jobs --queue output --exec "$1"
+    }
+    run_one "echo ' {\"a\": [1, 2]} '"
+    equal "$(job "$id" output.a.1)" 2
+    run_one "echo -12.5e3"
+    equal "$(job "$id" output)" -12500
+    run_one "echo '2 files'"
+    equal "$(job "$id" output.stdout)" "2 files"
+    run_one "echo '[note] done'"
+    equal "$(job "$id" output.stdout)" "[note] done"
+    run_one "echo '{broken}'"
+    contains "$(job "$id" output)" "{broken}"
+    equal "$(job "$id" state)" completed
+    run_one "printf '%s' '[\"\\u0000\"]'"
+    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[\"\\u0000\"]"'
+    run_one "python3 -c 'print(\"[\" * 20000 + \"]\" * 20000)'"
+    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[[['
+    run_one "true"
+    equal "$(job "$id" output)" null
+    run_one "printf 'a\\000b\\377c\\033\"'"
+    equal "$(job "$id" output.stdout | tr '\033' E)" 'a?b?cE"'
+}
+
+long_output_keeps_its_end() {
+    local id
+    id=$(insert --kind print --queue output --max-attempts 1)
+    run_jobs --queue output --exec '
+        i=0; while [ $i -lt 3000 ]; do echo "line $i of the output, which is long"; i=$((i+1)); done
+        seq 1 9000 >&2; echo "the end" >&2; exit 1'
+    equal "$(job "$id" state)" failed
+    equal "$(job "$id" output.cut)" true
+    job "$id" output.stdout >"$work/stdout"
+    contains "$(tail -n 2 "$work/stdout")" "line 2999 of the output"
+    [ "$(stat -c %s "$work/stdout")" -le 65537 ]
+    [ "$(stat -c %s "$work/stdout")" -gt 65000 ]
+    job "$id" errors.0.error >"$work/stderr"
+    contains "$(head -n 1 "$work/stderr")" "exit code 1: ..."
+    contains "$(tail -n 1 "$work/stderr")" "the end"
+    [ "$(stat -c %s "$work/stderr")" -le 8193 ]
+    [ "$(stat -c %s "$work/stderr")" -gt 8000 ]
+}
+
+input_that_nobody_reads_holds_nobody_up() {
+    local id
+    python3 -c 'print("{\"kind\": \"big\", \"args\": \"%s\"}" % ("x" * 900000))' |
+        "$awa" job insert - --quiet
+    id=$("$awa" job list --kind big --json | json 0.id)
+    run_jobs --exec "exec <&-; echo done"
+    equal "$(job "$id" output.stdout)" "done"
+}
+
+a_program_that_cannot_run_is_an_error() {
+    local id
+    id=$(insert --kind x --queue missing)
+    run_jobs --queue missing --exec /nonexistent/program -- x
+    equal "$(job "$id" state)" retryable
+    contains "$(job "$id" errors.0.error)" "cannot run /nonexistent/program: No such file"
+}
+
+closed_descriptors_do_no_harm() {
+    local id
+    id=$(insert --kind x --queue closed)
+    timeout 60 "$awa" work --until-empty --queue closed --exec "echo out; echo err >&2; exit 65" \
+        <&- >&- 2>&- || true
+    equal "$(job "$id" state output.stdout errors.0.error)" "failed|out
+|exit code 65: err"
+}
+
+is_gone() {
+    # A zombie without a parent that reaps it is as good as gone.
+    [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
+the_deadline_ends_the_whole_group() {
+    local id
+    "$awa" queue set hurried --deadline 500ms
+    id=$(insert --kind x --queue hurried --max-attempts 1)
+    cat >"$work/stubborn" <<'END'
+#!/bin/bash
+trap '' TERM
+bash -c 'trap "" TERM; echo $$ >'"$1"'.child; while :; do read -t 1 <> <(:); done' &
+echo $$ >"$1.leader"
+wait
+while :; do read -t 1 <> <(:); done
+END
+    chmod +x "$work/stubborn"
+    run_jobs --queue hurried --exec "$work/stubborn" -- "$work/pid"
+    wait_until 5 is_gone "$(cat "$work/pid.leader")"
+    wait_until 5 is_gone "$(cat "$work/pid.child")"
+    equal "$(job "$id" state)" failed
+    contains "$(job "$id" errors.0.error)" "deadline"
+}
+
+what_it_leaves_behind_is_ended() {
+    local id
+    id=$(insert --kind x --queue left)
+    run_jobs --queue left --exec 'sleep 1000 & echo $! >'"$work/left"
+    wait_until 5 is_gone "$(cat "$work/left")"
+    equal "$(job "$id" state)" completed
+}
+
+who_left_the_group_holds_nobody_up() {
+    local id
+    id=$(insert --kind x --queue left)
+    run_jobs --queue left --exec "echo before; setsid sh -c 'echo \$\$ >$work/left; exec sleep 1000' &
+                                  while [ ! -s $work/left ]; do :; done"
+    kill "$(cat "$work/left")"
+    equal "$(job "$id" state output.stdout)" "completed|before"
+}
+
+what_is_due_is_not_left_behind() {
+    local id
+    id=$(insert --kind x --queue due --delay 1ms)
+    wait_until 5 due "$id"
+    run_jobs --queue due --exec true
+    equal "$(job "$id" state)" completed
+}
+
+due() {
+    [ "$(sql "SELECT run_at < clock_timestamp() FROM awa.jobs WHERE id = $1")" = t ]
+}
+
+what_it_does_not_know_is_left_to_others() {
+    local id
+    id=$(insert --kind strange --queue known)
+    run_jobs --queue known --kind familiar --exec true
+    equal "$(job "$id" attempt)" 0
+    contains "available scheduled" "$(job "$id" state)"
+}
+
+a_missing_schema_says_what_to_do() {
+    sql "CREATE DATABASE empty"
+    exits 1 "$awa" work --dsn "$AWA_DATABASE_URL dbname=empty" --exec true
+    contains "$err" "run awa migrate"
+}
+
+usage_errors_are_found_first() {
+    exits 2 "$awa" work
+    contains "$err" "--exec"
+    exits 2 "$awa" work --exec true --threads 0
+    exits 2 "$awa" work --exec true --threads 100000
+    contains "$err" "want 1 to 1024"
+    exits 2 "$awa" work --exec true --queue ''
+    exits 2 "$awa" work --exec true --drain-timeout soon
+}
+
+run_tests the_exit_code_decides the_job_is_told_on_stdin_and_in_the_environment \
+    without_a_deadline_there_is_none_in_the_environment what_is_printed_becomes_the_output \
+    long_output_keeps_its_end input_that_nobody_reads_holds_nobody_up \
+    a_program_that_cannot_run_is_an_error closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
+    what_it_leaves_behind_is_ended who_left_the_group_holds_nobody_up \
+    what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
+    a_missing_schema_says_what_to_do usage_errors_are_found_first

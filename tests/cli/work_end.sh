@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# awa work: how it ends, politely or not; and what happens to its jobs.
+. "$(dirname "$0")/../support/cli.sh"
+. "$(dirname "$0")/../support/jobs.sh"
+
+# What a test that failed has left running.
+end_workers() {
+    local pid
+    while read -r pid; do
+        kill -9 "$pid" 2>/dev/null
+    done <"$work/workers"
+}
+trap 'end_workers; tidy_up' EXIT
+touch "$work/workers"
+
+# start_worker OPTION...: in the background; its number is $worker, what it says in $work/worker.
+start_worker() {
+    "$awa" work "$@" </dev/null >/dev/null 2>"$work/worker" &
+    worker=$!
+    echo $worker >>"$work/workers"
+    wait_until 10 registered
+}
+
+registered() {
+    [ "$(sql "SELECT count(*) FROM awa.workers WHERE ended_at IS NULL")" -gt 0 ]
+}
+
+# ends_with CODE: the worker, within some seconds.
+ends_with() {
+    local code=0
+    wait_until 20 ended "$worker"
+    wait "$worker" || code=$?
+    [ "$code" -eq "$1" ] && return
+    echo "exit code $code, want $1"
+    cat "$work/worker"
+    exit 1
+}
+
+ended() {
+    [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
+exists() {
+    [ -s "$1" ]
+}
+
+the_first_signal_lets_jobs_finish_and_gives_the_others_back() {
+    local first i ids=()
+    mkfifo "$work/gate"
+    for i in 1 2 3 4 5; do
+        ids+=("$(insert --kind x --queue drain)")
+    done
+    first=${ids[0]}
+    start_worker --queue drain --threads 1 --prefetch 10 \
+        --exec "echo x >$work/began; read line <$work/gate; echo \$line"
+    wait_until 10 exists "$work/began"
+    kill -TERM "$worker"
+    # One job runs on; the others are free for another worker before it has ended.
+    wait_until 10 is_state "${ids[4]}" available
+    for i in 1 2 3 4; do
+        equal "$(job "${ids[i]}" state attempt errors)" "available|0|null"
+    done
+    equal "$(job "$first" state attempt)" "running|1"
+    echo finished >"$work/gate"
+    ends_with 0
+    equal "$(job "$first" state output.stdout)" "completed|finished"
+    contains "$(cat "$work/worker")" "1 jobs completed, 0 ended otherwise, 4 given back"
+    equal "$(sql "SELECT count(*) FROM awa.workers WHERE ended_at IS NULL")" 0
+}
+
+a_second_signal_stops_what_runs() {
+    local id
+    id=$(insert --kind x --queue stop)
+    start_worker --queue stop --exec "echo \$\$ >$work/pid; exec sleep 1000"
+    wait_until 10 exists "$work/pid"
+    kill -INT "$worker"
+    wait_until 5 grep -q "finishing what runs" "$work/worker"
+    kill -INT "$worker"
+    ends_with 1
+    ended "$(cat "$work/pid")"
+    equal "$(job "$id" attempt)" 1
+    contains "$(job "$id" errors.0.error)" "the worker stopped after"
+    contains "available retryable" "$(job "$id" state)"
+}
+
+a_third_signal_ends_it_at_once() {
+    insert --kind x --queue at-once >/dev/null
+    start_worker --queue at-once \
+        --exec "trap '' TERM; echo \$\$ >$work/deaf; while :; do sleep 1000; done"
+    wait_until 10 exists "$work/deaf"
+    kill -TERM "$worker"
+    wait_until 5 grep -q "finishing what runs" "$work/worker"
+    kill -TERM "$worker"
+    wait_until 5 grep -q "stopping what runs" "$work/worker"
+    kill -TERM "$worker"
+    ends_with 143
+    kill -9 -- "-$(cat "$work/deaf")"
+}
+
+draining_may_have_a_limit() {
+    insert --kind x --queue limit >/dev/null
+    start_worker --queue limit --drain-timeout 100ms \
+        --exec "echo \$\$ >$work/slow; exec sleep 1000"
+    wait_until 10 exists "$work/slow"
+    kill -TERM "$worker"
+    ends_with 1
+    ended "$(cat "$work/slow")"
+}
+
+an_idle_worker_ends_at_once() {
+    start_worker --queue idle --exec true
+    kill -HUP "$worker"
+    ends_with 0
+}
+
+a_cancelled_job_is_ended() {
+    local id
+    id=$(insert --kind x --queue cancel)
+    start_worker --queue cancel --exec "echo \$\$ >$work/cancelled; exec sleep 1000"
+    wait_until 10 exists "$work/cancelled"
+    exits 0 "$awa" job cancel "$id" --reason "no longer wanted"
+    equal "$(job "$id" state errors.0.error)" "cancelled|no longer wanted"
+    wait_until 5 ended "$(cat "$work/cancelled")"
+    kill -TERM "$worker"
+    ends_with 0
+    equal "$(job "$id" state)" cancelled
+}
+
+the_job_of_a_killed_worker_runs_again_within_10_s() {
+    local id first second began
+    id=$(insert --kind x --queue rescue)
+    start_worker --queue rescue --exec "echo \$\$ >$work/orphan; exec sleep 1000"
+    first=$worker
+    wait_until 10 exists "$work/orphan"
+    start_worker --queue rescue --exec "printf again"
+    second=$worker
+    kill -KILL "$first"
+    began=$SECONDS
+    wait_state 10 "$id" completed
+    [ $((SECONDS - began)) -le 10 ]
+    equal "$(job "$id" attempt output.stdout errors.0.outcome)" "2|again|rescued"
+    kill -9 "$(cat "$work/orphan")"
+    worker=$second
+    kill -TERM "$worker"
+    ends_with 0
+}
+
+run_tests the_first_signal_lets_jobs_finish_and_gives_the_others_back \
+    a_second_signal_stops_what_runs a_third_signal_ends_it_at_once draining_may_have_a_limit \
+    an_idle_worker_ends_at_once a_cancelled_job_is_ended \
+    the_job_of_a_killed_worker_runs_again_within_10_s

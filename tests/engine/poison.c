@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* What nobody should send: a clear word about it, and no harm to its neighbours. */
+#include "test_jobs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* JSON texts, as SQL expressions, that are none or that Postgres does not keep. */
+static const char *const bad_json[] = {
+    "''",
+    "'{'",
+    "'nope'",
+    "'NaN'",
+    "'1 2'",
+    "'{\"a\": \"\\u0000\"}'",
+    "'\"\\ud800\"'",
+    "'\"\\udc00\\ud800\"'",
+    "'1e999999'",
+    "repeat('[', 20000) || repeat(']', 20000)",
+    "repeat('{\"a\":', 20000) || '1' || repeat('}', 20000)",
+};
+enum { BAD_JSON = sizeof bad_json / sizeof bad_json[0] };
+
+static bool
+begins_with(const char *text, const char *head)
+{
+    return strncmp(text, head, strlen(head)) == 0;
+}
+
+static void
+bad_json_is_refused_by_name_and_its_neighbours_go_in(void **state)
+{
+    static const char *const fields[] = { "args", "metadata", "tags" };
+    PGconn *producer = test_connect(*state, "producer");
+    int64_t good = 0;
+
+    for (size_t f = 0; f < 3; f++)
+        for (size_t i = 0; i < BAD_JSON; i++) {
+            const char *got =
+                test_rows(producer, test_format("SELECT id IS NOT NULL, error FROM awa.insert_jobs("
+                                                "'{a,b,c}', p_%s => ARRAY[NULL, %s, NULL],"
+                                                " p_strict => false) ORDER BY ord",
+                                                fields[f], bad_json[i]));
+
+            if (!begins_with(got, test_format("t| f|%s: ", fields[f])) ||
+                strcmp(got + strlen(got) - 3, " t|") != 0)
+                fail_msg("%s %s: got %s", fields[f], bad_json[i], got);
+            good += 2;
+        }
+    assert_int_equal(test_count(*state, "available"), good);
+}
+
+static void
+two_megabytes_are_refused_by_name(void **state)
+{
+    PGconn *producer = test_connect(*state, "producer");
+
+    assert_string_equal(test_rows(producer,
+                                  "SELECT id IS NOT NULL, error FROM awa.insert_jobs('{a,b,c}',"
+                                  " ARRAY['1', '\"' || repeat('x', 2097152) || '\"', '3'],"
+                                  " p_strict => false) ORDER BY ord"),
+                        "t| f|args: want at most 1048576 bytes, got 2097154 t|");
+}
+
+static void
+a_time_beyond_all_times_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *option, *want;
+    } cases[] = {
+        { "p_run_ats => ARRAY[NULL, 'infinity'::timestamptz, NULL]", "run_at: " },
+        { "p_delays => ARRAY[NULL, '300000 years'::interval, NULL]", "delay: " },
+        { "p_delays => ARRAY[NULL, '-300000 years'::interval, NULL]", "delay: " },
+    };
+    PGconn *producer = test_connect(*state, "producer");
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *got =
+            test_rows(producer, test_format("SELECT id IS NOT NULL, error FROM awa.insert_jobs("
+                                            "'{a,b,c}', %s, p_strict => false) ORDER BY ord",
+                                            cases[i].option));
+
+        if (!begins_with(got, test_format("t| f|%s", cases[i].want)))
+            fail_msg("%s: got %s", cases[i].option, got);
+    }
+}
+
+/* A wrong value as a C program would send it, and the word that the message must have. */
+static void
+what_c_programs_get_wrong_is_named(void **state)
+{
+    static const char *const bad_tags[] = { "\xff" };
+    static const struct {
+        awa_job_options job;
+        const char *want;
+    } cases[] = {
+        { { .kind = "" }, "kind" },
+        { { .kind = "\xff" }, "kind" },
+        { { .kind = "k", .queue = "" }, "queue" },
+        { { .kind = "k", .queue = "\xc3\x28" }, "queue" },
+        { { .kind = "k", .priority = 5 }, "priority" },
+        { { .kind = "k", .priority = INT64_MAX }, "priority" },
+        { { .kind = "k", .priority = (INT64_C(1) << 32) + 1 }, "priority" },
+        { { .kind = "k", .max_attempts = 1001 }, "max_attempts" },
+        { { .kind = "k", .max_attempts = 65536 + 25 }, "max_attempts" },
+        { { .kind = "k", .max_attempts = INT64_MAX }, "max_attempts" },
+        { { .kind = "k", .args_json = "" }, "args" },
+        { { .kind = "k", .args_json = "{" }, "args" },
+        { { .kind = "k", .args_json = "\"\\u0000\"" }, "args" },
+        { { .kind = "k", .args_json = "\"\xed\xa0\x80\"" }, "args" },
+        { { .kind = "k", .metadata_json = "[]" }, "metadata" },
+        { { .kind = "k", .metadata_json = "{\"a\":\"\\u0000\"}" }, "metadata" },
+        { { .kind = "k", .metadata_json = "{\"a\":\"\xff\"}" }, "metadata" },
+        { { .kind = "k", .tags = bad_tags, .ntags = 1 }, "tags" },
+        { { .kind = "k", .unique_key = "" }, "unique_key" },
+        { { .kind = "k", .unique_key = "\xff" }, "unique_key" },
+        { { .kind = "k", .ordering_key = "\xff" }, "ordering_key" },
+        { { .kind = "k", .run_at_ms = 1, .delay_ms = 1 }, "delay" },
+        { { .kind = "k", .run_at_ms = INT64_MAX }, "run_at" },
+        { { .kind = "k", .delay_ms = INT64_MAX }, "delay" },
+    };
+    PGconn *producer = test_connect(*state, "producer"), *bulk = test_connect(*state, "bulk");
+    int unclear = 0;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        awa_job_options job = cases[i].job;
+        awa_error errors[3] = { 0 };
+        awa_status got[3];
+
+        job.size = sizeof job;
+        got[0] = awa_job_insert(producer, &job, NULL, &errors[0]);
+        got[1] = awa_jobs_insert(producer, &job, 1, NULL, &errors[1]);
+        got[2] = awa_jobs_copy(bulk, &job, 1, NULL, &errors[2]);
+        for (int d = 0; d < 3; d++)
+            if (got[d] != AWA_EINVAL || strstr(errors[d].message, cases[i].want) == NULL) {
+                print_error("case %zu, door %d: want EINVAL and \"%s\", got %d and \"%s\"\n", i, d,
+                            cases[i].want, got[d], errors[d].message);
+                unclear++;
+            }
+    }
+    assert_int_equal(unclear, 0);
+    assert_int_equal(test_int(*state, "SELECT count(*) FROM awa.jobs"), 0);
+}
+
+/* ---- The ends of jobs -------------------------------------------------------------------- */
+
+/* Claims three jobs and closes them in one call, with something odd about the second. */
+static const char *
+close_three(PGconn *db, PGconn *worker, const char *middle, int64_t *ret_ids)
+{
+    struct attempt a[3];
+
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+    assert_int_equal(test_claim(worker, 7, 3, a), 3);
+    for (int i = 0; i < 3; i++)
+        ret_ids[i] = a[i].id;
+    return test_rows(worker,
+                     test_format("SELECT coalesce(state, '!'), error FROM awa.close_jobs(7,"
+                                 " '{%d,%d,%d}', '{%lld,%lld,%lld}', '{%lld,%lld,%lld}', %s)",
+                                 a[0].slot, a[1].slot, a[2].slot, (long long)a[0].claim,
+                                 (long long)a[1].claim, (long long)a[2].claim, (long long)a[0].pos,
+                                 (long long)a[1].pos, (long long)a[2].pos, middle));
+}
+
+static void
+a_bad_end_stays_open_and_its_neighbours_end(void **state)
+{
+    static const struct {
+        const char *middle, *want;
+    } cases[] = {
+        { "'{failed,nonsense,completed}'",
+          "failed| !|outcome: a worker cannot say nonsense completed|" },
+        { "'{retried,retried,retried}', p_delays => '{1 s,300000 years,1 s}'",
+          "retryable| !|timestamp out of range retryable|" },
+        { "'{failed,NULL,failed}'", NULL },
+        /* these close a position without doing what belongs to it: the job would be gone */
+        { "'{failed,carried,failed}'", NULL },
+        { "'{failed,removed,failed}'", NULL },
+        { "'{failed,parked,failed}'", NULL },
+        { "'{failed,rescued,failed}'", NULL },
+    };
+    PGconn *worker = test_worker(*state, 7);
+    int wrong = 0;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t ids[3];
+        const char *got = close_three(*state, worker, cases[i].middle, ids);
+
+        if ((cases[i].want != NULL && strcmp(got, cases[i].want) != 0) ||
+            strcmp(test_state(*state, ids[1]), "running") != 0 ||
+            strcmp(test_state(*state, ids[0]), "running") == 0 ||
+            strcmp(test_state(*state, ids[2]), "running") == 0) {
+            print_error("%s: got %s, the second is %s\n", cases[i].middle, got,
+                        test_state(*state, ids[1]));
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void
+a_conflict_in_one_end_leaves_its_neighbours_alone(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    int64_t ids[3];
+
+    /* the id of the second is taken where a retry would put it */
+    test_exec(db, "INSERT INTO awa.deferred_jobs (id, run_at, created_at, state, priority,"
+                  " enqueue_shard, attempt, max_attempts, queue, kind, args)"
+                  " SELECT s.last_value + 2, now(), now(), 'scheduled', 2, 0, 0, 25, 'other', 'k',"
+                  " '{}' FROM awa.job_ids AS s");
+    test_exec(db, "SELECT setval('awa.job_ids', 1)");
+    test_exec(db, "UPDATE awa.deferred_jobs SET id = 3");
+    assert_string_equal(close_three(db, worker, "'{retried,retried,retried}'", ids),
+                        "retryable| !|duplicate key value violates unique constraint"
+                        " \"deferred_jobs_pkey\" retryable|");
+    assert_int_equal(ids[1], 3);
+}
+
+static void
+no_output_costs_a_finished_job_its_end(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    for (size_t i = 0; i < BAD_JSON; i++) {
+        int64_t ids[3];
+        const char *got =
+            close_three(db, worker,
+                        test_format("'{completed,completed,completed}', NULL, ARRAY['1', %s, '3']",
+                                    bad_json[i]),
+                        ids);
+
+        assert_string_equal(got, "completed| completed| completed|");
+        assert_string_equal(
+            test_rows(db, test_format("SELECT output -> 'awa:cut' = to_jsonb(left(%s, 4096)),"
+                                      " length(output ->> 'awa:problem') > 10 FROM awa.jobs"
+                                      " WHERE id = %" PRId64,
+                                      bad_json[i], ids[1])),
+            "t|t");
+        assert_string_equal(test_text(db, test_format("SELECT output FROM awa.jobs WHERE id = "
+                                                      "%" PRId64,
+                                                      ids[2])),
+                            "3");
+    }
+}
+
+static void
+too_long_an_output_is_cut(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    int64_t ids[3];
+
+    close_three(db, worker,
+                "'{completed,completed,completed}', NULL, ARRAY['\"' || repeat('x', 2097152) ||"
+                " '\"', '\"' || repeat('x', 1048574) || '\"', '[' || repeat('1,', 500000) || '1]']",
+                ids);
+    assert_string_equal(
+        test_rows(db,
+                  "SELECT octet_length(output ->> 'awa:cut'), output ->> 'awa:problem',"
+                  " octet_length(output::text) BETWEEN 4100 AND 4300 FROM awa.jobs ORDER BY id"),
+        "4096|want at most 1048576 bytes, got 2097154|t"
+        " ||f"
+        " 4096|longer than 1048576 bytes when written out|t");
+    assert_int_equal(test_int(db, test_format("SELECT octet_length(output::text) FROM awa.jobs"
+                                              " WHERE id = %" PRId64,
+                                              ids[1])),
+                     1048576);
+}
+
+static void
+an_error_may_be_any_text_and_is_cut(void **state)
+{
+    static const char *const texts[] = {
+        "'\\u0000'", "'\\ud800'", "'{\"'", "''", "E'\\x01\\x7f\\n'", "repeat('é', 9000)",
+    };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int64_t ids[3];
+
+        assert_string_equal(
+            close_three(db, worker,
+                        test_format("'{failed,failed,failed}', ARRAY['a', %s, 'c']", texts[i]),
+                        ids),
+            "failed| failed| failed|");
+        assert_string_equal(
+            test_text(db,
+                      test_format("SELECT errors -> 0 ->> 'error' = left(%s, 8192) FROM awa.jobs"
+                                  " WHERE id = %" PRId64,
+                                  texts[i], ids[1])),
+            "t");
+    }
+}
+
+static void
+odd_sets_of_positions_complete_nothing(void **state)
+{
+    static const char *const sets[] = { "{}", "{(,)}", "{(,5)}", "{[5,)}", "{[-5,5)}" };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+        assert_string_equal(
+            test_text(worker,
+                      test_format("SELECT awa.complete_jobs(7, '{0}', '{%lld}', '{\"%s\"}')",
+                                  (long long)a.claim, sets[i])),
+            "{}");
+    assert_string_equal(test_text(worker, "SELECT awa.complete_jobs(7, '{}', '{}', '{}')"), "{}");
+    assert_string_equal(test_state(db, a.id), "running");
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(bad_json_is_refused_by_name_and_its_neighbours_go_in),
+        TEST_DB(two_megabytes_are_refused_by_name),
+        TEST_DB(a_time_beyond_all_times_is_refused_by_name),
+        TEST_DB(what_c_programs_get_wrong_is_named),
+        TEST_DB(a_bad_end_stays_open_and_its_neighbours_end),
+        TEST_DB(a_conflict_in_one_end_leaves_its_neighbours_alone),
+        TEST_DB(no_output_costs_a_finished_job_its_end),
+        TEST_DB(too_long_an_output_is_cut),
+        TEST_DB(an_error_may_be_any_text_and_is_cut),
+        TEST_DB(odd_sets_of_positions_complete_nothing),
+    };
+
+    return TEST_RUN(tests);
+}

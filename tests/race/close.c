@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* Several want to end one attempt: exactly one of them does. */
+#include "test_jobs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- Two at once ------------------------------------------------------------------------- */
+
+/*
+ * Whoever may end an attempt: the statement, in which %1 to %5 stand for worker, slot, claim,
+ * position and id; its answer if it did; and the state in which it leaves the job.
+ */
+static const struct ender {
+    const char *role, *sql, *did, *leaves;
+    bool yields; /* does not wait for the other one, but comes back later */
+} enders[] = {
+    { "worker",
+      "SELECT NOT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"
+      " '{\"{[<pos>,<pos>]}\"}'))",
+      "t", "completed", false },
+    { "worker", "SELECT awa.complete_job(<worker>, <claim>, <pos>)", "", "completed", false },
+    { "worker",
+      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
+      " '{completed}', NULL, '{1}')",
+      "completed", "completed", false },
+    { "worker",
+      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}', '{failed}')",
+      "failed", "failed", false },
+    { "worker",
+      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
+      " '{retried}', NULL, NULL, '{1 h}')",
+      "retryable", "retryable", false },
+    { "worker",
+      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
+      " '{released}', NULL, NULL, '{1 h}')",
+      "scheduled", "scheduled", false },
+    { "operator", "SELECT awa.cancel_job(<id>)", "t", "cancelled", false },
+    { "worker", "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')", "1", "available",
+      true },
+    { "worker", "SELECT awa.expire_jobs(p_now => clock_timestamp() + interval '1 h')", "1",
+      "available", true },
+};
+enum { ENDERS = sizeof enders / sizeof enders[0] };
+
+/* The statement with the numbers of an attempt. */
+static const char *
+statement(const struct ender *e, const struct attempt *a)
+{
+    const char *text = test_format("%s", e->sql);
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = { { "<worker>", a->worker },
+                    { "<slot>", a->slot },
+                    { "<claim>", a->claim },
+                    { "<pos>", a->pos },
+                    { "<id>", a->id } };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        for (const char *at; (at = strstr(text, numbers[i].name)) != NULL;)
+            text = test_format("%.*s%" PRId64 "%s", (int)(at - text), text, numbers[i].value,
+                               at + strlen(numbers[i].name));
+    return text;
+}
+
+/* A worker whose rescue is due in a minute, and a job that it runs. */
+static struct attempt
+running(PGconn *db, PGconn *worker, int64_t number)
+{
+    test_insert(db);
+    test_exec(worker, test_format("SELECT awa.register_worker(%" PRId64
+                                  ", 'w', '{default}', p_session => false)",
+                                  number));
+    return test_claim_one(worker, number);
+}
+
+static void
+tidy(PGconn *db, int64_t number)
+{
+    test_exec(db, test_format("DELETE FROM awa.workers WHERE worker_id = %" PRId64, number));
+    test_exec(db, "SELECT awa.drain_queue('default')");
+}
+
+/* What `second` says while `first` has not committed, and after it did. */
+static void
+check_pair(PGconn *db, PGconn *const *sessions, const struct ender *first,
+           const struct ender *second, const char *end, int64_t number)
+{
+    struct attempt a = running(db, sessions[2], number);
+    /* an operator cancels the job in whatever state the other one leaves it, but an ended one */
+    bool second_wins = strcmp(end, "ROLLBACK") == 0 ||
+                       (second->role[0] == 'o' && strchr("ars", first->leaves[0]) != NULL);
+    PGconn *one = sessions[first->role[0] == 'o'], *two = sessions[2 + (second->role[0] == 'o')];
+    const char *name =
+        test_format("%s\nbefore %s, %s", statement(first, &a), statement(second, &a), end);
+    PGresult *res;
+    const char *answer;
+
+    test_exec(one, "BEGIN");
+    assert_string_equal(test_rows(one, statement(first, &a)), first->did);
+    test_send(two, statement(second, &a));
+    if (!second->yields)
+        test_wait_blocked(db, two);
+    else
+        assert_string_equal(test_answer(two), "0");
+    test_exec(one, end);
+    if (second->yields)
+        test_send(two, statement(second, &a));
+    res = PQgetResult(two);
+    answer = PQresultStatus(res) == PGRES_TUPLES_OK
+                 ? test_format("%s", PQgetvalue(res, 0, 0))
+                 : test_format("%s", PQresultErrorField(res, PG_DIAG_SQLSTATE));
+    PQclear(res);
+    while ((res = PQgetResult(two)) != NULL)
+        PQclear(res);
+
+    if ((strcmp(answer, second->did) == 0) != second_wins ||
+        strcmp(test_state(db, a.id), second_wins ? second->leaves : first->leaves) != 0)
+        fail_msg("%s\nthe second says %s, and the job is %s", name, answer, test_state(db, a.id));
+    tidy(db, number);
+}
+
+static void
+exactly_one_of_two_ends_an_attempt(void **state)
+{
+    PGconn *db = *state;
+    PGconn *sessions[] = { test_connect(db, "worker"), test_connect(db, "operator"),
+                           test_connect(db, "worker"), test_connect(db, "operator") };
+    int64_t number = 1000;
+
+    test_lane(db, 2);
+    for (int first = 0; first < ENDERS; first++)
+        for (int second = 0; second < ENDERS; second++)
+            if (!enders[first].yields)
+                check_pair(db, sessions, &enders[first], &enders[second],
+                           (first + second) % 2 == 0 ? "COMMIT" : "ROLLBACK", number++);
+    for (int first = 0; first < ENDERS; first++) {
+        check_pair(db, sessions, &enders[first], &enders[0], "COMMIT", number++);
+        check_pair(db, sessions, &enders[first], &enders[6], "COMMIT", number++);
+        check_pair(db, sessions, &enders[first], &enders[3], "ROLLBACK", number++);
+    }
+}
+
+/* ---- Rescue ------------------------------------------------------------------------------ */
+
+static void
+a_rescue_leaves_a_commit_in_progress_alone_and_comes_back(void **state)
+{
+    static const struct {
+        const char *end, *want;
+    } cases[] = { { "COMMIT", "completed" }, { "ROLLBACK", "available" } };
+    PGconn *db = *state;
+    PGconn *handler = test_connect(db, "worker"), *leader = test_connect(db, "worker");
+    static const char empty[] = "SELECT empty FROM awa.workers WHERE worker_id = 7";
+
+    for (size_t i = 0; i < 2; i++) {
+        struct attempt a[3];
+
+        test_exec(leader, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+        test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+        assert_int_equal(test_claim(leader, 7, 16, a), 3);
+        test_exec(handler, "BEGIN");
+        test_exec(handler, test_format("SELECT awa.complete_job(7, %" PRId64 ", %" PRId64 ")",
+                                       a[1].claim, a[1].pos));
+        test_exec(leader, "SELECT awa.deregister_worker(7)");
+        assert_int_equal(test_int(leader, "SELECT awa.rescue_jobs()"), 2);
+        assert_int_equal(test_int(leader, "SELECT awa.rescue_jobs()"), 0);
+        assert_string_equal(test_text(db, empty), "f");
+        test_exec(handler, cases[i].end);
+        assert_int_equal(test_int(leader, "SELECT awa.rescue_jobs()"), i);
+        assert_string_equal(test_text(db, empty), "t");
+        assert_string_equal(test_state(db, a[0].id), "available");
+        assert_string_equal(test_state(db, a[1].id), cases[i].want);
+        assert_string_equal(test_state(db, a[2].id), "available");
+        test_exec(db, "DELETE FROM awa.workers; SELECT awa.drain_queue('default')");
+    }
+}
+
+static void
+other_jobs_of_a_claim_end_while_one_is_committing(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *handler = test_connect(db, "worker");
+    struct attempt a[3];
+
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+    assert_int_equal(test_claim(worker, 7, 3, a), 3);
+    test_exec(handler, "BEGIN");
+    test_exec(handler, test_format("SELECT awa.complete_job(7, %" PRId64 ", %" PRId64 ")",
+                                   a[1].claim, a[1].pos));
+    test_exec(worker, "SET lock_timeout = '5 s'");
+    assert_string_equal(test_close(worker, &a[0], "failed"), "failed");
+    assert_string_not_equal(test_text(worker, test_complete_sql(&a[2])), "{}");
+    test_exec(handler, "COMMIT");
+    assert_string_equal(test_state(db, a[1].id), "completed");
+}
+
+/* A claim that is on its way when its worker is given up for dead. */
+static void
+a_rescue_waits_for_a_claim_in_flight(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    static const char later[] = "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')";
+
+    test_insert(db);
+    test_exec(worker, "BEGIN");
+    test_claim_one(worker, 7);
+    assert_int_equal(test_int(leader, later), 0);
+    test_exec(worker, "COMMIT");
+    assert_int_equal(test_int(leader, later), 1);
+}
+
+/* The other way round: a claim that comes while the rescue is on its way. */
+static void
+a_claim_that_comes_during_the_rescue_is_refused(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    test_insert(db);
+    test_exec(leader, "BEGIN");
+    assert_int_equal(
+        test_int(leader, "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')"), 1);
+    test_send(worker, "SELECT awa.claim_jobs(7, 'default', 1)");
+    test_wait_blocked(db, worker);
+    test_exec(leader, "COMMIT");
+    test_answer_error(worker, "JQ003");
+    assert_int_equal(test_count(db, "available"), 2);
+}
+
+/* ---- Carry forward ----------------------------------------------------------------------- */
+
+static void
+leave_slot(PGconn *db, PGconn *worker)
+{
+    int64_t slot = test_int(db, "SELECT awa.current_slot()");
+
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(worker, test_format("SELECT awa.checkpoint_heads(%" PRId64 "::smallint)", slot));
+}
+
+static const char *
+carry(const struct attempt *a)
+{
+    return test_format("SELECT awa.carry_forward(%d::smallint)", a->slot);
+}
+
+static void
+whoever_ends_an_attempt_finds_it_where_it_was_carried(void **state)
+{
+    static const char *const ends[] = { "COMMIT", "ROLLBACK" };
+    PGconn *db = *state;
+    PGconn *leader = test_connect(db, "worker");
+    int lost = 0;
+
+    test_lane(db, 2);
+    for (int e = 0; e < 2 * ENDERS; e++) {
+        const struct ender *ender = &enders[e / 2];
+        PGconn *session = test_connect(db, ender->role);
+        struct attempt a = running(db, leader, 1000 + e);
+        PGresult *res;
+
+        leave_slot(db, leader);
+        test_exec(leader, "BEGIN");
+        /* in a month nobody wants to retry what failed in an earlier round */
+        assert_string_equal(
+            test_text(leader, test_format("SELECT awa.carry_forward(%d::smallint, p_now =>"
+                                          " clock_timestamp() + interval '1 month')",
+                                          a.slot)),
+            "1");
+        test_send(session, statement(ender, &a));
+        if (ender->yields)
+            test_answer(session);
+        else
+            test_wait_blocked(db, session);
+        test_exec(leader, ends[e % 2]);
+        if (ender->yields)
+            test_send(session, statement(ender, &a));
+        res = PQgetResult(session);
+        if (PQresultStatus(res) != PGRES_TUPLES_OK ||
+            strcmp(PQgetvalue(res, 0, 0), ender->did) != 0 ||
+            strcmp(test_state(db, a.id), ender->leaves) != 0) {
+            print_error("%s\nafter a carry and %s: %s, and the job is %s\n", statement(ender, &a),
+                        ends[e % 2],
+                        PQresultStatus(res) == PGRES_TUPLES_OK ? PQgetvalue(res, 0, 0)
+                                                               : PQresultErrorMessage(res),
+                        test_state(db, a.id));
+            lost++;
+        }
+        PQclear(res);
+        while ((res = PQgetResult(session)) != NULL)
+            PQclear(res);
+        tidy(db, 1000 + e);
+        test_exec(leader, carry(&a));
+        assert_string_equal(
+            test_text(leader, test_format("SELECT awa.prune_slot(%d::smallint,"
+                                          " clock_timestamp() + interval '1 month')",
+                                          a.slot)),
+            "pruned");
+    }
+    assert_int_equal(lost, 0);
+}
+
+static void
+a_carry_passes_over_what_is_just_ending(void **state)
+{
+    PGconn *db = *state;
+    PGconn *leader = test_worker(db, 7), *handler = test_connect(db, "worker");
+    struct attempt a[3], other;
+
+    test_lane(db, 1);
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+    assert_int_equal(test_claim(leader, 7, 3, a), 3);
+    test_exec(db, "SELECT awa.insert_job('k', p_priority => 1)");
+    other = test_claim_one(leader, 7);
+    leave_slot(db, leader);
+    test_exec(handler, "BEGIN");
+    test_exec(handler, test_format("SELECT awa.complete_job(7, %" PRId64 ", %" PRId64 ")",
+                                   a[1].claim, a[1].pos));
+    assert_true(test_int(leader, carry(&a[0])) >= 1); /* the other lane, at least */
+    test_exec(handler, "COMMIT");
+    test_exec(leader, carry(&a[0]));
+    assert_string_equal(test_state(db, a[1].id), "completed");
+    assert_string_equal(test_text(leader, "SELECT awa.prune_slot(0::smallint)"), "pruned");
+    assert_string_equal(test_close(leader, &a[0], "failed"), "failed");
+    assert_string_equal(test_close(leader, &a[2], "completed"), "completed");
+    assert_string_equal(test_close(leader, &other, "completed"), "completed");
+}
+
+/*
+ * The carry has found the job waiting. Before it gets the lane's lock, an operator cancels the
+ * job: it must not rise again in the new slot.
+ */
+static void
+a_job_that_is_cancelled_during_a_carry_stays_cancelled(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *operator= test_connect(db, "operator");
+    int64_t id = test_insert(db);
+
+    test_gate(db, "carry_forward", "FOR v_lane IN");
+    leave_slot(db, worker);
+    test_gate_shut(db);
+    test_send(leader, "SELECT awa.carry_forward(0::smallint)");
+    test_wait_at_gate(db, leader);
+    assert_string_equal(test_text(operator, test_format("SELECT awa.cancel_job(%" PRId64 ")", id)),
+                        "t");
+    test_gate_open(db);
+    test_answer(leader);
+    assert_string_equal(test_state(db, id), "cancelled");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+}
+
+/* The same with a claim, and with a completion, in between. */
+static void
+a_job_that_is_claimed_during_a_carry_runs_once(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a, b;
+
+    test_insert(db);
+    test_insert(db);
+    test_gate(db, "carry_forward", "FOR v_lane IN");
+    leave_slot(db, worker);
+    test_gate_shut(db);
+    test_send(leader, "SELECT awa.carry_forward(0::smallint)");
+    test_wait_at_gate(db, leader);
+    assert_int_equal(test_claim(worker, 7, 1, &a), 1);
+    assert_int_equal(test_claim(worker, 7, 1, &b), 1);
+    test_exec(worker, test_complete_sql(&b));
+    test_gate_open(db);
+    assert_string_equal(test_answer(leader), "1");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+    assert_string_equal(test_state(db, a.id), "running");
+    assert_string_equal(test_state(db, b.id), "completed");
+    assert_string_not_equal(test_text(worker, test_complete_sql(&a)), "{}");
+}
+
+/* Two leaders: one of them slept through its term. */
+static void
+two_carries_at_once_carry_a_job_once(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *zombie = test_connect(db, "worker");
+    int64_t id = test_insert(db);
+
+    test_gate(db, "carry_forward", "FOR v_lane IN");
+    leave_slot(db, worker);
+    test_gate_shut(db);
+    test_send(zombie, "SELECT awa.carry_forward(0::smallint)");
+    test_wait_at_gate(db, zombie);
+    test_ungate(db, "carry_forward");
+    assert_string_equal(test_text(worker, "SELECT awa.carry_forward(0::smallint)"), "1");
+    leave_slot(db, worker); /* so that the second copy would not meet the first one */
+    test_gate_open(db);
+    test_answer(zombie);
+    assert_string_equal(test_state(db, id), "available");
+    assert_int_equal(test_claim_one(worker, 7).id, id);
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+}
+
+static void
+a_failed_job_is_retried_or_carried_and_never_lost(void **state)
+{
+    static const char *const ends[] = { "COMMIT", "ROLLBACK" };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *operator= test_connect(db, "operator");
+
+    for (int i = 0; i < 2; i++) {
+        const char *retry;
+        struct attempt a;
+
+        test_insert(db);
+        a = test_claim_one(worker, 7);
+        test_close(worker, &a, "failed");
+        retry = test_format("SELECT awa.retry_job(%" PRId64 ")", a.id);
+        leave_slot(db, leader);
+        test_exec(leader, "BEGIN");
+        assert_string_equal(test_text(leader, carry(&a)), "1");
+        test_send(operator, retry);
+        test_wait_blocked(db, operator);
+        test_exec(leader, ends[i]);
+        assert_string_equal(test_answer(operator), "t");
+        assert_string_equal(test_state(db, a.id), "available");
+        a = test_claim_one(worker, 7);
+        test_close(worker, &a, "completed");
+    }
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(exactly_one_of_two_ends_an_attempt),
+        TEST_DB(a_rescue_leaves_a_commit_in_progress_alone_and_comes_back),
+        TEST_DB(other_jobs_of_a_claim_end_while_one_is_committing),
+        TEST_DB(a_rescue_waits_for_a_claim_in_flight),
+        TEST_DB(a_claim_that_comes_during_the_rescue_is_refused),
+        TEST_DB(whoever_ends_an_attempt_finds_it_where_it_was_carried),
+        TEST_DB(a_carry_passes_over_what_is_just_ending),
+        TEST_DB(a_job_that_is_cancelled_during_a_carry_stays_cancelled),
+        TEST_DB(a_job_that_is_claimed_during_a_carry_runs_once),
+        TEST_DB(two_carries_at_once_carry_a_job_once),
+        TEST_DB(a_failed_job_is_retried_or_carried_and_never_lost),
+    };
+
+    return TEST_RUN(tests);
+}

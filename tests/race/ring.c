@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Rotation, checkpoints and the prune, with producers and claimers in the middle of something. */
+#include "test_jobs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/spawn.h"
+
+#define PRUNE "SELECT awa.prune_slot(0::smallint)"
+
+enum { PATIENCE_MS = 2000 }; /* for something that gives up after 10 ms */
+
+/* A database in which slot 0 is sealed and holds nothing that is alive. */
+static void
+seal_slot_0(PGconn *db, PGconn *worker)
+{
+    struct attempt a;
+
+    test_lane(db, 2);
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_exec(worker, test_complete_sql(&a));
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+}
+
+static void
+expect_quickly(PGconn *conn, const char *sql, const char *want)
+{
+    int64_t began = now_ms();
+
+    assert_string_equal(test_text(conn, sql), want);
+    assert_true(now_ms() - began < PATIENCE_MS);
+}
+
+static void
+a_slot_with_an_insert_in_flight_is_not_pruned(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *late = test_connect(db, "producer");
+    int64_t id;
+
+    test_lane(db, 2);
+    test_exec(late, "BEGIN");
+    id = test_insert(late);
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    expect_quickly(worker, PRUNE, "busy");
+    test_exec(late, "COMMIT");
+    expect_quickly(worker, PRUNE, "alive");
+    assert_int_equal(test_claim_one(worker, 7).id, id);
+}
+
+/* It knows its slot, and draws its positions, before the slot is sealed, pruned and opened again.
+ */
+static void
+an_entry_that_lands_in_a_pruned_slot_is_claimed(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *bulk = test_connect(db, "bulk");
+
+    test_lane(db, 2);
+    test_exec(bulk, "BEGIN");
+    test_exec(bulk, "CREATE TEMP TABLE reserved AS SELECT * FROM"
+                    " awa.reserve_positions('{NULL}', '{NULL}', '{NULL}', '{1}')");
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    assert_string_equal(test_text(worker, PRUNE), "pruned");
+    test_exec(bulk, "INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt,"
+                    " max_attempts, kind, args) SELECT first_pos, first_id, now(), ready_slot, 0,"
+                    " max_attempts, 'k', '{}' FROM reserved");
+    test_exec(bulk, "COMMIT");
+    assert_string_equal(test_text(worker, PRUNE), "alive");
+    test_claim_one(worker, 7);
+    assert_string_equal(test_text(worker, PRUNE), "alive");
+    assert_int_equal(test_int(worker, "SELECT awa.carry_forward(0::smallint)"), 1);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    assert_string_equal(test_text(worker, PRUNE), "pruned");
+    assert_int_equal(test_count(db, "running"), 1);
+}
+
+static void
+a_prune_yields_to_a_claim(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_insert(db);
+    test_exec(worker, "BEGIN");
+    test_claim_one(worker, 7);
+    expect_quickly(leader, PRUNE, "busy");
+    test_exec(worker, "COMMIT");
+    expect_quickly(leader, PRUNE, "pruned");
+}
+
+/* The prune has its locks; the claim waits, and then knows where the lane stands. */
+static void
+a_claim_that_waits_for_a_prune_reads_the_new_head(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_insert(db);
+    test_exec(leader, "BEGIN");
+    assert_string_equal(test_text(leader, PRUNE), "pruned");
+    test_send(worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10)");
+    test_wait_blocked(db, worker);
+    test_exec(leader, "COMMIT");
+    assert_string_equal(test_answer(worker), "2");
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+}
+
+/* A claimer has the entries and wants the claims; the pruner comes from the other side. */
+static void
+a_prune_and_a_claim_do_not_wait_in_a_circle(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_insert(db);
+    test_gate(db, "claim_lane", "v_search.claim_id := awa.write_claim");
+    test_gate_shut(db);
+    test_send(worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10)");
+    test_wait_at_gate(db, worker);
+    expect_quickly(leader, PRUNE, "busy");
+    test_gate_open(db);
+    assert_string_equal(test_answer(worker), "2");
+    expect_quickly(leader, PRUNE, "pruned");
+}
+
+static void
+a_lane_does_not_lose_its_head(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *claimer = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    assert_string_equal(test_text(worker, PRUNE), "heads");
+    /* a lane that is busy keeps its head where it is */
+    test_exec(claimer, "BEGIN");
+    test_insert(db);
+    assert_string_equal(test_claim_ids(claimer, 7, 1), "2");
+    assert_int_equal(test_int(worker, "SELECT awa.checkpoint_heads(0::smallint)"), 1);
+    test_exec(claimer, "ROLLBACK");
+    assert_string_equal(test_text(worker, PRUNE), "heads");
+    assert_int_equal(test_int(worker, "SELECT awa.checkpoint_heads(0::smallint)"), 0);
+    assert_int_equal(test_int(worker, "SELECT awa.checkpoint_heads(0::smallint)"), 0);
+    assert_string_equal(test_text(worker, PRUNE), "pruned");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "2");
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.claims"), 2);
+}
+
+/* The lane moves on between the checkpoint's first look and its lock. */
+static void
+a_checkpoint_never_puts_a_lane_back(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    test_insert(db);
+    test_gate(db, "checkpoint_heads", "IF NOT pg_try_advisory_xact_lock");
+    test_gate_shut(db);
+    test_send(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_wait_at_gate(db, leader);
+    assert_string_equal(test_claim_ids(worker, 7, 10), "2");
+    test_gate_open(db);
+    assert_string_equal(test_answer(leader), "0");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+    assert_string_equal(test_text(leader, PRUNE), "pruned");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+}
+
+/* A claim in the sealed slot, after its head was repeated elsewhere. */
+static void
+a_newer_claim_in_a_sealed_slot_is_the_head(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    struct attempt a;
+
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(db,
+              "UPDATE awa.ring_rotations SET generation = generation * -1 WHERE ready_slot = 1");
+    test_insert(db); /* as if its transaction had looked before the rotation */
+    test_exec(db,
+              "UPDATE awa.ring_rotations SET generation = generation * -1 WHERE ready_slot = 1");
+    a = test_claim_one(worker, 7);
+    assert_int_equal(a.slot, 0);
+    test_exec(worker, test_complete_sql(&a));
+    assert_string_equal(test_text(worker, PRUNE), "heads");
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    assert_string_equal(test_text(worker, PRUNE), "pruned");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "");
+}
+
+static void
+two_rotations_at_once_are_one(void **state)
+{
+    PGconn *db = *state;
+    PGconn *first = test_connect(db, NULL), *second = test_connect(db, NULL);
+
+    test_insert(db);
+    test_exec(first, "BEGIN");
+    assert_string_equal(test_rows(first, "SELECT awa.rotate_ring(true)"), "1");
+    assert_string_equal(test_rows(second, "SELECT awa.rotate_ring(true)"), "");
+    test_exec(first, "COMMIT");
+    assert_string_equal(test_rows(second, "SELECT awa.rotate_ring(true)"), "");
+    test_insert(db);
+    assert_string_equal(test_rows(second, "SELECT awa.rotate_ring(true)"), "2");
+}
+
+static void
+two_prunes_at_once_do_not_wait_for_each_other(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    seal_slot_0(db, worker);
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(leader, "BEGIN");
+    assert_string_equal(test_text(leader, PRUNE), "pruned");
+    expect_quickly(worker, PRUNE, "busy");
+    test_exec(leader, "ROLLBACK");
+    expect_quickly(worker, PRUNE, "pruned");
+}
+
+/* One transaction, open for hours, that put a job into the oldest slot. */
+static void
+a_slot_that_is_held_open_does_not_stop_the_ring(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *late = test_connect(db, "producer");
+    int64_t pruned = 0;
+
+    test_exec(db, "UPDATE awa.settings SET completed_retention = '0 s', slot_age = '1 us'");
+    test_lane(db, 2);
+    test_exec(late, "BEGIN");
+    test_insert(late);
+    for (int turn = 0; turn < 40; turn++) {
+        const char *slot;
+        struct attempt a;
+
+        test_insert(db);
+        a = test_claim_one(worker, 7);
+        test_exec(worker, test_complete_sql(&a));
+        slot = test_rows(worker, "SELECT to_prune FROM awa.turn_ring()");
+        if (*slot == '\0')
+            continue;
+        test_exec(worker, test_format("SELECT awa.checkpoint_heads('%s')", slot));
+        test_exec(worker, test_format("SELECT awa.carry_forward('%s')", slot));
+        pruned += strcmp(test_text(worker, test_format("SELECT awa.prune_slot('%s')", slot)),
+                         "pruned") == 0;
+    }
+    if (pruned < 20)
+        fail_msg("%" PRId64 " of 40 turns emptied a slot", pruned);
+    test_exec(late, "COMMIT");
+    assert_string_equal(test_claim_ids(worker, 7, 10), "1");
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(a_slot_with_an_insert_in_flight_is_not_pruned),
+        TEST_DB(an_entry_that_lands_in_a_pruned_slot_is_claimed),
+        TEST_DB(a_prune_yields_to_a_claim),
+        TEST_DB(a_claim_that_waits_for_a_prune_reads_the_new_head),
+        TEST_DB(a_prune_and_a_claim_do_not_wait_in_a_circle),
+        TEST_DB(a_lane_does_not_lose_its_head),
+        TEST_DB(a_checkpoint_never_puts_a_lane_back),
+        TEST_DB(a_newer_claim_in_a_sealed_slot_is_the_head),
+        TEST_DB(two_rotations_at_once_are_one),
+        TEST_DB(two_prunes_at_once_do_not_wait_for_each_other),
+        TEST_DB(a_slot_that_is_held_open_does_not_stop_the_ring),
+    };
+
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+# For tests of commands that need a queue: source it after cli.sh. The private cluster runs, and
+# its database has the schema; commands find it without options.
+
+AWA_DATABASE_URL=$("$awa" dev start --quiet)
+export AWA_DATABASE_URL
+"$awa" migrate --quiet || exit 1
+
+sql() {
+    "$awa" dev psql -- -XqAtc "$1" </dev/null
+}
+
+# json PATH...: values in the JSON on standard input, such as errors.0.error, joined by |. Strings
+# come as they are.
+json() {
+    python3 -c '
+import json, sys
+def find(value, path):
+    for key in path.split("."):
+        value = value[int(key) if isinstance(value, list) else key]
+    return value if isinstance(value, str) else json.dumps(value)
+whole = json.load(sys.stdin)
+print("|".join(find(whole, path) for path in sys.argv[1:]))' "$@"
+}
+
+# insert OPTION...: prints the id.
+insert() {
+    "$awa" job insert "$@" </dev/null
+}
+
+# job ID PATH...: as json does.
+job() {
+    local id=$1
+    shift
+    "$awa" job show "$id" --json </dev/null | json "$@"
+}
+
+is_state() {
+    [[ $("$awa" job show "$1" --json </dev/null) == *"\"state\":\"$2\""* ]]
+}
+
+# wait_state SECONDS ID STATE
+wait_state() {
+    wait_until "$1" is_state "$2" "$3"
+}
+
+# run_jobs OPTION...: works until nothing is left; what the worker says is in $work/worker.
+run_jobs() {
+    timeout 60 "$awa" work --until-empty "$@" </dev/null 2>"$work/worker" ||
+        { cat "$work/worker"; exit 1; }
+}

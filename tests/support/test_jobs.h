@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* For tests that move jobs: to insert, claim and close them in one line. */
+#ifndef AWA_TEST_JOBS_H
+#define AWA_TEST_JOBS_H
+
+#include "test.h"
+
+/* A claimed job, by which its worker ends it. */
+struct attempt {
+    int64_t worker, id, claim, pos;
+    int slot, number; /* number: 1, 2, ... */
+};
+
+/* A job of kind 'k' with defaults, in this session's transaction. Returns its id. */
+#define test_insert(conn) test_int(conn, "SELECT awa.insert_job('k')")
+
+/* A lane of queue 'default', made now, so that no first user has to make it. */
+#define test_lane(db, priority)                                                            \
+    test_exec(db, "SET ROLE awa_owner; SELECT awa.open_lane('default', " #priority ", 0);" \
+                  " RESET ROLE")
+
+/* Another session, as the login test_worker, with a registered worker for queue 'default'. */
+#define test_worker(db, worker) test_worker_at(db, worker, __FILE__, __LINE__)
+
+/* Up to max jobs of queue 'default', at most 16. Returns how many. */
+#define test_claim(conn, worker, max, ret) test_claim_at(conn, worker, max, ret, __FILE__, __LINE__)
+
+/* The only job that a claim finds. */
+#define test_claim_one(conn, worker) test_claim_one_at(conn, worker, __FILE__, __LINE__)
+
+/* The ids that a claim returns, in its order, joined by spaces. */
+#define test_claim_ids(conn, worker, max)                                              \
+    test_text(conn, test_format("SELECT coalesce(string_agg(id::text, ' '), '') FROM " \
+                                "awa.claim_jobs(%lld, 'default', %d)",                 \
+                                (long long)(worker), (max)))
+
+/* The statement that ends an attempt, and its answer: a state, "stale", or "!" and an error. */
+const char *test_close_sql(const struct attempt *a, const char *outcome, const char *rest);
+#define test_close(conn, a, outcome) test_text(conn, test_close_sql(a, outcome, ""))
+#define test_complete_sql(a)                                                                   \
+    test_format("SELECT awa.complete_jobs(%lld, '{%d}', '{%lld}', '{\"{[%lld,%lld]}\"}')",     \
+                (long long)(a)->worker, (a)->slot, (long long)(a)->claim, (long long)(a)->pos, \
+                (long long)(a)->pos)
+
+/* "running", ...; "none" if the job is not known, and "several" if it is there more than once. */
+const char *test_state(PGconn *db, int64_t id);
+
+/* How many jobs there are in all, and how many of them are in a state. */
+#define test_count(db, state) \
+    test_int(db, test_format("SELECT count(*) FROM awa.jobs WHERE state = '%s'", state))
+
+/*
+ * Random steps of all kinds, the same for each seed: jobs in queues q0 to q2, of kinds k0 to k2,
+ * come to be in every state and in many slots. db is a superuser's session.
+ */
+void test_shake(PGconn *db, unsigned seed, int steps);
+
+PGconn *test_worker_at(PGconn *db, int64_t worker, const char *file, int line);
+int test_claim_at(PGconn *conn, int64_t worker, int max, struct attempt *ret, const char *file,
+                  int line);
+struct attempt test_claim_one_at(PGconn *conn, int64_t worker, const char *file, int line);
+
+#endif
