@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers that register, live and die, and what becomes of their jobs. */
+#include "test_jobs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Rescues with the clock moved on. Returns how many jobs. */
+static int64_t
+rescue(PGconn *conn, const char *later)
+{
+    return test_int(
+        conn, test_format("SELECT awa.rescue_jobs(clock_timestamp() + interval '%s')", later));
+}
+
+static const char *
+last_error(PGconn *db, int64_t id)
+{
+    return test_text(db, test_format("SELECT errors -> -1 ->> 'error' FROM awa.jobs WHERE id ="
+                                     " %" PRId64,
+                                     id));
+}
+
+/* ---- Registration ------------------------------------------------------------------------ */
+
+static void
+a_worker_registers_under_a_number_of_its_own(void **state)
+{
+    static const struct {
+        const char *call, *want;
+    } cases[] = {
+        { "0, 'w', '{q}'", "JQ001 worker: want a random number above 0" },
+        { "-5, 'w', '{q}'", "JQ001 worker: want a random number above 0" },
+        { "NULL, 'w', '{q}'", "JQ001 worker: want a random number above 0" },
+        { "5, 'w', '{}'", "JQ001 queues: want 1 to 1000, got 0" },
+        { "5, 'w', NULL", "JQ001 queues: want 1 to 1000, got 0" },
+        { "5, 'w', array_fill('q'::text, '{1001}')", "JQ001 queues: want 1 to 1000, got 1001" },
+        { "5, 'w', ARRAY['']", "JQ001 queue: want 1 to 200 bytes, got 0" },
+        { "5, 'w', ARRAY[repeat('q', 201)]", "JQ001 queue: want 1 to 200 bytes, got 201" },
+        { "5, 'w', ARRAY[NULL]::text[]", "JQ001 queue: want 1 to 200 bytes, got 0" },
+        { "7, 'w', '{q}'", "JQ001 worker: 7 is taken" },
+        { "8, 'w', '{q}'", "JQ001 worker: 8 is taken" },
+    };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
+
+    test_exec(worker, "SELECT awa.register_worker(8, repeat('n', 300), '{a,b}', '{k}', false,"
+                      " '7 s')");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(
+            test_error(other, test_format("SELECT awa.register_worker(%s)", cases[i].call)),
+            cases[i].want);
+    assert_string_equal(test_rows(db,
+                                  "SELECT worker_id, length(name), queues, kinds, session, lease"
+                                  " FROM awa.workers ORDER BY 1"),
+                        "7|2|{default}||t| 8|200|{a,b}|{k}|f|00:00:07");
+    assert_string_equal(test_rows(db, "SELECT queue FROM awa.queues ORDER BY 1"), "a b default");
+}
+
+static void
+a_heartbeat_keeps_a_worker_known(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '1 h'");
+    assert_string_equal(
+        test_rows(worker, "SELECT known, ready, lost, server FROM"
+                          " awa.heartbeat('{7,99}')"),
+        test_format("{7}|{}|{}|%s", test_text(worker, "SELECT awa.server_number()")));
+    assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min'"
+                                      " FROM awa.workers"),
+                        "t");
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_string_equal(test_rows(worker, "SELECT known FROM awa.heartbeat('{7}')"), "{}");
+}
+
+static void
+a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
+{
+    static const char locked[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND"
+                                 " objid = 7 AND objsubid = 1 AND mode = 'ExclusiveLock'";
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *next;
+
+    assert_int_equal(test_int(db, locked), 1);
+    test_exec(worker, "SELECT awa.heartbeat('{7}')");
+    assert_int_equal(test_int(db, locked), 1);
+    test_exec(db, test_format("SELECT pg_terminate_backend(%d)", PQbackendPID(worker)));
+    test_wait_until(db, test_format("SELECT (%s) = 0", locked), 10000);
+    next = test_connect(db, "worker");
+    test_exec(next, "SELECT awa.heartbeat('{7}')");
+    assert_int_equal(test_int(db, locked), 1);
+    test_exec(next, "SELECT awa.deregister_worker(7)");
+    assert_int_equal(test_int(db, locked), 0);
+}
+
+/* ---- Rescue ------------------------------------------------------------------------------ */
+
+static void
+a_live_worker_is_left_alone(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    assert_int_equal(rescue(leader, "0 s"), 0);
+    assert_int_equal(rescue(leader, "14 s"), 0); /* silent, but its session holds the lock */
+    assert_int_equal(test_count(db, "running"), 1);
+    test_insert(db);
+    test_claim_one(worker, 7);
+}
+
+static void
+a_worker_whose_session_died_is_rescued_after_the_grace(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_exec(db, test_format("SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(worker)));
+    assert_int_equal(rescue(leader, "2 s"), 0);
+    assert_int_equal(rescue(leader, "4 s"), 1);
+    assert_string_equal(test_state(db, a.id), "available");
+    assert_string_equal(last_error(db, a.id), "worker w7 lost its session");
+    assert_string_equal(test_rows(db, "SELECT ended_at IS NOT NULL, empty, rescued FROM"
+                                      " awa.workers"),
+                        "t|t|1");
+    assert_int_equal(rescue(leader, "4 s"), 0);
+}
+
+static void
+a_silent_worker_is_rescued_after_its_lease(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    assert_int_equal(rescue(leader, "16 s"), 1);
+    assert_string_equal(test_text(db, test_format("SELECT errors -> -1 ->> 'error' LIKE 'worker w7"
+                                                  " was silent since 2%%' FROM awa.jobs WHERE id ="
+                                                  " %" PRId64,
+                                                  a.id)),
+                        "t");
+    /* without a session, only the lease counts; and a worker may have its own */
+    test_exec(worker, "SELECT awa.register_worker(8, 'w8', '{default}', p_session => false)");
+    test_exec(worker, "SELECT awa.register_worker(9, 'w9', '{default}', p_session => false,"
+                      " p_lease => '60 s')");
+    test_claim_one(worker, 8);
+    test_insert(db);
+    test_claim_one(worker, 9);
+    assert_int_equal(rescue(leader, "14 s"), 0);
+    assert_int_equal(rescue(leader, "16 s"), 1);
+    assert_int_equal(rescue(leader, "59 s"), 0);
+    assert_int_equal(rescue(leader, "61 s"), 1);
+}
+
+static void
+a_worker_that_said_good_bye_is_rescued_at_once(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    int64_t id = test_insert(db);
+
+    test_claim_one(worker, 7);
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_int_equal(rescue(leader, "0 s"), 1);
+    assert_string_equal(last_error(db, id), "worker w7 ended");
+}
+
+static void
+a_rescue_takes_what_is_open_wherever_it_is(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_worker(db, 8);
+    PGconn *leader = test_connect(db, "worker");
+    struct attempt a[16];
+
+    for (int i = 0; i < 3; i++) {
+        test_exec(db, "SELECT awa.insert_jobs('{a,b,c}', p_priorities => '{1,2,2}')");
+        test_exec(db, "SELECT awa.rotate_ring(true)");
+    }
+    assert_int_equal(test_claim(worker, 7, 16, a), 3);
+    assert_int_equal(test_claim(worker, 7, 3, a + 3), 3);
+    assert_int_equal(test_claim(other, 8, 16, a + 6), 3);
+    test_close(worker, &a[0], "completed");
+    test_close(worker, &a[4], "failed");
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint), awa.carry_forward(0::smallint)");
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_int_equal(rescue(leader, "0 s"), 4);
+    assert_string_equal(test_rows(db, "SELECT state, count(*) FROM awa.jobs GROUP BY 1 ORDER BY 1"),
+                        "available|4 running|3 completed|1 failed|1");
+    for (int i = 0; i < 6; i++)
+        assert_string_equal(test_close(worker, &a[i], "completed"), "stale");
+}
+
+static void
+an_attempt_that_is_used_up_fails_with_its_worker(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    test_exec(db, "SELECT awa.insert_job('a', p_max_attempts => 1), awa.insert_job('b')");
+    test_claim_ids(worker, 7, 10);
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_int_equal(rescue(leader, "0 s"), 2);
+    assert_string_equal(
+        test_rows(db, "SELECT kind, state, attempt, errors -> 0 ->> 'outcome' FROM awa.jobs"
+                      " ORDER BY id"),
+        "a|failed|1|rescued b|available|1|rescued");
+}
+
+static void
+a_worker_that_wakes_up_is_told_that_it_was_given_up(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    assert_int_equal(rescue(leader, "16 s"), 1);
+    assert_string_equal(test_rows(worker, test_format("SELECT known, lost FROM awa.heartbeat('{7}',"
+                                                      " '{}', '{%" PRId64 "}', '{%" PRId64 "}')",
+                                                      a.claim, a.pos)),
+                        test_format("{}|{%" PRId64 "}", a.pos));
+    test_expect_error(worker, "JQ003", "SELECT awa.claim_jobs(7, 'default', 1)");
+    assert_string_equal(test_text(worker, test_complete_sql(&a)), "{}");
+    assert_string_equal(test_close(worker, &a, "failed"), "stale");
+    test_expect_error(
+        worker, "JQ003",
+        test_format("SELECT awa.complete_job(7, %" PRId64 ", %" PRId64 ")", a.claim, a.pos));
+    assert_string_equal(test_state(db, a.id), "available");
+    test_exec(worker, "SELECT awa.register_worker(70, 'again', '{default}')");
+    assert_int_equal(test_claim_one(worker, 70).number, 2);
+}
+
+static void
+ended_workers_are_forgotten_after_an_hour(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    rescue(leader, "0 s");
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 1);
+    rescue(leader, "61 min");
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 0);
+}
+
+/* ---- Deadlines --------------------------------------------------------------------------- */
+
+static int64_t
+expire(PGconn *conn, const char *from, const char *later)
+{
+    return test_int(conn, test_format("SELECT awa.expire_jobs('%s', clock_timestamp() + interval"
+                                      " '%s')",
+                                      from, later));
+}
+
+static void
+an_attempt_ends_soon_after_its_deadline(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a[3];
+
+    test_exec(db, "SELECT awa.insert_job('a', p_max_attempts => 1), awa.insert_job('b'),"
+                  " awa.insert_job('c')");
+    assert_int_equal(test_claim(worker, 7, 3, a), 3);
+    test_close(worker, &a[2], "completed");
+    assert_int_equal(expire(leader, "-infinity", "301 s"), 0); /* the worker has 2 s for it */
+    assert_int_equal(expire(leader, "-infinity", "303 s"), 2);
+    assert_int_equal(expire(leader, "-infinity", "303 s"), 0);
+    assert_string_equal(
+        test_rows(db, "SELECT kind, state, attempt, errors -> 0 ->> 'outcome', errors -> 0 ->>"
+                      " 'error' LIKE 'deadline exceeded, after %' FROM awa.jobs ORDER BY id"),
+        "a|failed|1|expired|t b|available|1|expired|t c|completed|1||");
+    assert_string_equal(test_close(worker, &a[1], "completed"), "stale");
+}
+
+static void
+deadlines_are_looked_at_from_where_the_last_look_ended(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    const char *deadline;
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    deadline = test_text(db, "SELECT deadline_at FROM awa.jobs");
+    assert_int_equal(expire(leader, deadline, "1 h"), 0);
+    assert_int_equal(expire(leader,
+                            test_text(db, "SELECT deadline_at - interval '1 us' FROM"
+                                          " awa.jobs"),
+                            "1 h"),
+                     1);
+}
+
+static void
+a_deadline_is_carried_with_its_attempt(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    test_exec(db, "SELECT awa.rotate_ring(true), awa.checkpoint_heads(0::smallint),"
+                  " awa.carry_forward(0::smallint)");
+    assert_int_equal(expire(leader, "-infinity", "1 h"), 1);
+    assert_int_equal(expire(leader, "-infinity", "1 h"), 0);
+    assert_int_equal(test_count(db, "available"), 1);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(a_worker_registers_under_a_number_of_its_own),
+        TEST_DB(a_heartbeat_keeps_a_worker_known),
+        TEST_DB(a_heartbeat_on_a_new_session_takes_the_lock_again),
+        TEST_DB(a_live_worker_is_left_alone),
+        TEST_DB(a_worker_whose_session_died_is_rescued_after_the_grace),
+        TEST_DB(a_silent_worker_is_rescued_after_its_lease),
+        TEST_DB(a_worker_that_said_good_bye_is_rescued_at_once),
+        TEST_DB(a_rescue_takes_what_is_open_wherever_it_is),
+        TEST_DB(an_attempt_that_is_used_up_fails_with_its_worker),
+        TEST_DB(a_worker_that_wakes_up_is_told_that_it_was_given_up),
+        TEST_DB(ended_workers_are_forgotten_after_an_hour),
+        TEST_DB(an_attempt_ends_soon_after_its_deadline),
+        TEST_DB(deadlines_are_looked_at_from_where_the_last_look_ended),
+        TEST_DB(a_deadline_is_carried_with_its_attempt),
+    };
+
+    return TEST_RUN(tests);
+}
