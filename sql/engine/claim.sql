@@ -316,24 +316,30 @@ END
 $$;
 
 -- Since when the oldest entry that a claim would look at first has waited; NULL if none is seen.
+-- Looks into the gaps one by one, the first few of them: what lies between was claimed long ago.
 CREATE OR REPLACE FUNCTION awa.lane_waits_since(p_lane int)
 RETURNS timestamptz
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_head awa.claims := awa.lane_head(p_lane);
-    v_first bigint := (v_head).cursor + 1;
     v_gaps int8multirange := v_head.gaps_old + v_head.gaps_young;
+    v_window int8range;
+    v_since timestamptz;
 BEGIN
-    IF NOT isempty(v_gaps) AND awa.width(v_gaps) < 1000 THEN
-        v_first := lower(v_gaps);
-    END IF;
-    RETURN (SELECT e.enqueued_at
-              FROM awa.ready_entries AS e
-             WHERE e.pos >= v_first AND e.pos < ((p_lane::bigint + 1) << 44)
-               AND (e.pos > v_head.cursor OR v_gaps @> e.pos)
-             ORDER BY e.pos
-             LIMIT 1);
+    FOR v_window IN
+        (SELECT g FROM unnest(v_gaps) AS g WHERE awa.width(v_gaps) < 1000 LIMIT 10)
+        UNION ALL
+        (SELECT int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44))
+    LOOP
+        SELECT e.enqueued_at INTO v_since
+          FROM awa.ready_entries AS e
+         WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
+         ORDER BY e.pos
+         LIMIT 1;
+        EXIT WHEN FOUND;
+    END LOOP;
+    RETURN v_since;
 END
 $$;
 
@@ -354,8 +360,8 @@ $$;
 
 -- Claim up to p_max jobs of a queue for a worker. All come from one lane; call again for more.
 -- Takes the lane's lock until commit; while another claims from the lane, the next one is tried,
--- and only if none is left does it wait, half a second at most. Refuses to run in REPEATABLE READ or SERIALIZABLE
--- (rule G5): it would read an old head.
+-- and only if none is left does it wait, half a second at most. Refuses to run in REPEATABLE READ
+-- or SERIALIZABLE (rule G5): it would read an old head.
 -- An attempt is (p_worker, claim_id, pos), and ends by awa.complete_jobs(), awa.close_jobs() or
 -- awa.complete_job(). The commit may be asynchronous: a claim that a crash forgets never was.
 CREATE OR REPLACE FUNCTION awa.claim_jobs(p_worker bigint, p_queue text, p_max int,

@@ -72,6 +72,7 @@ two_claimers_of_two_lanes_do_not_wait_in_a_circle(void **state)
     for (int i = 0; i < 2; i++) /* the gaps are old and wait for late */
         test_claim_ids(first, 7, 10);
     test_exec(late, "ROLLBACK");
+    test_wait_settled(db);
 
     test_exec(blocker, "BEGIN; LOCK TABLE awa.claims IN SHARE MODE");
     test_send(first, CLAIM(7, 10));

@@ -8,8 +8,8 @@
 /* ---- Two at once ------------------------------------------------------------------------- */
 
 /*
- * Whoever may end an attempt: the statement, in which %1 to %5 stand for worker, slot, claim,
- * position and id; its answer if it did; and the state in which it leaves the job.
+ * Whoever may end an attempt: the statement, as test_attempt_sql() takes it; its answer if it did;
+ * and the state in which it leaves the job.
  */
 static const struct ender {
     const char *role, *sql, *did, *leaves;
@@ -43,27 +43,6 @@ static const struct ender {
 };
 enum { ENDERS = sizeof enders / sizeof enders[0] };
 
-/* The statement with the numbers of an attempt. */
-static const char *
-statement(const struct ender *e, const struct attempt *a)
-{
-    const char *text = test_format("%s", e->sql);
-    const struct {
-        const char *name;
-        int64_t value;
-    } numbers[] = { { "<worker>", a->worker },
-                    { "<slot>", a->slot },
-                    { "<claim>", a->claim },
-                    { "<pos>", a->pos },
-                    { "<id>", a->id } };
-
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        for (const char *at; (at = strstr(text, numbers[i].name)) != NULL;)
-            text = test_format("%.*s%" PRId64 "%s", (int)(at - text), text, numbers[i].value,
-                               at + strlen(numbers[i].name));
-    return text;
-}
-
 /* A worker whose rescue is due in a minute, and a job that it runs. */
 static struct attempt
 running(PGconn *db, PGconn *worker, int64_t number)
@@ -92,21 +71,21 @@ check_pair(PGconn *db, PGconn *const *sessions, const struct ender *first,
     bool second_wins = strcmp(end, "ROLLBACK") == 0 ||
                        (second->role[0] == 'o' && strchr("ars", first->leaves[0]) != NULL);
     PGconn *one = sessions[first->role[0] == 'o'], *two = sessions[2 + (second->role[0] == 'o')];
-    const char *name =
-        test_format("%s\nbefore %s, %s", statement(first, &a), statement(second, &a), end);
+    const char *name = test_format("%s\nbefore %s, %s", test_attempt_sql(first->sql, &a),
+                                   test_attempt_sql(second->sql, &a), end);
     PGresult *res;
     const char *answer;
 
     test_exec(one, "BEGIN");
-    assert_string_equal(test_rows(one, statement(first, &a)), first->did);
-    test_send(two, statement(second, &a));
+    assert_string_equal(test_rows(one, test_attempt_sql(first->sql, &a)), first->did);
+    test_send(two, test_attempt_sql(second->sql, &a));
     if (!second->yields)
         test_wait_blocked(db, two);
     else
         assert_string_equal(test_answer(two), "0");
     test_exec(one, end);
     if (second->yields)
-        test_send(two, statement(second, &a));
+        test_send(two, test_attempt_sql(second->sql, &a));
     res = PQgetResult(two);
     answer = PQresultStatus(res) == PGRES_TUPLES_OK
                  ? test_format("%s", PQgetvalue(res, 0, 0))
@@ -272,20 +251,20 @@ whoever_ends_an_attempt_finds_it_where_it_was_carried(void **state)
                                           " clock_timestamp() + interval '1 month')",
                                           a.slot)),
             "1");
-        test_send(session, statement(ender, &a));
+        test_send(session, test_attempt_sql(ender->sql, &a));
         if (ender->yields)
             test_answer(session);
         else
             test_wait_blocked(db, session);
         test_exec(leader, ends[e % 2]);
         if (ender->yields)
-            test_send(session, statement(ender, &a));
+            test_send(session, test_attempt_sql(ender->sql, &a));
         res = PQgetResult(session);
         if (PQresultStatus(res) != PGRES_TUPLES_OK ||
             strcmp(PQgetvalue(res, 0, 0), ender->did) != 0 ||
             strcmp(test_state(db, a.id), ender->leaves) != 0) {
-            print_error("%s\nafter a carry and %s: %s, and the job is %s\n", statement(ender, &a),
-                        ends[e % 2],
+            print_error("%s\nafter a carry and %s: %s, and the job is %s\n",
+                        test_attempt_sql(ender->sql, &a), ends[e % 2],
                         PQresultStatus(res) == PGRES_TUPLES_OK ? PQgetvalue(res, 0, 0)
                                                                : PQresultErrorMessage(res),
                         test_state(db, a.id));

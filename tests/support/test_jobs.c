@@ -69,6 +69,35 @@ test_close_sql(const struct attempt *a, const char *outcome, const char *rest)
 }
 
 const char *
+test_attempt_sql(const char *text, const struct attempt *a)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = { { "<worker>", a->worker },
+                    { "<slot>", a->slot },
+                    { "<claim>", a->claim },
+                    { "<pos>", a->pos },
+                    { "<id>", a->id } };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        for (const char *at; (at = strstr(text, numbers[i].name)) != NULL;)
+            text = test_format("%.*s%lld%s", (int)(at - text), text, (long long)numbers[i].value,
+                               at + strlen(numbers[i].name));
+    return text;
+}
+
+void
+test_wait_settled(PGconn *db)
+{
+    const char *last = test_text(db, "SELECT pg_current_xact_id()");
+
+    test_wait_until(
+        db, test_format("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '%s'::xid8", last),
+        60000);
+}
+
+const char *
 test_state(PGconn *db, int64_t id)
 {
     return test_text(db, test_format("SELECT CASE count(*) WHEN 0 THEN 'none' WHEN 1 THEN"

@@ -42,6 +42,15 @@ const char *test_close_sql(const struct attempt *a, const char *outcome, const c
                 (long long)(a)->worker, (a)->slot, (long long)(a)->claim, (long long)(a)->pos, \
                 (long long)(a)->pos)
 
+/* A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt. */
+const char *test_attempt_sql(const char *text, const struct attempt *a);
+
+/*
+ * Waits until every transaction that has an id by now has ended, in any database of the cluster:
+ * until then a gap may have an owner (rule G2).
+ */
+void test_wait_settled(PGconn *db);
+
 /* "running", ...; "none" if the job is not known, and "several" if it is there more than once. */
 const char *test_state(PGconn *db, int64_t id);
 

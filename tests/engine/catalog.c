@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* What is in the database is what is in sql/engine, and each function has one home. */
+#include "test.h"
+
+#include <string.h>
+
+/* The names after each `keyword` in all engine files, as a list of SQL literals. */
+static const char *
+named_after(const char *keyword)
+{
+    char *list = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&list, &len);
+    const char *kept;
+
+    for (const struct awa__sql_file *file = awa__engine_files; file->name != NULL; file++)
+        for (const char *at = file->text; (at = strstr(at, keyword)) != NULL;) {
+            at += strlen(keyword);
+            fprintf(out, "%s('%s', '%.*s')", len > 0 || ftell(out) > 0 ? ", " : "", file->name,
+                    (int)strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_"), at);
+        }
+    (void)fclose(out);
+    kept = test_format("%s", list);
+    free(list);
+    return kept;
+}
+
+static void
+the_catalog_has_the_functions_of_the_files_and_no_other(void **state)
+{
+    PGconn *db = *state;
+    const char *files = named_after("\nCREATE OR REPLACE FUNCTION awa.");
+
+    assert_string_equal(
+        test_rows(db, test_format("SELECT coalesce(f.name, p.proname), f.n, p.n FROM (SELECT name,"
+                                  " count(*) AS n FROM (VALUES %s) AS f (file, name) GROUP BY name)"
+                                  " AS f FULL JOIN (SELECT proname, count(*) AS n FROM pg_proc"
+                                  " WHERE pronamespace = 'awa'::regnamespace GROUP BY proname) AS p"
+                                  " ON p.proname = f.name WHERE f.n IS DISTINCT FROM p.n",
+                                  files)),
+        "");
+    /* one home, and no two of one name: grants and statements name them without arguments */
+    assert_string_equal(test_rows(db, test_format("SELECT name FROM (VALUES %s) AS f (file, name)"
+                                                  " GROUP BY name HAVING count(*) > 1",
+                                                  files)),
+                        "");
+}
+
+static void
+the_catalog_has_the_views_of_the_files_and_no_other(void **state)
+{
+    PGconn *db = *state;
+
+    assert_string_equal(
+        test_rows(db,
+                  test_format("SELECT f.name, v.viewname FROM (VALUES %s) AS f (file, name) FULL"
+                              " JOIN (SELECT viewname FROM pg_views WHERE schemaname = 'awa') AS"
+                              " v ON v.viewname = f.name WHERE f.name IS NULL OR v.viewname IS"
+                              " NULL",
+                              named_after("\nCREATE OR REPLACE VIEW awa."))),
+        "");
+}
+
+static void
+engine_files_replace_and_schema_files_make_no_functions(void **state)
+{
+    (void)state;
+    for (const struct awa__sql_file *file = awa__engine_files; file->name != NULL; file++)
+        if (strstr(file->text, "CREATE FUNCTION") != NULL ||
+            strstr(file->text, "CREATE TABLE") != NULL || strstr(file->text, "DROP ") != NULL)
+            fail_msg("%s: can not be applied twice", file->name);
+    for (const struct awa__sql_file *file = awa__schema_files; file->name != NULL; file++)
+        if (strstr(file->text, "FUNCTION awa.") != NULL)
+            fail_msg("%s: a function's home is sql/engine", file->name);
+}
+
+/* A function that is not VOLATILE sees what its caller's statement sees, and nothing newer. */
+static void
+what_decides_under_a_lock_is_volatile(void **state)
+{
+    assert_string_equal(
+        test_rows(
+            *state,
+            "SELECT p.proname, p.provolatile FROM pg_proc AS p WHERE p.pronamespace ="
+            " 'awa'::regnamespace AND p.provolatile <> 'v' AND p.proname IN ('lane_head',"
+            " 'search_lane', 'find_islands', 'find_withdrawn', 'write_claim', 'claim_lane',"
+            " 'lane_may_have_work', 'head_may_have_work', 'add_closure', 'closed_positions',"
+            " 'held_positions', 'open_claims', 'open_positions', 'alive_entries', 'unsettled',"
+            " 'heads_in_slot', 'kept_entries', 'get_job', 'job_is_live', 'enter_worker')"),
+        "");
+}
+
+static void
+nothing_in_the_engine_goes_parallel_or_compiles(void **state)
+{
+    assert_string_equal(
+        test_rows(*state, "SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace ="
+                          " 'awa'::regnamespace AND p.prosecdef AND p.provolatile <> 'i' AND NOT"
+                          " coalesce(p.proconfig, '{}') @>"
+                          " '{jit=off,max_parallel_workers_per_gather=0}'"),
+        "");
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(the_catalog_has_the_functions_of_the_files_and_no_other),
+        TEST_DB(the_catalog_has_the_views_of_the_files_and_no_other),
+        TEST(engine_files_replace_and_schema_files_make_no_functions),
+        TEST_DB(what_decides_under_a_lock_is_volatile),
+        TEST_DB(nothing_in_the_engine_goes_parallel_or_compiles),
+    };
+
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hot statement has one sensible plan, whatever the statistics say: it reads as many pages from
+ * large tables as from small ones. EXPLAIN (ANALYZE, BUFFERS) of a call counts what the function
+ * reads.
+ */
+#include "test_jobs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    LARGE = 300000,   /* jobs, of which 100,000 wait */
+    DEFERRED = 30000, /* and these wait for their time */
+    LEVELS = 3,       /* of an index that was one page while its table was small */
+    MARGIN = 400,     /* pages more than that */
+};
+
+/* A call, with a job or an attempt in it if it needs one. */
+static const struct {
+    const char *name, *sql;
+    int pages; /* at most, on tables with a few rows */
+} calls[] = {
+    { "insert one", "awa.insert_job('k')", 120 },
+    { "insert 100", "awa.insert_jobs(array_fill('k'::text, '{100}'))", 900 },
+    { "claim one", "awa.claim_jobs(7, 'default', 1)", 400 },
+    { "claim 100", "awa.claim_jobs(7, 'default', 100)", 400 },
+    { "claim nothing", "awa.claim_jobs(7, 'nowhere', 100)", 100 },
+    { "complete", "awa.complete_jobs(7, '{<slot>}', '{<claim>}', '{\"{[<pos>,<pos>]}\"}')", 200 },
+    { "close", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{<pos>}', '{failed}')", 400 },
+    { "retry later", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{<pos>}', '{retried}')", 400 },
+    { "release", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{<pos>}', '{released}')", 400 },
+    { "stale", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{5}', '{failed}')", 400 },
+    { "complete in a transaction", "awa.complete_job(7, <claim>, <pos>)", 300 },
+    { "heartbeat", "awa.heartbeat('{7}', '{default}', '{<claim>}', '{<pos>}')", 300 },
+    { "promote", "awa.promote_jobs(p_max => 10, p_now => '2200-01-01')", 600 },
+    { "promote nothing", "awa.promote_jobs('2200-01-01')", 100 },
+    { "lead", "awa.lead(7, clock_timestamp(), clock_timestamp())", 200 },
+    { "get", "awa.get_job(<id>)", 300 },
+    { "get an old one", "awa.get_job(1000)", 300 },
+    { "cancel a running one", "awa.cancel_job(<id>)", 700 },
+    { "list", "awa.list_jobs(p_limit => 10)", 6000 },
+    { "list failed", "awa.list_jobs('failed', p_limit => 10)", 1500 },
+    { "rescue nobody", "awa.rescue_jobs()", 200 },
+    { "expire nothing", "awa.expire_jobs(clock_timestamp())", 200 },
+    { "sweep nothing", "awa.sweep_gaps()", 50 },
+};
+enum { CALLS = sizeof calls / sizeof calls[0] };
+
+/* How many pages a call reads, once its plans are made and its catalog is read. */
+static int64_t
+pages(PGconn *conn, const char *call)
+{
+    const char *json;
+    const char *hit, *read;
+
+    json = test_text(conn, test_format("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT %s", call));
+    hit = strstr(json, "\"Shared Hit Blocks\": ");
+    read = strstr(json, "\"Shared Read Blocks\": ");
+    assert_non_null(hit);
+    assert_non_null(read);
+    return strtoll(hit + strlen("\"Shared Hit Blocks\": "), NULL, 10) +
+           strtoll(read + strlen("\"Shared Read Blocks\": "), NULL, 10);
+}
+
+/* All calls, each in a transaction that rolls back. */
+static void
+measure(PGconn *db, PGconn *session, int64_t *ret_pages)
+{
+    for (size_t i = 0; i < CALLS; i++) {
+        struct attempt a[2] = { 0 };
+
+        test_exec(db, "SELECT awa.insert_jobs('{k,k}')");
+        if (strcmp(calls[i].name, "promote") == 0)
+            test_exec(db, "SELECT awa.insert_job('k', p_queue => 'later', p_delay => '1 h')"
+                          " FROM generate_series(1, 10)");
+        assert_int_equal(test_claim(session, 7, 2, a), 2);
+        for (int twice = 0; twice < 2; twice++) {
+            test_exec(session, "BEGIN");
+            ret_pages[i] = pages(session, test_attempt_sql(calls[i].sql, &a[twice]));
+            test_exec(session, "ROLLBACK");
+        }
+        test_exec(session, test_complete_sql(&a[0]));
+        test_exec(session, test_complete_sql(&a[1]));
+    }
+}
+
+/* Three slots: what was completed, what failed, what waits. */
+static void
+fill(PGconn *db, PGconn *session)
+{
+    for (int i = 0; i < LARGE / 100000; i++) {
+        test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{100000}'))");
+        if (i < 2)
+            test_exec(session, "DO $$ DECLARE c record; BEGIN FOR i IN 1 .. 100 LOOP"
+                               " SELECT array_agg(DISTINCT ready_slot) AS s, array_agg(DISTINCT"
+                               " claim_id) AS c, int8multirange(int8range(min(pos), max(pos) + 1))"
+                               " AS p INTO c FROM awa.claim_jobs(7, 'default', 1000);"
+                               " PERFORM awa.complete_jobs(7, c.s, c.c, ARRAY[c.p]); END LOOP; END"
+                               " $$");
+        test_exec(db, "SELECT awa.summarize_ids(), awa.rotate_ring(true)");
+    }
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('k'::text, '{%d}'), p_queues =>"
+                              " array_fill('later'::text, '{%d}'), p_delays => array_fill('1 h'"
+                              "::interval, '{%d}'))",
+                              DEFERRED, DEFERRED, DEFERRED));
+}
+
+static void
+compare(const char *when, const int64_t *small, const int64_t *large)
+{
+    int worse = 0;
+
+    for (size_t i = 0; i < CALLS; i++)
+        if (small[i] > calls[i].pages || large[i] > LEVELS * small[i] + MARGIN) {
+            print_error("%s, %s: %" PRId64 " pages on small tables, %" PRId64 " on large ones\n",
+                        calls[i].name, when, small[i], large[i]);
+            worse++;
+        }
+    if (worse > 0)
+        fail_msg("%d of %d calls read too much", worse, CALLS);
+}
+
+static void
+a_call_reads_as_little_from_large_tables_as_from_small_ones(void **state)
+{
+    PGconn *db = *state;
+    PGconn *session = test_connect(db, NULL), *fresh = test_connect(db, NULL);
+    int64_t small[CALLS], large[CALLS];
+
+    test_exec(session, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    measure(db, session, small);
+    compare("at first", small, small);
+    fill(db, session);
+    measure(db, session, large); /* with plans that were made while the tables were empty */
+    compare("before ANALYZE, with old plans", small, large);
+    measure(db, fresh, large);
+    compare("before ANALYZE", small, large);
+    test_exec(db, "ANALYZE");
+    measure(db, session, large);
+    compare("after ANALYZE", small, large);
+
+    /* and empty again, while statistics say that they are large */
+    test_exec(db, "TRUNCATE awa.ready_entries, awa.ready_tombstones, awa.closures,"
+                  " awa.done_entries, awa.deferred_jobs");
+    test_exec(db, "DELETE FROM awa.claims WHERE claim_id < (SELECT max(claim_id) FROM awa.claims)");
+    measure(db, test_connect(db, NULL), large);
+    compare("after TRUNCATE", small, large);
+}
+
+/* Two lanes, and in one of them an old transaction that keeps a gap open. */
+static void
+an_old_gap_does_not_make_a_claim_read_all_that_came_after(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_connect(db, NULL), *late = test_connect(db, "producer");
+    int64_t before, after;
+
+    test_lane(db, 1);
+    test_lane(db, 2);
+    test_exec(worker, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    test_exec(late, "BEGIN; SET idle_in_transaction_session_timeout = 0");
+    test_insert(late);
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c,d}', p_priorities => '{1,1,2,2}')");
+    for (int i = 0; i < 4; i++)
+        test_claim_ids(worker, 7, 1);
+    before = pages(worker, "awa.claim_jobs(7, 'default', 1)");
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{50000}'))");
+    for (int i = 0; i < 5; i++)
+        test_exec(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10000)");
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c,d}', p_priorities => '{1,1,2,2}')");
+    test_claim_ids(worker, 7, 1);
+    after = pages(worker, "awa.claim_jobs(7, 'default', 1)");
+    if (after > before + MARGIN)
+        fail_msg("a claim reads %" PRId64 " pages, and %" PRId64 " after 50,000 others", before,
+                 after);
+    test_exec(late, "COMMIT");
+}
+
+/* ---- Plans as they are ------------------------------------------------------------------- */
+
+struct plans {
+    char *text;
+    size_t len;
+    FILE *out;
+};
+
+static void
+take_notice(void *arg, const PGresult *res)
+{
+    struct plans *plans = arg;
+    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (text != NULL && plans->out != NULL)
+        (void)fprintf(plans->out, "%s\n", text);
+}
+
+/* The plan of each statement inside the functions, while a parallel one would cost nothing. */
+static void
+no_plan_goes_parallel_or_scans_a_large_table(void **state)
+{
+    static const char *const tables[] = { "ready_entries", "ready_tombstones", "claims",
+                                          "closures",      "done_entries",     "deferred_jobs" };
+    PGconn *db = *state;
+    PGconn *session = test_connect(db, NULL);
+    struct plans plans = { 0 };
+    PGresult *loaded = PQexec(session, "LOAD 'auto_explain'");
+    int bad = 0;
+
+    if (PQresultStatus(loaded) != PGRES_COMMAND_OK) {
+        PQclear(loaded);
+        skip();
+    }
+    PQclear(loaded);
+    PQsetNoticeReceiver(session, take_notice, &plans);
+    test_exec(session, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    fill(db, session);
+    test_exec(db, "ANALYZE");
+    test_exec(session,
+              "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;"
+              " SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0;"
+              " SET max_parallel_workers_per_gather = 4");
+    test_exec(session, "SET auto_explain.log_min_duration = 0; SET auto_explain.log_level = notice;"
+                       " SET auto_explain.log_nested_statements = on;"
+                       " SET client_min_messages = notice");
+    for (size_t i = 0; i < CALLS; i++) {
+        struct attempt a;
+
+        assert_int_equal(test_claim(session, 7, 1, &a), 1);
+        plans.out = open_memstream(&plans.text, &plans.len);
+        test_exec(session, test_format("SELECT %s", test_attempt_sql(calls[i].sql, &a)));
+        auto_file(&plans.out);
+        plans.out = NULL;
+        assert_true(plans.len > 0);
+        if (strstr(plans.text, "Gather") != NULL) {
+            print_error("%s goes parallel\n", calls[i].name);
+            bad++;
+        }
+        for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
+            if (strstr(plans.text, test_format("Seq Scan on %s", tables[t])) != NULL) {
+                print_error("%s scans %s\n", calls[i].name, tables[t]);
+                bad++;
+            }
+        free(plans.text);
+    }
+    assert_int_equal(bad, 0);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST_DB(a_call_reads_as_little_from_large_tables_as_from_small_ones),
+        TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
+        TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),
+    };
+
+    return TEST_RUN(tests);
+}
