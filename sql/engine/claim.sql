@@ -96,7 +96,41 @@ BEGIN
 END
 $$;
 
--- Look at a lane: late entries in its gaps first, then fresh ones above its cursor.
+-- Look for late entries in the gaps of a search; what is found, or withdrawn, is no gap any more.
+CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_max int)
+RETURNS awa.lane_search
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_result awa.lane_search := p_search;
+    v_gap int8range;
+    v_late int8multirange := '{}';
+    v_found record;
+BEGIN
+    FOR v_gap IN SELECT g FROM unnest((p_search).gaps) AS g LOOP
+        FOR v_found IN
+            SELECT f.* FROM awa.find_islands(lower(v_gap), upper(v_gap), p_max - v_result.n) AS f
+        LOOP
+            v_result.slots := v_result.slots || v_found.ready_slot;
+            v_result.islands := v_result.islands || v_found.island;
+            v_late := v_late + int8multirange(v_found.island);
+            v_result.n := v_result.n + v_found.n;
+        END LOOP;
+        v_late := v_late + awa.find_withdrawn(lower(v_gap), upper(v_gap));
+        IF v_result.n >= p_max THEN
+            v_result.complete := false; -- rule G3: cut by the limit, so not a complete search
+            EXIT;
+        END IF;
+    END LOOP;
+    v_result.gaps := v_result.gaps - v_late;
+    RETURN v_result;
+END
+$$;
+
+-- Look at a lane: late entries in its gaps first, then fresh ones above its cursor. While there is
+-- enough that is fresh, gaps are searched every 20 ms only: one long transaction would otherwise
+-- cost every claim a search. Wide gaps, which it leaves if it draws much, are searched even less
+-- often: a millisecond of waiting for a thousand positions, a second at most.
 CREATE OR REPLACE FUNCTION awa.search_lane(p_head awa.claims, p_max int, p_now timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
@@ -104,8 +138,8 @@ AS $$
 DECLARE
     v_end bigint := ((p_head).lane_id::bigint + 1) << 44;
     v_gaps int8multirange := (p_head).gaps_young + (p_head).gaps_old;
-    v_gap int8range;
-    v_late int8multirange := '{}';
+    v_due timestamptz := coalesce((p_head).gaps_searched_at, '-infinity')
+                         + least(awa.width(v_gaps), 1000000) * interval '1 microsecond';
     v_window int8range;
     v_found record;
     v_run int8range;
@@ -117,30 +151,13 @@ BEGIN
     v_result.islands := '{}';
     v_result.n := 0;
     v_result.cursor := (p_head).cursor;
-
-    -- Late entries in the gaps. Wide gaps, left by one long transaction, are searched seldom: a
-    -- millisecond of waiting for a thousand positions, a second at most.
-    v_result.complete := isempty(v_gaps) OR (p_head).gaps_searched_at IS NULL
-        OR p_now - (p_head).gaps_searched_at
-           >= least(awa.width(v_gaps), 1000000) * interval '1 microsecond';
-    IF v_result.complete AND NOT isempty(v_gaps) THEN
-        FOR v_gap IN SELECT g FROM unnest(v_gaps) AS g LOOP
-            FOR v_found IN
-                SELECT f.* FROM awa.find_islands(lower(v_gap), upper(v_gap), p_max - v_result.n) AS f
-            LOOP
-                v_result.slots := v_result.slots || v_found.ready_slot;
-                v_result.islands := v_result.islands || v_found.island;
-                v_late := v_late + int8multirange(v_found.island);
-                v_result.n := v_result.n + v_found.n;
-            END LOOP;
-            v_late := v_late + awa.find_withdrawn(lower(v_gap), upper(v_gap));
-            IF v_result.n >= p_max THEN
-                v_result.complete := false; -- rule G3: cut by the limit, so not a complete search
-                EXIT;
-            END IF;
-        END LOOP;
+    v_result.gaps := v_gaps;
+    v_result.complete := isempty(v_gaps);
+    IF NOT v_result.complete AND p_now >= greatest(v_due, (p_head).gaps_searched_at
+                                                          + interval '20 milliseconds') THEN
+        v_result.complete := true;
+        v_result := awa.search_gaps(v_result, p_max);
     END IF;
-    v_result.gaps := v_gaps - v_late;
 
     -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
     -- more than the ends and the number. Where all were withdrawn, on and on in longer steps.
@@ -192,6 +209,11 @@ BEGIN
         EXIT WHEN v_result.n > 0;
         v_step := 10000;
     END LOOP;
+
+    IF NOT v_result.complete AND v_result.n < p_max AND p_now >= v_due THEN
+        v_result.complete := true;
+        v_result := awa.search_gaps(v_result, p_max);
+    END IF;
     RETURN v_result;
 END
 $$;

@@ -191,7 +191,7 @@ a_job_that_commits_after_the_search_is_not_forgotten(void **state)
     int64_t late, early;
 
     meet(&p, *state);
-    test_gate(p.db, "search_lane", "v_result.gaps := v_gaps - v_late;");
+    test_gate(p.db, "search_gaps", "v_result.gaps := v_result.gaps - v_late;");
     test_exec(p.late, "BEGIN");
     late = test_insert(p.late);
     early = test_insert(p.producer);
