@@ -153,8 +153,8 @@ RETURN least(power(2, least(greatest(p_attempt, 0), 17)) * (1 + p_random / 4), 8
        * interval '1 s';
 
 -- The positions of p_rows are closed, by this transaction; do what follows from their outcomes:
--- terminal ones that have something to tell leave a done entry, the others live on as deferred
--- jobs or as new entries.
+-- terminal ones that have something to tell leave a done entry or a dead letter, the others live on
+-- as deferred jobs or as new entries.
 CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
 RETURNS void
 LANGUAGE plpgsql
@@ -174,6 +174,10 @@ BEGIN
                           WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
                           LIMIT 1) AS e
      WHERE r.outcome IN ('completed', 'failed', 'cancelled');
+    IF EXISTS (SELECT 1 FROM unnest(p_rows) AS r WHERE r.outcome = 'dead_lettered') THEN
+        PERFORM awa.bury(array_agg(r), v_now)
+           FROM unnest(p_rows) AS r WHERE r.outcome = 'dead_lettered';
+    END IF;
 
     SELECT array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NULL),
            array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND NOT j.given_back),
@@ -302,13 +306,14 @@ RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    v_rows awa.closing[] := awa.route_failed(p_rows);
     v_group record;
     v_done int8multirange := '{}';
 BEGIN
     FOR v_group IN
         SELECT r.ready_slot, (r.pos >> 44)::int AS lane, r.outcome,
                range_agg(int8range(r.pos, r.pos + 1)) AS positions
-          FROM unnest(p_rows) AS r
+          FROM unnest(v_rows) AS r
          GROUP BY 1, 2, 3
          ORDER BY 1, 2, 3
     LOOP
@@ -316,9 +321,31 @@ BEGIN
                                            v_group.outcome);
     END LOOP;
     IF NOT isempty(v_done) THEN
-        PERFORM awa.settle(array_agg(r)) FROM unnest(p_rows) AS r WHERE v_done @> r.pos;
+        PERFORM awa.settle(array_agg(r)) FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
     END IF;
     RETURN v_done;
+END
+$$;
+
+-- Failed jobs of a queue whose dead-letter queue is on go there.
+CREATE OR REPLACE FUNCTION awa.route_failed(p_rows awa.closing[])
+RETURNS awa.closing[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_rows awa.closing[] := p_rows;
+BEGIN
+    FOR i IN 1 .. coalesce(cardinality(v_rows), 0) LOOP
+        IF v_rows[i].outcome = 'failed'
+           AND (SELECT coalesce(q.dlq_enabled, s.dlq_enabled)
+                  FROM awa.lanes AS l
+                 CROSS JOIN awa.settings AS s
+                  LEFT JOIN awa.queues AS q ON q.queue = l.queue
+                 WHERE l.lane_id = (v_rows[i].pos >> 44)::int) THEN
+            v_rows[i].outcome := 'dead_lettered';
+        END IF;
+    END LOOP;
+    RETURN v_rows;
 END
 $$;
 

@@ -1,39 +1,33 @@
 -- SPDX-License-Identifier: MIT
--- requires: settings
+-- requires: terminal
 -- How many jobs a queue has in each state.
 
--- Exact counts of one queue, or of each (p_queue NULL), in the caller's snapshot. Nothing that has
--- passed through is looked at one by one: what ran is counted by claims and closures, a row per
--- batch; what waits, by the entries that lie outside all claims. A terminal entry that was taken
--- back (a tombstone on a closure, see awa.ready_jobs) does not count.
-CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
-RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint, running bigint,
-               waiting_external bigint, completed bigint, failed bigint, cancelled bigint)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+-- Entries of each lane that nobody has claimed and nobody has withdrawn. Lanes in which no position
+-- was drawn beyond the cursor and no gap is left are not looked at.
+CREATE OR REPLACE FUNCTION awa.waiting_counts(p_queue text)
+RETURNS TABLE (queue text, available bigint)
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
 AS $$
-    WITH lane AS (
-        SELECT l.lane_id, l.queue FROM awa.lanes AS l WHERE p_queue IS NULL OR l.queue = p_queue),
-    unclaimed AS (
-        SELECT l.lane_id,
-               coalesce(h.gaps, '{}') + coalesce(g.gaps, '{}')
-               + int8multirange(int8range(coalesce(h.cursor + 1, l.lane_id::bigint << 44),
-                                          (l.lane_id::bigint + 1) << 44)) AS positions
-          FROM lane AS l
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT l.queue, count(*)
+          FROM awa.lanes AS l
           LEFT JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
                                FROM awa.claims AS c
                               WHERE c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
                               LIMIT 1) AS h ON true
-          LEFT JOIN LATERAL (SELECT range_agg(g.gaps) AS gaps
-                               FROM awa.lane_gaps AS g
-                              WHERE g.lane_id = l.lane_id) AS g ON true),
-    waiting AS (
-        SELECT u.lane_id, count(*) AS n
-          FROM unclaimed AS u
-         CROSS JOIN LATERAL unnest(u.positions) AS r
+          LEFT JOIN (SELECT a.lane_id, range_agg(a.gaps) AS gaps
+                       FROM awa.lane_gaps AS a GROUP BY a.lane_id) AS a ON a.lane_id = l.lane_id
+         CROSS JOIN LATERAL unnest(
+                coalesce(h.gaps, '{}') + coalesce(a.gaps, '{}')
+                + CASE WHEN pg_sequence_last_value(l.positions) > coalesce(h.cursor, 0)
+                       THEN int8multirange(int8range(coalesce(h.cursor + 1, l.lane_id::bigint << 44),
+                                                     (l.lane_id::bigint + 1) << 44))
+                       ELSE '{}' END) AS r
          CROSS JOIN LATERAL (
                 SELECT 1
                   FROM awa.ready_entries AS e
@@ -42,61 +36,173 @@ AS $$
                                      FROM awa.ready_tombstones AS t
                                     WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos)
                 OFFSET 0) AS e
-         GROUP BY u.lane_id),
-    held AS (
-        SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
-          FROM awa.claims AS c
-         WHERE c.n > 0
-         GROUP BY c.ready_slot, c.lane_id),
-    ended AS (
-        SELECT k.ready_slot, k.lane_id, range_agg(k.positions) AS positions,
-               sum(k.n) FILTER (WHERE k.outcome = 'completed') AS completed,
-               sum(k.n) FILTER (WHERE k.outcome = 'failed') AS failed,
-               sum(k.n) FILTER (WHERE k.outcome = 'cancelled') AS cancelled
-          FROM awa.closures AS k
-         GROUP BY k.ready_slot, k.lane_id),
-    ran AS (
-        SELECT coalesce(h.lane_id, d.lane_id) AS lane_id,
-               awa.width(coalesce(h.positions - coalesce(d.positions, '{}'), '{}')) AS running,
-               d.completed, d.failed, d.cancelled
-          FROM held AS h
-          FULL JOIN ended AS d ON d.ready_slot = h.ready_slot AND d.lane_id = h.lane_id),
-    withdrawn AS (
-        SELECT (t.pos >> 44)::int AS lane_id,
-               count(*) FILTER (WHERE k.outcome = 'completed') AS completed,
-               count(*) FILTER (WHERE k.outcome = 'failed') AS failed,
-               count(*) FILTER (WHERE k.outcome = 'cancelled')
-               - count(*) FILTER (WHERE k.outcome IS NULL AND t.reason = 'cancelled') AS cancelled
-          FROM awa.ready_tombstones AS t
-          LEFT JOIN LATERAL (SELECT k.outcome
-                               FROM awa.closures AS k
-                              WHERE k.ready_slot = t.ready_slot AND k.positions @> t.pos
-                              LIMIT 1) AS k ON true
-         GROUP BY 1)
-    SELECT n.queue, sum(n.available)::bigint, sum(n.scheduled)::bigint, sum(n.retryable)::bigint,
-           sum(n.running)::bigint, 0::bigint, sum(n.completed)::bigint, sum(n.failed)::bigint,
-           sum(n.cancelled)::bigint
-      FROM (SELECT l.queue, coalesce(w.n, 0) AS available, 0 AS scheduled, 0 AS retryable,
-                   coalesce(r.running, 0) AS running,
-                   coalesce(r.completed, 0) - coalesce(x.completed, 0) AS completed,
-                   coalesce(r.failed, 0) - coalesce(x.failed, 0) AS failed,
-                   coalesce(r.cancelled, 0) - coalesce(x.cancelled, 0) AS cancelled
-              FROM lane AS l
-              LEFT JOIN waiting AS w ON w.lane_id = l.lane_id
-              LEFT JOIN (SELECT r.lane_id, sum(r.running) AS running, sum(r.completed) AS completed,
-                                sum(r.failed) AS failed, sum(r.cancelled) AS cancelled
-                           FROM ran AS r GROUP BY r.lane_id) AS r ON r.lane_id = l.lane_id
-              LEFT JOIN withdrawn AS x ON x.lane_id = l.lane_id
+         WHERE p_queue IS NULL OR l.queue = p_queue
+         GROUP BY l.queue;
+END
+$$;
+
+-- Terminal jobs and running ones of each lane. Without trust in the counters, terminal jobs are
+-- taken from a scan.
+CREATE OR REPLACE FUNCTION awa.claimed_counts()
+RETURNS TABLE (lane_id int, running bigint, completed bigint, failed bigint, cancelled bigint)
+LANGUAGE plpgsql STABLE
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF (SELECT s.terminal_counters_trusted_at FROM awa.settings AS s) IS NULL THEN
+        RETURN QUERY
+            SELECT u.lane_id, u.running, NULL::bigint, NULL::bigint, NULL::bigint
+              FROM awa.unfolded_counts() AS u
             UNION ALL
-            SELECT d.queue, 0, count(*) FILTER (WHERE d.state = 'scheduled'),
-                   count(*) FILTER (WHERE d.state = 'retryable'), 0, 0, 0, 0
-              FROM awa.deferred_jobs AS d
-             WHERE p_queue IS NULL OR d.queue = p_queue
-             GROUP BY d.queue
+            SELECT s.lane_id, NULL, s.completed, s.failed, s.cancelled
+              FROM awa.scanned_terminal() AS s;
+    ELSE
+        RETURN QUERY
+            SELECT u.lane_id, u.running, u.completed, u.failed, u.cancelled
+              FROM awa.unfolded_counts() AS u
             UNION ALL
-            SELECT q.queue, 0, 0, 0, 0, 0, 0, 0
-              FROM awa.queues AS q
-             WHERE p_queue IS NULL OR q.queue = p_queue) AS n
-     GROUP BY n.queue
-     ORDER BY n.queue
+            SELECT f.lane_id, NULL, f.completed, f.failed, f.cancelled
+              FROM awa.queue_terminal_live_counts AS f;
+    END IF;
+END
+$$;
+
+-- Exact counts of one queue, or of each (p_queue NULL), in the caller's snapshot. completed, failed
+-- and cancelled are retained jobs, the pruned_ ones those of which only the number is left. What
+-- is waiting is counted one by one, and so are deferred and dead-lettered jobs; what ran, by
+-- batches, and by slots once they are folded. So the cost follows the backlog and the newest
+-- slots, not the history.
+CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
+RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint, running bigint,
+               waiting_external bigint, completed bigint, failed bigint, cancelled bigint,
+               dead_lettered bigint, pruned_completed bigint, pruned_failed bigint,
+               pruned_cancelled bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT n.queue, coalesce(sum(n.available), 0)::bigint,
+               coalesce(sum(n.scheduled), 0)::bigint, coalesce(sum(n.retryable), 0)::bigint,
+               coalesce(sum(n.running), 0)::bigint, 0::bigint,
+               coalesce(sum(n.completed), 0)::bigint, coalesce(sum(n.failed), 0)::bigint,
+               coalesce(sum(n.cancelled), 0)::bigint, coalesce(sum(n.dead_lettered), 0)::bigint,
+               coalesce(sum(n.pruned_completed), 0)::bigint,
+               coalesce(sum(n.pruned_failed), 0)::bigint,
+               coalesce(sum(n.pruned_cancelled), 0)::bigint
+          FROM (SELECT q.queue, NULL::bigint AS available, NULL::bigint AS scheduled,
+                       NULL::bigint AS retryable, NULL::bigint AS running,
+                       NULL::bigint AS completed, NULL::bigint AS failed,
+                       NULL::bigint AS cancelled, NULL::bigint AS dead_lettered,
+                       NULL::bigint AS pruned_completed, NULL::bigint AS pruned_failed,
+                       NULL::bigint AS pruned_cancelled
+                  FROM (SELECT q.queue FROM awa.queues AS q
+                        UNION
+                        SELECT l.queue FROM awa.lanes AS l) AS q
+                UNION ALL
+                SELECT w.queue, w.available, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                       NULL
+                  FROM awa.waiting_counts(p_queue) AS w
+                UNION ALL
+                SELECT d.queue, NULL, count(*) FILTER (WHERE d.state = 'scheduled'),
+                       count(*) FILTER (WHERE d.state = 'retryable'), NULL, NULL, NULL, NULL, NULL,
+                       NULL, NULL, NULL
+                  FROM awa.deferred_jobs AS d
+                 GROUP BY d.queue
+                UNION ALL
+                SELECT l.queue, NULL, NULL, NULL, c.running, c.completed, c.failed, c.cancelled,
+                       NULL, NULL, NULL, NULL
+                  FROM awa.claimed_counts() AS c
+                  JOIN awa.lanes AS l ON l.lane_id = c.lane_id
+                UNION ALL
+                SELECT d.queue, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*), NULL, NULL, NULL
+                  FROM awa.dlq_entries AS d
+                 GROUP BY d.queue
+                UNION ALL
+                SELECT r.queue, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, r.completed,
+                       r.failed, r.cancelled
+                  FROM awa.queue_terminal_rollups AS r) AS n
+         WHERE p_queue IS NULL OR n.queue = p_queue
+         GROUP BY n.queue
+         ORDER BY n.queue;
+END
+$$;
+
+-- Counts for gauges, at a bounded cost whatever the backlog and the history: a few rows for each
+-- lane, and at most 10,000 of any table.
+-- - available: an upper bound; positions that were drawn and not claimed, among them withdrawn and
+--   uncommitted ones;
+-- - deferred, dead_lettered, running: lower bounds, exact up to 10,000 in all queues together;
+--   running of the newest 10,000 claims;
+-- - completed, failed, cancelled: of pruned and folded slots; a lower bound unless failed jobs are
+--   taken back faster than they are folded.
+CREATE OR REPLACE FUNCTION awa.queue_counts_fast()
+RETURNS TABLE (queue text, available bigint, deferred bigint, running bigint, completed bigint,
+               failed bigint, cancelled bigint, dead_lettered bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT n.queue, coalesce(sum(n.available), 0)::bigint, coalesce(sum(n.deferred), 0)::bigint,
+               coalesce(sum(n.running), 0)::bigint, coalesce(sum(n.completed), 0)::bigint,
+               coalesce(sum(n.failed), 0)::bigint, coalesce(sum(n.cancelled), 0)::bigint,
+               coalesce(sum(n.dead_lettered), 0)::bigint
+          FROM (SELECT q.queue, NULL::bigint AS available, NULL::bigint AS deferred,
+                       NULL::bigint AS running, NULL::bigint AS completed, NULL::bigint AS failed,
+                       NULL::bigint AS cancelled, NULL::bigint AS dead_lettered
+                  FROM awa.queues AS q
+                UNION ALL
+                SELECT l.queue,
+                       greatest(0, coalesce(pg_sequence_last_value(l.positions), 0)
+                                   - coalesce(h.cursor, (l.lane_id::bigint << 44) - 1))
+                       + coalesce(awa.width(h.gaps), 0), NULL, NULL, NULL, NULL, NULL, NULL
+                  FROM awa.lanes AS l
+                  LEFT JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
+                                       FROM awa.claims AS c
+                                      WHERE c.lane_id = l.lane_id
+                                      ORDER BY c.claim_id DESC
+                                      LIMIT 1) AS h ON true
+                UNION ALL
+                SELECT d.queue, NULL, count(*), NULL, NULL, NULL, NULL, NULL
+                  FROM (SELECT d.queue FROM awa.deferred_jobs AS d
+                         ORDER BY d.run_at, d.id LIMIT 10000) AS d
+                 GROUP BY d.queue
+                UNION ALL
+                SELECT l.queue, NULL, NULL,
+                       awa.width(c.positions - awa.closed_positions(c.ready_slot, c.positions)),
+                       NULL, NULL, NULL, NULL
+                  FROM (SELECT c.lane_id, c.ready_slot, range_agg(c.positions) AS positions
+                          FROM awa.lanes AS l
+                         CROSS JOIN LATERAL (
+                                SELECT c.lane_id, c.ready_slot, c.positions
+                                  FROM awa.claims AS c
+                                 WHERE c.lane_id = l.lane_id AND c.n > 0
+                                 ORDER BY c.claim_id DESC
+                                 LIMIT greatest(1, 10000 / (SELECT count(*) FROM awa.lanes))) AS c
+                         GROUP BY c.lane_id, c.ready_slot) AS c
+                  JOIN awa.lanes AS l ON l.lane_id = c.lane_id
+                UNION ALL
+                SELECT f.queue, NULL, NULL, NULL, f.completed, f.failed, f.cancelled, NULL
+                  FROM awa.queue_terminal_live_counts AS f
+                UNION ALL
+                SELECT r.queue, NULL, NULL, NULL, r.completed, r.failed, r.cancelled, NULL
+                  FROM awa.queue_terminal_rollups AS r
+                UNION ALL
+                SELECT d.queue, NULL, NULL, NULL, NULL, NULL, NULL, count(*)
+                  FROM (SELECT d.queue FROM awa.dlq_entries AS d
+                         ORDER BY d.dlq_at, d.id LIMIT 10000) AS d
+                 GROUP BY d.queue) AS n
+         GROUP BY n.queue
+         ORDER BY n.queue;
+END
 $$;

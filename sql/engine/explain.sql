@@ -47,6 +47,9 @@ BEGIN
                                              v_job.state, v_job.run_at) END,
                             v_job.created_at,
                             'awa job retry makes it due at once';
+    ELSIF v_job.dlq_at IS NOT NULL THEN
+        RETURN QUERY SELECT format('failed, and in the dead-letter queue: %s', v_job.dlq_reason),
+                            v_job.dlq_at, 'awa dlq retry runs it again';
     ELSIF v_job.state = 'available' THEN
         SELECT q.* INTO v_queue FROM awa.queues AS q WHERE q.queue = v_job.queue;
         IF v_queue.paused_at IS NOT NULL THEN
@@ -101,6 +104,60 @@ BEGIN
 END
 $$;
 
+-- Everything that is known about a job, for people: the job; where it is; each of its appearances
+-- in the ring, oldest first, with who ran it, when, and how that ended; its errors. NULL if it is
+-- not known.
+CREATE OR REPLACE FUNCTION awa.dump_job(p_id bigint)
+RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+BEGIN
+    SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN jsonb_build_object(
+        'job', to_jsonb(v_job),
+        'place', CASE WHEN v_job.dlq_at IS NOT NULL THEN 'dlq_entries'
+                      WHEN v_job.pos IS NULL THEN 'deferred_jobs'
+                      ELSE 'ready_entries' END,
+        'lane', (SELECT to_jsonb(l) FROM awa.lanes AS l WHERE l.lane_id = (v_job.pos >> 44)::int),
+        'unique_key_held', (SELECT u.id = p_id FROM awa.unique_keys AS u
+                             WHERE u.unique_key = v_job.unique_key),
+        'explained', (SELECT jsonb_agg(to_jsonb(e)) FROM awa.explain_job(p_id) AS e),
+        'appearances',
+        (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                    'ready_slot', e.ready_slot, 'pos', e.pos, 'lane_id', e.pos >> 44,
+                    'lane_position', e.pos & ((1::bigint << 44) - 1),
+                    'enqueued_at', e.enqueued_at, 'attempts_before', e.attempt,
+                    'withdrawn', t.reason, 'withdrawn_at', t.withdrawn_at,
+                    'claim_id', c.claim_id, 'claimed_at', c.claimed_at,
+                    'deadline_at', c.deadline_at, 'worker_id', c.worker_id, 'worker', w.name,
+                    'outcome', k.outcome, 'closed_at', k.closed_at)
+                    ORDER BY e.enqueued_at, e.pos, k.closed_at NULLS LAST), '[]')
+           FROM awa.ready_entries AS e
+           LEFT JOIN LATERAL (SELECT t.* FROM awa.ready_tombstones AS t
+                               WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
+                               LIMIT 1) AS t ON true
+           LEFT JOIN LATERAL (SELECT c.* FROM awa.claims AS c
+                               WHERE c.ready_slot = e.ready_slot AND c.positions @> e.pos
+                               LIMIT 1) AS c ON true
+           LEFT JOIN LATERAL (SELECT k.* FROM awa.closures AS k
+                               WHERE k.ready_slot = e.ready_slot AND k.positions @> e.pos
+                               LIMIT 1) AS k ON true
+           LEFT JOIN awa.workers AS w ON w.worker_id = c.worker_id
+          WHERE e.id = p_id),
+        'errors', coalesce(v_job.errors, '[]'));
+END
+$$;
+
 -- Numbers about the storage, as name and value.
 CREATE OR REPLACE FUNCTION awa.storage_status()
 RETURNS TABLE (item text, value text)
@@ -126,6 +183,21 @@ AS $$
     UNION ALL
     SELECT 'gaps moved aside', coalesce(sum(awa.count_gaps(g.gaps)), 0)::text
       FROM awa.lane_gaps AS g
+    UNION ALL
+    SELECT 'terminal counters',
+           coalesce('trusted since ' || date_trunc('second', s.terminal_counters_trusted_at),
+                    'not trusted: run awa storage rebuild-terminal-counters')
+      FROM awa.settings AS s
+    UNION ALL
+    SELECT 'folded slots', count(DISTINCT f.ready_slot)::text
+      FROM awa.queue_terminal_live_counts AS f
+    UNION ALL
+    SELECT 'pruned jobs', format('%s completed, %s failed, %s cancelled',
+                                 coalesce(sum(r.completed), 0), coalesce(sum(r.failed), 0),
+                                 coalesce(sum(r.cancelled), 0))
+      FROM awa.queue_terminal_rollups AS r
+    UNION ALL
+    SELECT 'dead letters', count(*)::text FROM awa.dlq_entries
     UNION ALL
     SELECT 'live workers', count(*)::text FROM awa.workers AS w WHERE w.ended_at IS NULL
     UNION ALL

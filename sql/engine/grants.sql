@@ -4,6 +4,7 @@
 -- requires: gaps
 -- requires: promote
 -- requires: rescue
+-- requires: reset
 -- Who may do what. Everything is owned by awa_owner, whom nobody logs in as; the other roles
 -- execute the functions named here, each SECURITY DEFINER with a pinned search_path, and the
 -- viewer reads views. No role has rights on a table, but for the COPY of awa_bulk_producer.
@@ -29,10 +30,13 @@ DECLARE
             "checkpoint_heads", "carry_forward", "prune_slot", "summarize_ids",
             "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
-            "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue"],
+            "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
+            "retry_failed", "discard_failed", "delete_job_compat", "move_to_dlq",
+            "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
+            "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],
         "awa_viewer, awa_operator": [
-            "get_job", "list_jobs", "explain_job", "queue_counts", "storage_status", "health",
-            "to_ms"],
+            "get_job", "list_jobs", "explain_job", "dump_job", "queue_counts",
+            "queue_counts_fast", "list_dlq", "dlq_depth", "storage_status", "health", "to_ms"],
         "awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer": [
             "schema_version"]}';
     v_roles text;
@@ -47,4 +51,7 @@ END
 $$;
 
 GRANT INSERT ON awa.ready_entries TO awa_bulk_producer;
+GRANT INSERT (kind, args, queue, priority, max_attempts, run_at, tags, metadata, unique_key)
+   ON awa.jobs TO awa_producer, awa_bulk_producer, awa_operator;
+GRANT DELETE ON awa.jobs TO awa_operator;
 GRANT SELECT ON awa.jobs, awa.queue_list, awa.worker_list TO awa_viewer, awa_operator;

@@ -45,17 +45,24 @@ SELECT e.id, e.ready_slot, e.pos, e.kind, l.queue, l.priority, l.enqueue_shard, 
             THEN k.outcome IS NULL OR k.outcome IN ('completed', 'failed', 'cancelled')
             ELSE t.reason = 'cancelled' AND k.outcome IS NULL END;
 
--- Every job, wherever it is.
+-- Every job, wherever it is: in the ring, deferred, or in the dead-letter queue (dlq_at; its state
+-- stays failed).
 CREATE OR REPLACE VIEW awa.jobs AS
 SELECT r.id, r.kind, r.queue, r.args, r.state, r.priority, r.attempt, r.max_attempts, r.run_at,
        r.created_at, r.attempted_at, r.deadline_at, r.finalized_at, r.run_lease, r.worker_id,
-       r.errors, r.output, r.tags, r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos
+       r.errors, r.output, r.tags, r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos,
+       NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason
   FROM awa.ready_jobs AS r
 UNION ALL
 SELECT d.id, d.kind, d.queue, d.args, d.state, d.priority, d.attempt, d.max_attempts, d.run_at,
        d.created_at, NULL, NULL, NULL, NULL, NULL, d.errors, NULL, d.tags, d.metadata,
-       d.unique_key, d.enqueue_shard, NULL, NULL
-  FROM awa.deferred_jobs AS d;
+       d.unique_key, d.enqueue_shard, NULL, NULL, NULL, NULL
+  FROM awa.deferred_jobs AS d
+UNION ALL
+SELECT d.id, d.kind, d.queue, d.args, 'failed', d.priority, d.attempt, d.max_attempts, d.run_at,
+       d.created_at, d.attempted_at, NULL, d.finalized_at, d.run_lease, NULL, d.errors, d.output,
+       d.tags, d.metadata, d.unique_key, d.enqueue_shard, NULL, NULL, d.dlq_at, d.reason
+  FROM awa.dlq_entries AS d;
 
 -- One job by its id; no row if it is not known (any more).
 CREATE OR REPLACE FUNCTION awa.get_job(p_id bigint)
@@ -100,10 +107,19 @@ BEGIN
              LIMIT p_max;
     ELSIF p_state IN ('failed', 'cancelled') THEN
         RETURN QUERY
-            SELECT d.id, d.ready_slot, d.pos
-              FROM awa.done_entries AS d
-             WHERE d.state = p_state AND d.id < p_before
-             ORDER BY d.id DESC
+            SELECT f.*
+              FROM ((SELECT d.id, d.ready_slot, d.pos
+                       FROM awa.done_entries AS d
+                      WHERE d.state = p_state AND d.id < p_before
+                      ORDER BY d.id DESC
+                      LIMIT p_max)
+                    UNION ALL
+                    (SELECT d.id, NULL, NULL
+                       FROM awa.dlq_entries AS d
+                      WHERE p_state = 'failed' AND d.id < p_before
+                      ORDER BY d.id DESC
+                      LIMIT p_max)) AS f
+             ORDER BY f.id DESC
              LIMIT p_max;
     ELSIF p_state = 'available' THEN
         RETURN QUERY

@@ -2,6 +2,7 @@
 -- requires: ring
 -- requires: rescue
 -- requires: jobs
+-- requires: dlq
 -- Leadership and its tasks. One worker at a time does the maintenance. The term is a row, written
 -- when leadership changes; that it goes on is a sequence, which leaves no dead row behind. Every
 -- decision is taken under one lock, so a leader that slept through its term finds that it is none.
@@ -96,8 +97,8 @@ BEGIN
 END
 $$;
 
--- The ring's turn: rotate if it is due, and say which slot wants to be emptied. Called by the
--- leader about once a second.
+-- The ring's turn: rotate if it is due, fold the counts of sealed slots, forget dead letters that
+-- are too old, and say which slot wants to be emptied. Called by the leader about once a second.
 CREATE OR REPLACE FUNCTION awa.turn_ring(p_now timestamptz DEFAULT clock_timestamp(),
         OUT opened smallint, OUT to_prune smallint)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -109,7 +110,11 @@ SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
-    opened := awa.rotate_ring(p_now => p_now);
+    IF pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+        opened := awa.rotate_ring(p_now => p_now);
+        PERFORM awa.fold_slots(p_now);
+    END IF;
+    PERFORM awa.expire_dlq(p_now);
     to_prune := awa.slot_to_prune(p_now);
 END
 $$;

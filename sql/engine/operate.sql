@@ -2,6 +2,7 @@
 -- requires: jobs
 -- requires: ring
 -- requires: insert
+-- requires: terminal
 -- What an operator does to single jobs: cancel, retry.
 
 -- The end of a job that nobody runs: withdrawn at its position, and a done entry that says so.
@@ -17,6 +18,8 @@ BEGIN
     END IF;
     INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
     VALUES (p_pos, p_id, clock_timestamp(), p_slot, p_attempt, 'cancelled', p_errors);
+    INSERT INTO awa.queue_terminal_count_deltas (lane_id, cancelled, ready_slot)
+    VALUES ((p_pos >> 44)::int, 1, p_slot);
     RETURN true;
 END
 $$;
@@ -86,8 +89,8 @@ END
 $$;
 
 -- Run a failed or cancelled job again, from attempt 0; its errors are kept. A deferred one becomes
--- due at once. Returns whether there was something to retry. Raises JQ004 if a newer live job
--- holds its unique key.
+-- due at once. What is in the dead-letter queue is left to awa.retry_dlq(). Returns whether there
+-- was something to retry. Raises JQ004 if a newer live job holds its unique key.
 CREATE OR REPLACE FUNCTION awa.retry_job(p_id bigint)
 RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
@@ -99,8 +102,6 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_job awa.jobs;
-    v_here int8multirange;
-    v_taken boolean := false;
 BEGIN
     PERFORM awa.require_read_committed('retry');
     PERFORM pg_current_xact_id(); -- rule G1
@@ -115,32 +116,32 @@ BEGIN
             PERFORM awa.wake_leader(clock_timestamp());
             RETURN true;
         END IF;
-        IF v_job.state NOT IN ('failed', 'cancelled') THEN
+        IF v_job.state NOT IN ('failed', 'cancelled') OR v_job.dlq_at IS NOT NULL THEN
             RETURN false;
         END IF;
-
-        -- A terminal entry is taken back by the second of the two marks: see awa.ready_jobs.
-        v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
-        IF EXISTS (SELECT 1 FROM awa.closures AS k
-                    WHERE k.ready_slot = v_job.ready_slot AND k.positions @> v_job.pos) THEN
-            v_taken := NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
-        ELSE
-            v_taken := NOT isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
-                                                   v_here, 'removed'));
+        -- The key before the job: whoever takes many does it in this order, too.
+        IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
+            RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key
+                  USING ERRCODE = 'JQ004';
         END IF;
-        EXIT WHEN v_taken;
+        CONTINUE WHEN isempty(awa.take_back(v_job.ready_slot,
+                int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'removed'));
+        PERFORM awa.add_entries(ARRAY[awa.fresh_job(v_job, 1)]);
+        RETURN true;
     END LOOP;
-    IF NOT v_taken THEN
-        RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
-    END IF;
-    IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
-        RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key
-              USING ERRCODE = 'JQ004';
-    END IF;
-    PERFORM awa.add_entries(ARRAY[ROW(1, v_job.id, v_job.kind, v_job.args, v_job.queue,
-            v_job.priority, v_job.enqueue_shard, v_job.max_attempts, NULL, v_job.tags,
-            v_job.metadata, v_job.unique_key, NULL, 0, v_job.errors, NULL,
-            v_job.created_at)::awa.new_job]);
-    RETURN true;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- A job as it begins anew: from attempt 0, with its errors.
+CREATE OR REPLACE FUNCTION awa.fresh_job(p_job awa.jobs, p_ord int)
+RETURNS awa.new_job
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN ROW(p_ord, (p_job).id, (p_job).kind, (p_job).args, (p_job).queue, (p_job).priority,
+               (p_job).enqueue_shard, (p_job).max_attempts, NULL, (p_job).tags, (p_job).metadata,
+               (p_job).unique_key, NULL, 0, (p_job).errors, NULL,
+               (p_job).created_at)::awa.new_job;
 END
 $$;

@@ -105,10 +105,14 @@ END
 $$;
 
 -- Settings of a queue. NULL leaves one as it is; p_reset puts those that follow the common
--- settings back to that. More shards than before take effect for new jobs.
+-- settings back to that. More shards than before take effect for new jobs, the dead-letter queue
+-- for jobs that fail from now on, a retention at once. Completed and cancelled jobs of a slot are
+-- kept as long as the most patient of its queues wants, while there is room in the ring.
 CREATE OR REPLACE FUNCTION awa.set_queue(p_queue text, p_enqueue_shards int DEFAULT NULL,
         p_deadline interval DEFAULT NULL, p_aging_interval interval DEFAULT NULL,
-        p_reset boolean DEFAULT false)
+        p_reset boolean DEFAULT false, p_dlq_enabled boolean DEFAULT NULL,
+        p_completed_retention interval DEFAULT NULL, p_failed_retention interval DEFAULT NULL,
+        p_dlq_retention interval DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -117,17 +121,26 @@ SET max_parallel_workers_per_gather = 0
 AS $$
 BEGIN
     PERFORM awa.open_queue(p_queue);
+    IF p_reset THEN
+        UPDATE awa.queues AS q
+           SET deadline = NULL, aging_interval = NULL, dlq_enabled = NULL,
+               completed_retention = NULL, failed_retention = NULL, dlq_retention = NULL
+         WHERE q.queue = p_queue;
+    END IF;
     UPDATE awa.queues AS q
        SET enqueue_shards = coalesce(p_enqueue_shards, q.enqueue_shards),
-           deadline = coalesce(p_deadline, CASE WHEN NOT p_reset THEN q.deadline END),
-           aging_interval = coalesce(p_aging_interval,
-                                     CASE WHEN NOT p_reset THEN q.aging_interval END)
+           deadline = coalesce(p_deadline, q.deadline),
+           aging_interval = coalesce(p_aging_interval, q.aging_interval),
+           dlq_enabled = coalesce(p_dlq_enabled, q.dlq_enabled),
+           completed_retention = coalesce(p_completed_retention, q.completed_retention),
+           failed_retention = coalesce(p_failed_retention, q.failed_retention),
+           dlq_retention = coalesce(p_dlq_retention, q.dlq_retention)
      WHERE q.queue = p_queue;
 EXCEPTION WHEN check_violation THEN
     RAISE EXCEPTION 'queue: %', CASE
               WHEN p_enqueue_shards NOT BETWEEN 1 AND 64
               THEN format('enqueue_shards: want 1 to 64, got %s', p_enqueue_shards)
-              ELSE 'deadline and aging_interval: want 0 or more' END
+              ELSE 'deadline, aging_interval and retentions: want 0 or more' END
           USING ERRCODE = 'JQ001';
 END
 $$;
@@ -139,7 +152,11 @@ SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enque
        coalesce(q.aging_interval, s.aging_interval) AS aging_interval,
        (SELECT count(*) FROM awa.workers AS w
          WHERE n.queue = ANY (w.queues) AND w.ended_at IS NULL) AS workers,
-       (SELECT count(*) FROM awa.lanes AS l WHERE l.queue = n.queue) AS lanes
+       (SELECT count(*) FROM awa.lanes AS l WHERE l.queue = n.queue) AS lanes,
+       coalesce(q.dlq_enabled, s.dlq_enabled) AS dlq_enabled,
+       coalesce(q.completed_retention, s.completed_retention) AS completed_retention,
+       coalesce(q.failed_retention, s.failed_retention) AS failed_retention,
+       coalesce(q.dlq_retention, s.dlq_retention) AS dlq_retention
   FROM (SELECT q.queue FROM awa.queues AS q
         UNION
         SELECT l.queue FROM awa.lanes AS l

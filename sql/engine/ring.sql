@@ -10,7 +10,15 @@
 CREATE OR REPLACE FUNCTION awa.ringed_tables()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE
-RETURN ARRAY['ready_entries', 'ready_tombstones', 'claims', 'closures', 'done_entries'];
+RETURN ARRAY['ready_entries', 'ready_tombstones', 'claims', 'closures', 'done_entries',
+             'queue_terminal_count_deltas', 'queue_terminal_live_counts'];
+
+-- How many slots the ring has.
+CREATE OR REPLACE FUNCTION awa.slots()
+RETURNS int
+LANGUAGE sql STABLE
+RETURN (SELECT count(*) FROM pg_inherits AS i
+         WHERE i.inhparent = 'awa.ready_entries'::regclass)::int;
 
 -- Every slot: its size, the generation that opened it last, when, and when it was sealed (NULL:
 -- it is the current one). A size of 0 means that it is empty and may be opened.
@@ -20,9 +28,7 @@ RETURNS TABLE (ready_slot smallint, bytes bigint, generation bigint, opened_at t
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT s.ready_slot::smallint, b.bytes, r.generation, r.opened_at, r.sealed_at
-      FROM generate_series(0, (SELECT count(*) - 1
-                                 FROM pg_inherits AS i
-                                WHERE i.inhparent = 'awa.ready_entries'::regclass)) AS s (ready_slot)
+      FROM generate_series(0, awa.slots() - 1) AS s (ready_slot)
      CROSS JOIN LATERAL (
             SELECT sum(pg_relation_size(format('awa.%I', t || '_' || s.ready_slot)::regclass))::bigint
                    AS bytes
@@ -235,13 +241,56 @@ AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(int8range(k.pos, k.pos + 1)), '{}')
               FROM (SELECT d.pos
-                      FROM awa.done_entries AS d, awa.settings AS s
+                      FROM awa.settings AS s
+                     CROSS JOIN awa.done_entries AS d
+                      JOIN awa.lanes AS l ON l.lane_id = (d.pos >> 44)::int
+                      LEFT JOIN awa.queues AS q ON q.queue = l.queue
                      WHERE d.ready_slot = p_slot AND d.state = 'failed'
-                       AND d.finalized_at > p_now - s.failed_retention
+                       AND d.finalized_at > p_now - coalesce(q.failed_retention,
+                                                             s.failed_retention)
                        AND NOT EXISTS (SELECT 1
                                          FROM awa.ready_tombstones AS t
                                         WHERE t.ready_slot = p_slot AND t.pos = d.pos)
                      LIMIT p_max) AS k);
+END
+$$;
+
+-- Copy the claims of positions into the current slot.
+CREATE OR REPLACE FUNCTION awa.copy_claims(p_slot smallint, p_positions int8multirange)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor, gaps_old_xid,
+           gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
+    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_old_xid,
+           c.gaps_searched_at, c.lane_id, awa.width(c.positions * p_positions), awa.current_slot(),
+           c.positions * p_positions, c.gaps_young, c.gaps_old
+      FROM awa.claims AS c
+     WHERE c.ready_slot = p_slot AND c.positions && p_positions;
+END
+$$;
+
+-- Failed jobs that are carried stay failed: their entries, how they ran, and how they ended.
+CREATE OR REPLACE FUNCTION awa.carry_kept(p_slot smallint, p_kept int8multirange)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_kept int8multirange := awa.take_back(p_slot, p_kept, 'carried');
+BEGIN
+    PERFORM awa.copy_entries(p_slot, v_kept), awa.copy_claims(p_slot, v_kept);
+    INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
+    SELECT k.closed_at, k.lane_id, awa.width(k.positions * v_kept), awa.current_slot(), k.outcome,
+           k.positions * v_kept
+      FROM awa.closures AS k
+     WHERE k.ready_slot = p_slot AND k.positions && v_kept;
+    INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output,
+           errors)
+    SELECT d.pos, d.id, d.finalized_at, awa.current_slot(), d.attempt, d.state, d.output, d.errors
+      FROM awa.done_entries AS d
+     WHERE d.ready_slot = p_slot AND d.pos <@ v_kept;
+    RETURN awa.width(v_kept);
 END
 $$;
 
@@ -265,10 +314,13 @@ AS $$
 DECLARE
     v_alive int8multirange;
     v_lane int;
-    v_running int8multirange;
     v_carried bigint := 0;
     v_kept int8multirange;
 BEGIN
+    -- Nobody rotates while this writes into the current slot; see awa.settled_positions().
+    IF NOT pg_try_advisory_xact_lock_shared(awa.lock_class('maintenance'), 1) THEN
+        RETURN 0;
+    END IF;
     IF p_slot = awa.current_slot() THEN
         RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
     END IF;
@@ -289,22 +341,11 @@ BEGIN
 
     v_kept := awa.kept_entries(p_slot, p_max, p_now);
     IF NOT isempty(v_kept) THEN
-        v_kept := awa.add_tombstones(p_slot, v_kept, 'carried');
-        PERFORM awa.copy_entries(p_slot, v_kept);
-        INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
-        SELECT p_now, d.lane, count(*), awa.current_slot(), 'failed',
-               range_agg(int8range(d.pos, d.pos + 1))
-          FROM (SELECT d.pos, (d.pos >> 44)::int AS lane
-                  FROM awa.done_entries AS d
-                 WHERE d.ready_slot = p_slot AND d.pos <@ v_kept) AS d
-         GROUP BY d.lane;
-        INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output,
-               errors)
-        SELECT d.pos, d.id, d.finalized_at, awa.current_slot(), d.attempt, d.state, d.output,
-               d.errors
-          FROM awa.done_entries AS d
-         WHERE d.ready_slot = p_slot AND d.pos <@ v_kept;
-        v_carried := v_carried + awa.width(v_kept);
+        BEGIN
+            v_carried := v_carried + awa.carry_kept(p_slot, v_kept);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            NULL; -- somebody is just taking one of them
+        END;
     END IF;
     RETURN v_carried;
 END
@@ -325,14 +366,7 @@ BEGIN
     v_waiting := p_alive - v_running;
 
     v_running := awa.add_closure(p_slot, p_lane, v_running, 'carried');
-    PERFORM awa.copy_entries(p_slot, v_running);
-    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor, gaps_old_xid,
-           gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
-    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_old_xid,
-           c.gaps_searched_at, c.lane_id, awa.width(c.positions * v_running), awa.current_slot(),
-           c.positions * v_running, c.gaps_young, c.gaps_old
-      FROM awa.claims AS c
-     WHERE c.ready_slot = p_slot AND c.lane_id = p_lane AND c.positions && v_running;
+    PERFORM awa.copy_entries(p_slot, v_running), awa.copy_claims(p_slot, v_running);
 
     -- Only what this call withdraws: the others were cancelled or carried before we had the lock.
     v_waiting := awa.add_tombstones(p_slot, v_waiting, 'carried');
@@ -377,10 +411,26 @@ BEGIN
     IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN
         RETURN 'heads';
     END IF;
+    PERFORM awa.roll_up(p_slot);
     EXECUTE 'TRUNCATE ' || v_children;
     RETURN 'pruned';
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RETURN 'busy';
+END
+$$;
+
+-- How long the history of a slot is kept: as long as the most patient of the queues that ran jobs
+-- from it wants completed and cancelled jobs to be seen.
+CREATE OR REPLACE FUNCTION awa.slot_retention(p_slot smallint, p_default interval)
+RETURNS interval
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(max(coalesce(q.completed_retention, p_default)), p_default)
+              FROM awa.lanes AS l
+              LEFT JOIN awa.queues AS q ON q.queue = l.queue
+             WHERE EXISTS (SELECT 1 FROM awa.claims AS c
+                            WHERE c.ready_slot = p_slot AND c.lane_id = l.lane_id));
 END
 $$;
 
@@ -402,7 +452,8 @@ BEGIN
         SELECT r.ready_slot
           FROM awa.ring_slots() AS r, awa.settings AS s
          WHERE r.bytes > 0 AND r.ready_slot <> awa.current_slot()
-           AND (NOT v_room OR r.sealed_at < p_now - s.completed_retention)
+           AND (NOT v_room
+                OR r.sealed_at < p_now - awa.slot_retention(r.ready_slot, s.completed_retention))
            AND NOT EXISTS (
                SELECT 1
                  FROM pg_locks AS l, unnest(awa.ringed_tables()) AS t

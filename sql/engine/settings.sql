@@ -27,7 +27,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN greatest(least(p_ms, 1000000000000000), -1000000000000000) * interval '1 ms';
 
 -- Advisory locks of this schema, two numbers each: a class of ours, and what is locked.
--- Order in which one transaction may wait for them: worker, maintenance, lane.
+-- Order in which one transaction may wait for them: worker, maintenance, history, lane.
 CREATE OR REPLACE FUNCTION awa.lock_class(p_what text)
 RETURNS int
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -36,6 +36,7 @@ RETURN CASE p_what
        WHEN 'new lane' THEN 1635213570
        WHEN 'maintenance' THEN 1635213571
        WHEN 'draw' THEN 1635213572
+       WHEN 'history' THEN 1635213573
        END;
 
 -- The channel on which workers of a queue are woken. Names of channels end at 63 bytes.

@@ -30,7 +30,8 @@ a_queue_has_settings_of_its_own(void **state)
     } wrong[] = {
         { "'q', 0", "JQ001 queue: enqueue_shards: want 1 to 64, got 0" },
         { "'q', 65", "JQ001 queue: enqueue_shards: want 1 to 64, got 65" },
-        { "'q', p_deadline => '-1 s'", "JQ001 queue: deadline and aging_interval: want 0 or more" },
+        { "'q', p_deadline => '-1 s'",
+          "JQ001 queue: deadline, aging_interval and retentions: want 0 or more" },
         { "''", "JQ001 queue: want 1 to 200 bytes, got 0" },
         { "repeat('q', 201)", "JQ001 queue: want 1 to 200 bytes, got 201" },
         { "NULL", "JQ001 queue: want 1 to 200 bytes, got 0" },

@@ -24,9 +24,14 @@ static const char allowed[] =
     "   \"schema_version\"],"
     " \"operator\": [\"insert_job\", \"insert_jobs\", \"from_ms\", \"ms_interval\", \"to_int\","
     "   \"need_json\", \"cancel_job\", \"retry_job\", \"pause_queue\", \"resume_queue\","
-    "   \"drain_queue\", \"set_queue\", \"get_job\", \"list_jobs\", \"explain_job\","
-    "   \"queue_counts\", \"storage_status\", \"health\", \"to_ms\", \"schema_version\"],"
-    " \"viewer\": [\"get_job\", \"list_jobs\", \"explain_job\", \"queue_counts\","
+    "   \"drain_queue\", \"set_queue\", \"retry_failed\", \"discard_failed\","
+    "   \"delete_job_compat\", \"move_to_dlq\", \"move_failed_to_dlq\", \"retry_dlq\","
+    "   \"retry_dlq_jobs\", \"purge_dlq\", \"rebuild_terminal_counters\", \"reset_storage\","
+    "   \"sweep_gaps\", \"get_job\", \"list_jobs\", \"explain_job\", \"dump_job\","
+    "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
+    "   \"storage_status\", \"health\", \"to_ms\", \"schema_version\"],"
+    " \"viewer\": [\"get_job\", \"list_jobs\", \"explain_job\", \"dump_job\","
+    "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
     "   \"storage_status\", \"health\", \"to_ms\", \"schema_version\"]}";
 
 static void
@@ -70,9 +75,10 @@ a_role_reads_views_and_writes_no_table(void **state)
                 " AND (has_table_privilege('awa_' || r.role, c.oid, p.privilege) OR p.privilege IN"
                 " ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege('awa_' || r.role,"
                 " c.oid, p.privilege)) ORDER BY 1, 2, 3"),
-        "bulk_producer|ready_entries|INSERT operator|jobs|SELECT operator|queue_list|SELECT"
-        " operator|worker_list|SELECT viewer|jobs|SELECT viewer|queue_list|SELECT"
-        " viewer|worker_list|SELECT");
+        "bulk_producer|jobs|INSERT bulk_producer|ready_entries|INSERT operator|jobs|DELETE"
+        " operator|jobs|INSERT operator|jobs|SELECT operator|queue_list|SELECT"
+        " operator|worker_list|SELECT producer|jobs|INSERT viewer|jobs|SELECT"
+        " viewer|queue_list|SELECT viewer|worker_list|SELECT");
     assert_int_equal(test_int(db,
                               "SELECT count(*) FROM (VALUES " ROLES ") AS r (role), pg_class AS c,"
                               " unnest(ARRAY['USAGE', 'SELECT', 'UPDATE']) AS p (privilege)"

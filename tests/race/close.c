@@ -376,7 +376,6 @@ two_carries_at_once_carry_a_job_once(void **state)
     test_wait_at_gate(db, zombie);
     test_ungate(db, "carry_forward");
     assert_string_equal(test_text(worker, "SELECT awa.carry_forward(0::smallint)"), "1");
-    leave_slot(db, worker); /* so that the second copy would not meet the first one */
     test_gate_open(db);
     test_answer(zombie);
     assert_string_equal(test_state(db, id), "available");

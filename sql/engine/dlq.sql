@@ -1,0 +1,367 @@
+-- SPDX-License-Identifier: MIT
+-- requires: history
+-- The dead-letter queue: failed jobs that an operator wants to see before they are run again or
+-- forgotten. A job there is out of the ring and out of its terminal counts; its state stays failed.
+
+-- Failed attempts, closed as dead-lettered by this transaction, become dead letters. The reason is
+-- read from what the worker or the leader had asked for; see awa.decide().
+CREATE OR REPLACE FUNCTION awa.bury(p_rows awa.closing[], p_now timestamptz)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
+           run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
+           tags, metadata, unique_key, errors, output)
+    SELECT e.id, p_now, p_now, coalesce(e.created_at, e.enqueued_at), e.enqueued_at, c.claimed_at,
+           c.claim_id, l.priority, l.enqueue_shard, r.attempt, e.max_attempts, l.queue, e.kind,
+           CASE r.error ->> 'outcome' WHEN 'failed' THEN 'terminal_error'
+                                      WHEN 'expired' THEN 'deadline_exceeded'
+                                      ELSE 'max_attempts_exhausted' END,
+           e.args, e.tags, e.metadata, e.unique_key, awa.append_error(e.errors, r.error), r.output
+      FROM unnest(p_rows) AS r
+     CROSS JOIN LATERAL (SELECT e.*
+                           FROM awa.ready_entries AS e
+                          WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                          LIMIT 1) AS e
+      JOIN awa.lanes AS l ON l.lane_id = (r.pos >> 44)::int
+      LEFT JOIN LATERAL (SELECT c.claimed_at, c.claim_id
+                           FROM awa.claims AS c
+                          WHERE c.ready_slot = r.ready_slot AND c.positions @> r.pos
+                          LIMIT 1) AS c ON true;
+END
+$$;
+
+-- Forget dead letters beyond their queue's retention, at most 1,000 of each queue. Called by the
+-- leader. Returns how many.
+CREATE OR REPLACE FUNCTION awa.expire_dlq(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_queue record;
+    v_n bigint;
+    v_all bigint := 0;
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM awa.dlq_entries) THEN
+        RETURN 0;
+    END IF;
+    FOR v_queue IN
+        SELECT l.queue, coalesce(q.dlq_retention, s.dlq_retention) AS retention
+          FROM (SELECT DISTINCT l.queue FROM awa.lanes AS l) AS l
+         CROSS JOIN awa.settings AS s
+          LEFT JOIN awa.queues AS q ON q.queue = l.queue
+         ORDER BY l.queue
+    LOOP
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(
+                SELECT o.ctid
+                  FROM awa.dlq_entries AS o
+                 WHERE o.queue = v_queue.queue AND o.dlq_at < p_now - v_queue.retention
+                 ORDER BY o.dlq_at
+                 LIMIT 1000
+                   FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS v_n = ROW_COUNT;
+        v_all := v_all + v_n;
+    END LOOP;
+    RETURN v_all;
+END
+$$;
+
+-- ---- Reading -------------------------------------------------------------------------------
+
+-- Dead letters, newest first, below the cursor (p_before_at, p_before_id). Each filter may be NULL;
+-- p_from and p_to bound dlq_at.
+CREATE OR REPLACE FUNCTION awa.list_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_before_at timestamptz DEFAULT NULL,
+        p_before_id bigint DEFAULT NULL, p_limit int DEFAULT 100)
+RETURNS SETOF awa.dlq_entries
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+BEGIN
+    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
+    END IF;
+    RETURN QUERY
+        SELECT d.*
+          FROM awa.dlq_entries AS d
+         WHERE (d.dlq_at, d.id) < (coalesce(p_before_at, 'infinity'),
+                                   coalesce(p_before_id, 9223372036854775807))
+           AND (p_kind IS NULL OR d.kind = p_kind)
+           AND (p_queue IS NULL OR d.queue = p_queue)
+           AND (p_tag IS NULL OR p_tag = ANY (d.tags))
+           AND (p_reason IS NULL OR d.reason = p_reason)
+           AND (p_from IS NULL OR d.dlq_at >= p_from)
+           AND (p_to IS NULL OR d.dlq_at < p_to)
+         ORDER BY d.dlq_at DESC, d.id DESC
+         LIMIT p_limit;
+END
+$$;
+
+-- How many dead letters each queue has, and since when the oldest is there.
+CREATE OR REPLACE FUNCTION awa.dlq_depth(p_queue text DEFAULT NULL)
+RETURNS TABLE (queue text, depth bigint, oldest_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+    SELECT d.queue, count(*), min(d.dlq_at)
+      FROM awa.dlq_entries AS d
+     WHERE p_queue IS NULL OR d.queue = p_queue
+     GROUP BY d.queue
+     ORDER BY d.queue
+$$;
+
+-- ---- Moving there --------------------------------------------------------------------------
+
+-- Move one failed job to the dead-letter queue. Returns whether it was one.
+CREATE OR REPLACE FUNCTION awa.move_to_dlq(p_id bigint, p_reason text DEFAULT 'manual')
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+BEGIN
+    PERFORM awa.require_read_committed('move');
+    PERFORM awa.check_dlq_reason(p_reason);
+    FOR i IN 1 .. 10 LOOP -- it may be carried while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND OR v_job.state <> 'failed' OR v_job.dlq_at IS NOT NULL THEN
+            RETURN false;
+        END IF;
+        CONTINUE WHEN isempty(awa.take_back(v_job.ready_slot,
+                int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'moved'));
+        PERFORM awa.add_dead_letters(ARRAY[v_job], p_reason);
+        RETURN true;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.check_dlq_reason(p_reason text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF octet_length(p_reason) BETWEEN 1 AND 200 IS NOT TRUE THEN
+        RAISE EXCEPTION 'reason: want 1 to 200 bytes, got %', coalesce(octet_length(p_reason), 0)
+              USING ERRCODE = 'JQ001';
+    END IF;
+END
+$$;
+
+-- Failed jobs that were taken out of the ring become dead letters.
+CREATE OR REPLACE FUNCTION awa.add_dead_letters(p_jobs awa.jobs[], p_reason text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
+           run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
+           tags, metadata, unique_key, errors, output)
+    SELECT j.id, clock_timestamp(), j.finalized_at, j.created_at, j.run_at, c.claimed_at,
+           c.claim_id, j.priority, j.enqueue_shard, j.attempt, j.max_attempts, j.queue, j.kind,
+           p_reason, j.args, j.tags, j.metadata, j.unique_key, j.errors, j.output
+      FROM unnest(p_jobs) AS j
+      LEFT JOIN LATERAL (SELECT c.claimed_at, c.claim_id
+                           FROM awa.claims AS c
+                          WHERE c.ready_slot = j.ready_slot AND c.positions @> j.pos
+                          LIMIT 1) AS c ON true;
+END
+$$;
+
+-- Move failed jobs that match every filter to the dead-letter queue, newest id first, at most
+-- p_limit of them. Needs a filter, or p_all. With p_dry_run only counts.
+CREATE OR REPLACE FUNCTION awa.move_failed_to_dlq(p_kind text DEFAULT NULL,
+        p_queue text DEFAULT NULL, p_tag text DEFAULT NULL, p_all boolean DEFAULT false,
+        p_reason text DEFAULT 'manual', p_limit int DEFAULT 1000, p_before bigint DEFAULT NULL,
+        p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    PERFORM awa.check_dlq_reason(p_reason);
+    v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run AND v_result.matched > 0 THEN
+        v_jobs := awa.take_back_jobs(v_jobs, 'moved');
+        PERFORM awa.add_dead_letters(v_jobs, p_reason);
+        v_result.changed := cardinality(v_jobs);
+    END IF;
+    RETURN v_result;
+END
+$$;
+
+-- ---- Leaving it ----------------------------------------------------------------------------
+
+-- Dead letters as jobs that begin anew, in the queue and priority that the operator names, or in
+-- their own. Those that are locked, or gone, are passed over. Returns how many.
+CREATE OR REPLACE FUNCTION awa.revive(p_ids bigint[], p_run_at timestamptz, p_queue text,
+        p_priority int)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_problem text := awa.job_problem('-', p_queue, '{}', p_priority, NULL, p_run_at, NULL, NULL,
+                                      NULL, NULL);
+    v_jobs awa.new_job[];
+BEGIN
+    IF v_problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', v_problem USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM pg_current_xact_id(); -- rule G1
+    WITH gone AS (
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
+                                    WHERE o.id = ANY (p_ids) ORDER BY o.id FOR UPDATE))
+        RETURNING d.*)
+    SELECT coalesce(array_agg(ROW(g.ord, g.id, g.kind, g.args, coalesce(p_queue, g.queue),
+                         coalesce(p_priority, g.priority),
+                         CASE WHEN coalesce(p_queue, g.queue) = g.queue THEN g.enqueue_shard
+                              ELSE awa.shard_of(NULL, (SELECT q.enqueue_shards FROM awa.queues AS q
+                                                        WHERE q.queue = p_queue)) END,
+                         g.max_attempts, p_run_at, g.tags, g.metadata, g.unique_key, NULL, 0,
+                         g.errors, NULL, g.created_at)::awa.new_job), '{}')
+      INTO v_jobs
+      FROM (SELECT g.*, row_number() OVER (ORDER BY g.id) AS ord FROM gone AS g) AS g;
+    IF p_run_at > clock_timestamp() THEN
+        PERFORM awa.add_deferred(v_jobs, 'scheduled');
+    ELSE
+        PERFORM awa.add_entries(v_jobs);
+    END IF;
+    RETURN cardinality(v_jobs);
+END
+$$;
+
+-- Run one dead letter again, from attempt 0, its errors kept: now or at p_run_at, in its queue and
+-- with its priority or in others. Returns whether it was there. Raises JQ004 if a newer live job
+-- holds its unique key; then it stays.
+CREATE OR REPLACE FUNCTION awa.retry_dlq(p_id bigint, p_run_at timestamptz DEFAULT NULL,
+        p_queue text DEFAULT NULL, p_priority int DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_key text;
+BEGIN
+    PERFORM awa.require_read_committed('retry');
+    SELECT d.unique_key INTO v_key FROM awa.dlq_entries AS d WHERE d.id = p_id;
+    IF v_key IS NOT NULL AND NOT awa.take_unique_key(v_key, p_id) THEN
+        RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_key
+              USING ERRCODE = 'JQ004';
+    END IF;
+    RETURN awa.revive(ARRAY[p_id], p_run_at, p_queue, p_priority) = 1;
+END
+$$;
+
+-- Dead letters that match every filter, newest id first, at most p_limit, below p_before. Needs a
+-- filter, or p_all. Takes the lock of history.
+CREATE OR REPLACE FUNCTION awa.find_dead(p_kind text, p_queue text, p_tag text, p_reason text,
+        p_from timestamptz, p_to timestamptz, p_all boolean, p_limit int, p_before bigint)
+RETURNS awa.jobs[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM awa.enter_history();
+    PERFORM awa.check_bulk(p_all, p_limit, p_kind, p_queue, p_tag, p_reason, p_from::text,
+                           p_to::text);
+    RETURN (SELECT coalesce(array_agg(j), '{}')
+              FROM (SELECT d.id
+                      FROM awa.dlq_entries AS d
+                     WHERE d.id < coalesce(p_before, 9223372036854775807)
+                       AND (p_kind IS NULL OR d.kind = p_kind)
+                       AND (p_queue IS NULL OR d.queue = p_queue)
+                       AND (p_tag IS NULL OR p_tag = ANY (d.tags))
+                       AND (p_reason IS NULL OR d.reason = p_reason)
+                       AND (p_from IS NULL OR d.dlq_at >= p_from)
+                       AND (p_to IS NULL OR d.dlq_at < p_to)
+                     ORDER BY d.id DESC
+                     LIMIT p_limit) AS d
+             CROSS JOIN LATERAL awa.job_at(d.id, NULL, NULL) AS j);
+END
+$$;
+
+-- Run dead letters that match every filter again, as awa.retry_dlq() does; those whose unique key a
+-- newer job holds stay, and are counted as conflicts.
+CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false,
+        p_run_at timestamptz DEFAULT NULL, p_to_queue text DEFAULT NULL,
+        p_to_priority int DEFAULT NULL, p_limit int DEFAULT 1000, p_before bigint DEFAULT NULL,
+        p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
+                            p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run AND v_result.matched > 0 THEN
+        v_jobs := awa.take_unique_keys(v_jobs);
+        v_result.conflicts := v_result.matched - cardinality(v_jobs);
+        v_result.changed := awa.revive(ARRAY(SELECT j.id FROM unnest(v_jobs) AS j), p_run_at,
+                                       p_to_queue, p_to_priority);
+    END IF;
+    RETURN v_result;
+END
+$$;
+
+-- Forget dead letters that match every filter.
+CREATE OR REPLACE FUNCTION awa.purge_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT 1000,
+        p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
+                            p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run THEN
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
+                                    WHERE o.id = ANY (SELECT j.id FROM unnest(v_jobs) AS j)
+                                    ORDER BY o.id FOR UPDATE));
+        GET DIAGNOSTICS v_result.changed = ROW_COUNT;
+    END IF;
+    RETURN v_result;
+END
+$$;

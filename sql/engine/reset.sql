@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: MIT
+-- requires: dlq
+-- requires: gaps
+-- Empty everything.
+
+-- Forget every job, waiting, running or ended, with all counts. What workers still run is stale
+-- from now on. Settings, queues and workers stay. p_database must be the name of the database, so
+-- that nobody empties another one by mistake. Locks everything. Waits half a second at most, for
+-- open transactions of producers and others; then it raises JQ006 and has changed nothing.
+-- Positions go on where they are: a producer may have drawn some that it has not written yet. What
+-- lies below is a gap, aside from the lane's head, until those transactions have ended and
+-- awa.sweep_gaps() has looked; the leader does it within a second.
+CREATE OR REPLACE FUNCTION awa.reset_storage(p_database text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET lock_timeout = '500ms'
+AS $$
+DECLARE
+    v_tables text;
+BEGIN
+    PERFORM awa.require_read_committed('reset');
+    IF p_database IS DISTINCT FROM current_database() THEN
+        RAISE EXCEPTION 'database: this is %, not %', current_database(),
+              coalesce(p_database, 'NULL') USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM pg_advisory_xact_lock(awa.lock_class('maintenance'), 1);
+    PERFORM awa.enter_history();
+    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), l.lane_id)
+       FROM (SELECT l.lane_id FROM awa.lanes AS l ORDER BY l.lane_id) AS l;
+    SELECT string_agg(format('awa.%I', t), ', ') INTO v_tables
+      FROM unnest(awa.ringed_tables() || ARRAY['lane_gaps', 'deferred_jobs', 'unique_keys',
+                  'queue_terminal_rollups', 'dlq_entries']) AS t;
+    EXECUTE 'TRUNCATE ' || v_tables;
+
+    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, lane_id, n, ready_slot,
+           positions, gaps_young, gaps_old)
+    SELECT nextval('awa.claim_ids'), 0, clock_timestamp(), pg_sequence_last_value(l.positions),
+           l.lane_id, 0, awa.current_slot(), '{}', '{}', '{}'
+      FROM awa.lanes AS l
+     WHERE pg_sequence_last_value(l.positions) IS NOT NULL;
+    INSERT INTO awa.lane_gaps (lane_id, gaps, gaps_xid)
+    SELECT c.lane_id, int8multirange(int8range(c.lane_id::bigint << 44, c.cursor + 1)),
+           pg_current_xact_id()
+      FROM awa.claims AS c;
+    UPDATE awa.settings SET terminal_counters_trusted_at = clock_timestamp();
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    RAISE EXCEPTION 'reset: somebody is using the queue' USING ERRCODE = 'JQ006',
+          HINT = 'Stop workers and producers, or try again.';
+END
+$$;
