@@ -35,4 +35,5 @@ CREATE TABLE awa.schema_migrations (
 CREATE TABLE awa.schema_engine (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     checksum text NOT NULL, -- sha256 over the names and checksums of all engine files
+    version text NOT NULL CHECK (version ~ '^\d+(\.\d+)*$'), -- of the awa that applied them
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp());

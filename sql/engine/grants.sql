@@ -9,9 +9,13 @@
 -- execute the functions named here, each SECURITY DEFINER with a pinned search_path, and the
 -- viewer reads views. No role has rights on a table, but for the COPY of awa_bulk_producer.
 
-REVOKE ALL ON SCHEMA awa FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA awa FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA awa FROM PUBLIC;
+-- What an older version gave, too.
+REVOKE ALL ON SCHEMA awa
+  FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA awa
+  FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
+REVOKE ALL ON ALL TABLES IN SCHEMA awa
+  FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 ALTER DEFAULT PRIVILEGES FOR ROLE awa_owner IN SCHEMA awa REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA awa

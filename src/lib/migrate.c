@@ -3,6 +3,11 @@
  * Brings schema awa to the state of the embedded files, in one transaction: the schema files
  * that are missing, then the whole engine if any of it changed. A database that is ahead of
  * these files, or was made from other ones, is left alone.
+ *
+ * CREATE OR REPLACE keeps what sessions have prepared and what users have granted, but it can
+ * not change the form of a function or view, and it removes nothing. So before the engine is
+ * replaced it is rehearsed, with the old one set aside, and rolled back: what the new one does
+ * not have in the same form is then dropped, and nothing else.
  */
 #include "lib/internal.h"
 
@@ -11,8 +16,11 @@
 /* READ COMMITTED: whoever waited for the lock must see what the other one did. */
 static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/* So that all objects have one owner, whoever migrates. */
-static const char become_owner[] = "SET LOCAL ROLE awa_owner";
+/*
+ * So that all objects have one owner, whoever migrates. And whoever waits for somebody that reads
+ * a view, makes all later readers of it wait as well: it gives up soon.
+ */
+static const char become_owner[] = "SET LOCAL ROLE awa_owner; SET LOCAL lock_timeout = '3s'";
 
 /* For statements that return no rows, or none that matter. */
 static awa_status
@@ -108,21 +116,27 @@ apply_schema(PGconn *conn, int version, awa_error *err)
     return AWA_OK;
 }
 
+/* Does the engine in force have our files? If not, it must not be a newer one. */
 static awa_status
-engine_is_current(PGconn *conn, bool *ret_current, awa_error *err)
+read_engine(PGconn *conn, bool *ret_current, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_ENGINE_CHECKSUM, NULL, &res, err);
+    s = awa__sql_run(conn, SQL_ENGINE_IN_FORCE, (const char *[]){ AWA_VERSION }, &res, err);
     if (s != AWA_OK)
         return s;
     *ret_current = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), awa__engine_checksum) == 0;
+    if (PQntuples(res) == 1 && !*ret_current && strcmp(PQgetvalue(res, 0, 2), "t") == 0)
+        return awa__fail(err, AWA_ESCHEMA,
+                         "migrate: the database has the engine of awa %s, this is awa %s; install "
+                         "the awa that made it, or a newer one",
+                         PQgetvalue(res, 0, 1), AWA_VERSION);
     return AWA_OK;
 }
 
 static awa_status
-apply_engine(PGconn *conn, awa_error *err)
+apply_files(PGconn *conn, awa_error *err)
 {
     for (const struct awa__sql_file *f = awa__engine_files; f->name != NULL; f++) {
         awa_status s = awa__sql_exec(conn, f->name, f->text, err);
@@ -130,7 +144,74 @@ apply_engine(PGconn *conn, awa_error *err)
         if (s != AWA_OK)
             return s;
     }
-    return run(conn, SQL_ENGINE_RECORD, (const char *[]){ awa__engine_checksum }, err);
+    return AWA_OK;
+}
+
+/* The forms of our engine; what is in force has these ones. */
+static awa_status
+rehearse(PGconn *conn, const char *forms, PGresult **ret_forms, awa_error *err)
+{
+    AUTO(pgresult) PGresult *aside = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    s = awa__sql_exec(conn, "migrate", "SAVEPOINT rehearsal", err);
+    if (s == AWA_OK)
+        s = awa__sql_run(conn, SQL_ENGINE_SET_ASIDE, (const char *[]){ forms }, &aside, err);
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "migrate", PQgetvalue(aside, 0, 0), err);
+    if (s == AWA_OK)
+        s = apply_files(conn, err);
+    if (s == AWA_OK)
+        s = awa__sql_run(conn, SQL_ENGINE_FORMS, NULL, &res, err);
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "migrate", "ROLLBACK TO SAVEPOINT rehearsal", err);
+    if (s == AWA_OK)
+        *ret_forms = TAKE(res);
+    return s;
+}
+
+static awa_status
+drop_outdated(PGconn *conn, awa_error *err)
+{
+    AUTO(pgresult) PGresult *old = NULL;
+    AUTO(pgresult) PGresult *new = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    const char *forms;
+    awa_status s;
+
+    s = awa__sql_run(conn, SQL_ENGINE_FORMS, NULL, &old, err);
+    if (s != AWA_OK)
+        return s;
+    forms = PQgetvalue(old, 0, 0);
+    if (strcmp(forms, "[]") == 0)
+        return AWA_OK;
+    s = rehearse(conn, forms, &new, err);
+    if (s == AWA_OK)
+        s = awa__sql_run(conn, SQL_ENGINE_OUTDATED,
+                         (const char *[]){ forms, PQgetvalue(new, 0, 0) }, &res, err);
+    if (s != AWA_OK)
+        return s;
+    if (!PQgetisnull(res, 0, 1))
+        return awa__fail(err, AWA_ESCHEMA,
+                         "migrate: %s is made of what changes in this version; drop it, migrate, "
+                         "make it again",
+                         PQgetvalue(res, 0, 1));
+    if (PQgetisnull(res, 0, 0))
+        return AWA_OK;
+    return awa__sql_exec(conn, "migrate", PQgetvalue(res, 0, 0), err);
+}
+
+static awa_status
+apply_engine(PGconn *conn, awa_error *err)
+{
+    awa_status s = drop_outdated(conn, err);
+
+    if (s == AWA_OK)
+        s = apply_files(conn, err);
+    return s == AWA_OK ? run(conn, SQL_ENGINE_RECORD,
+                             (const char *[]){ awa__engine_checksum, AWA_VERSION }, err)
+                       : s;
 }
 
 /* Inside the transaction. */
@@ -148,9 +229,9 @@ migrate(PGconn *conn, struct awa__migration *done, awa_error *err)
     if (s == AWA_OK)
         s = read_version(conn, &done->from, err);
     if (s == AWA_OK)
-        s = apply_schema(conn, done->from, err);
+        s = read_engine(conn, &current, err);
     if (s == AWA_OK)
-        s = engine_is_current(conn, &current, err);
+        s = apply_schema(conn, done->from, err);
     if (s == AWA_OK && (!current || done->from < newest_file()))
         s = apply_engine(conn, err);
 

@@ -2,7 +2,9 @@
 #include "test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 enum { MIGRATORS = 4 };
 
@@ -238,6 +240,299 @@ a_serializable_database_can_be_migrated_by_two(void **state)
     drop_fresh(db);
 }
 
+/* ---- From one engine to another ---------------------------------------------------------- */
+
+/* What sessions and users see of the engine: its forms, and who may do what. */
+static const char forms[] =
+    "SELECT md5(string_agg(o.line, ' ' ORDER BY o.line)) FROM"
+    " (SELECT format('%s %s %s %s', p.oid::regprocedure, pg_get_function_arguments(p.oid),"
+    "   pg_get_function_result(p.oid), p.proacl) FROM pg_proc AS p"
+    "   WHERE p.pronamespace = 'awa'::regnamespace"
+    "  UNION ALL SELECT format('%s %s %s %s', a.attrelid::regclass, a.attname, a.atttypid::regtype,"
+    "   c.relacl) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
+    "   WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'v' AND a.attnum > 0)"
+    " AS o (line)";
+
+/* Makes another engine of this one, as its owner would have. */
+static void
+make_old(PGconn *db, const char *sql)
+{
+    test_exec(db, test_format("SET ROLE awa_owner; %s; RESET ROLE", sql));
+    test_exec(db, "UPDATE awa.schema_engine SET checksum = 'old'");
+}
+
+/* Each text makes an engine that CREATE OR REPLACE alone could not make ours. */
+static void
+an_engine_of_any_other_form_becomes_ours(void **state)
+{
+    static const char *const olds[] = {
+        /* a function that we have no more */
+        "CREATE FUNCTION awa.retired(int) RETURNS int LANGUAGE sql RETURN 1",
+        /* an overload that would make calls ambiguous */
+        "CREATE FUNCTION awa.newest_id(int DEFAULT 1) RETURNS bigint LANGUAGE sql RETURN 1",
+        /* another result */
+        "DROP FUNCTION awa.newest_id();"
+        "CREATE FUNCTION awa.newest_id() RETURNS int LANGUAGE sql RETURN 1",
+        /* other columns */
+        "DROP FUNCTION awa.ring_slots();"
+        "CREATE FUNCTION awa.ring_slots() RETURNS TABLE (ready_slot int) LANGUAGE sql RETURN 1",
+        /* another name of an argument */
+        "DROP FUNCTION awa.get_job(bigint);"
+        "CREATE FUNCTION awa.get_job(p_job bigint) RETURNS SETOF awa.jobs LANGUAGE sql"
+        " AS 'SELECT NULL::awa.jobs'",
+        /* a default that we have no more */
+        "DROP FUNCTION awa.get_job(bigint);"
+        "CREATE FUNCTION awa.get_job(p_id bigint DEFAULT 1) RETURNS SETOF awa.jobs LANGUAGE sql"
+        " AS 'SELECT NULL::awa.jobs'",
+        /* a procedure */
+        "DROP FUNCTION awa.newest_id(); CREATE PROCEDURE awa.newest_id() LANGUAGE sql AS ''",
+        /* a function of which another one of ours is made, and that one's only use of it */
+        "CREATE FUNCTION awa.retired() RETURNS bigint LANGUAGE sql RETURN 1;"
+        "CREATE OR REPLACE FUNCTION awa.newest_id() RETURNS bigint LANGUAGE sql STABLE"
+        " RETURN awa.retired()",
+        /* a view that we have no more, and functions that return its rows */
+        "CREATE VIEW awa.retired AS SELECT 1 AS a;"
+        "CREATE FUNCTION awa.retired_one() RETURNS awa.retired LANGUAGE sql AS 'SELECT 1';"
+        "CREATE FUNCTION awa.retired_all() RETURNS awa.retired[] LANGUAGE sql"
+        " AS 'SELECT NULL::awa.retired[]'",
+        /* a view with a column that we have no more, functions that return its rows and views on
+           it */
+        "CREATE OR REPLACE VIEW awa.jobs AS SELECT r.id, r.kind, r.queue, r.args, r.state,"
+        " r.priority, r.attempt, r.max_attempts, r.run_at, r.created_at, r.attempted_at,"
+        " r.deadline_at, r.finalized_at, r.run_lease, r.worker_id, r.errors, r.output, r.tags,"
+        " r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos, 1 AS more"
+        " FROM awa.ready_jobs AS r; CREATE VIEW awa.retired AS SELECT id FROM awa.jobs",
+        /* a view with another column, made of a function that we have no more */
+        "DROP VIEW awa.worker_list;"
+        "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1;"
+        "CREATE VIEW awa.worker_list AS SELECT awa.retired() AS more",
+        /* rights that we do not give */
+        "GRANT EXECUTE ON FUNCTION awa.newest_id(), awa.cancel_job TO awa_viewer, PUBLIC;"
+        "GRANT SELECT ON awa.ready_jobs TO awa_producer",
+    };
+    PGconn *db = *state;
+    const char *ours = test_text(db, forms);
+
+    for (size_t i = 0; i < sizeof olds / sizeof olds[0]; i++) {
+        awa_error err;
+
+        make_old(db, olds[i]);
+        assert_string_not_equal(test_text(db, forms), ours);
+        test_ok(awa_migrate(db, &err), &err);
+        if (strcmp(test_text(db, forms), ours) != 0)
+            fail_msg("another engine is left after: %s", olds[i]);
+    }
+}
+
+static const char others[] = /* than newest_id, with what its own owner gave it */
+    "SELECT string_agg(format('%s %s %s', p.oid, p.oid::regprocedure, (SELECT string_agg(a::text,"
+    " ' ' ORDER BY a::text) FROM unnest(p.proacl) AS a)), ' ' ORDER BY p.oid) FROM pg_proc AS p "
+    "WHERE p.pronamespace = 'awa'::regnamespace"
+    " AND p.proname NOT IN ('newest_id', 'mine')";
+
+static void
+what_keeps_its_form_keeps_its_identity(void **state)
+{
+    PGconn *db = *state;
+    PGconn *session = test_connect(db, "producer");
+    const char *before, *view;
+    awa_error err;
+
+    test_exec(db, "GRANT EXECUTE ON FUNCTION awa.health() TO test_producer;"
+                  "CREATE VIEW mine AS SELECT id FROM awa.jobs;"
+                  "CREATE FUNCTION awa.mine() RETURNS int LANGUAGE sql RETURN 1");
+    test_exec(session, "PREPARE add AS SELECT awa.insert_job('a')");
+    test_exec(session, "EXECUTE add");
+    make_old(db, "DROP FUNCTION awa.newest_id();"
+                 "CREATE FUNCTION awa.newest_id() RETURNS int LANGUAGE sql RETURN 1");
+    before = test_text(db, others);
+    view = test_text(db, "SELECT 'awa.jobs'::regclass::oid");
+
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, others), before);
+    assert_string_equal(test_text(db, "SELECT 'awa.jobs'::regclass::oid"), view);
+    test_exec(session, "EXECUTE add");
+    assert_int_equal(test_int(db, "SELECT count(*) + awa.mine() FROM mine"), 3);
+}
+
+static void
+a_view_that_gets_columns_stays_what_it_is(void **state)
+{
+    PGconn *db = *state;
+    const char *ours = test_text(db, forms), *view;
+    awa_error err;
+
+    make_old(db, "DROP VIEW awa.worker_list;"
+                 "CREATE VIEW awa.worker_list AS SELECT w.worker_id, w.name FROM awa.workers AS w");
+    test_exec(db, "CREATE VIEW mine AS SELECT name FROM awa.worker_list");
+    view = test_text(db, "SELECT 'awa.worker_list'::regclass::oid");
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, "SELECT 'awa.worker_list'::regclass::oid"), view);
+    assert_string_equal(test_text(db, forms), ours);
+}
+
+/* Nothing of the user's goes away; it is named. */
+static void
+what_users_made_of_the_engine_is_in_the_way(void **state)
+{
+    static const struct {
+        const char *make, *drop, *want;
+    } cases[] = {
+        { "CREATE VIEW mine AS SELECT awa.retired()", "DROP VIEW mine", "view public.mine" },
+        { "CREATE TABLE mine (id int DEFAULT awa.retired())", "DROP TABLE mine",
+          "default value for column id of table public.mine" },
+        { "CREATE FUNCTION mine() RETURNS int LANGUAGE sql RETURN awa.retired()",
+          "DROP FUNCTION mine", "function public.mine()" },
+        { "CREATE DOMAIN mine AS int CHECK (VALUE > awa.retired())", "DROP DOMAIN mine",
+          "constraint mine_check" },
+    };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *before;
+        awa_error err;
+
+        make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+        test_exec(db, cases[i].make);
+        before = test_text(db, forms);
+        assert_int_equal(awa_migrate(db, &err), AWA_ESCHEMA);
+        assert_string_equal(err.message,
+                            test_format("migrate: %s is made of what changes in this version; "
+                                        "drop it, migrate, make it again",
+                                        cases[i].want));
+        assert_string_equal(test_text(db, forms), before);
+        test_exec(db, cases[i].drop);
+        test_ok(awa_migrate(db, &err), &err);
+    }
+}
+
+static void
+an_engine_of_a_newer_awa_is_left_alone(void **state)
+{
+    PGconn *db = *state;
+    const char *before;
+    awa_error err;
+
+    make_old(db, "UPDATE awa.schema_engine SET version = '1000.0';"
+                 "CREATE FUNCTION awa.added() RETURNS int LANGUAGE sql RETURN 1");
+    before = test_text(db, forms);
+    assert_int_equal(awa_migrate(db, &err), AWA_ESCHEMA);
+    assert_non_null(strstr(err.message, "the engine of awa 1000.0"));
+    assert_non_null(strstr(err.message, AWA_VERSION));
+    assert_non_null(strstr(err.message, "install"));
+    assert_string_equal(test_text(db, forms), before);
+
+    /* the very same engine is good, whoever applied it */
+    test_exec(db,
+              test_format("UPDATE awa.schema_engine SET checksum = '%s'", awa__engine_checksum));
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, forms), before);
+}
+
+static void
+an_engine_of_an_older_awa_is_replaced_and_signed(void **state)
+{
+    PGconn *db = *state;
+    awa_error err;
+
+    make_old(db, "UPDATE awa.schema_engine SET version = '0.0.1000'");
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, "SELECT version FROM awa.schema_engine"), AWA_VERSION);
+}
+
+static void
+versions_are_compared_by_their_numbers(void **state)
+{
+    static const struct {
+        const char *in_force, *ours, *newer;
+    } cases[] = {
+        { "0.9.0", "0.10.0", "f" }, { "0.10.0", "0.9.0", "t" }, { "1.0", "1.0.0", "f" },
+        { "2.0", "1.99.99", "t" },  { "0.1.0", "0.1.0", "f" },
+    };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        AUTO(pgresult) PGresult *res = NULL;
+        awa_error err;
+
+        test_exec(db,
+                  test_format("UPDATE awa.schema_engine SET version = '%s'", cases[i].in_force));
+        test_ok(awa__sql_run(db, SQL_ENGINE_IN_FORCE, &cases[i].ours, &res, &err), &err);
+        assert_string_equal(PQgetvalue(res, 0, 2), cases[i].newer);
+    }
+}
+
+static void
+several_replace_an_engine_once(void **state)
+{
+    PGconn *db = *state;
+    const char *ours = test_text(db, forms);
+    const char *dsn = test_dsn(db, NULL);
+    pthread_t threads[MIGRATORS];
+
+    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    for (int i = 0; i < MIGRATORS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, migrate_thread, (void *)(uintptr_t)dsn),
+                         0);
+    for (int i = 0; i < MIGRATORS; i++) {
+        void *trouble;
+
+        assert_int_equal(pthread_join(threads[i], &trouble), 0);
+        assert_null(trouble);
+    }
+    assert_string_equal(test_text(db, forms), ours);
+    assert_string_equal(test_text(db, "SELECT count(DISTINCT (p.xmin::text, e.xmin::text))"
+                                      " FROM pg_proc AS p, awa.schema_engine AS e"
+                                      " WHERE p.pronamespace = 'awa'::regnamespace"),
+                        "1");
+}
+
+/* Stopped by a lock at its last statement, then killed. */
+static void
+a_migration_that_is_killed_leaves_nothing(void **state)
+{
+    static const char migrators[] = "SELECT count(*) = %d FROM pg_stat_activity WHERE"
+                                    " datname = current_database() AND application_name = 'killed'"
+                                    " AND (wait_event_type = 'Lock' OR %d = 0)";
+    PGconn *db = *state;
+    PGconn *lock = test_connect(db, NULL);
+    const char *dsn = test_format("%s application_name=killed", test_dsn(db, NULL));
+    const char *before;
+    pid_t pid;
+
+    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    before = test_text(db, forms);
+    test_exec(lock, "BEGIN; SELECT FROM awa.schema_engine FOR UPDATE");
+    pid = fork();
+    if (pid == 0)
+        _exit(migrate_thread((void *)(uintptr_t)dsn) != NULL);
+    test_wait_until(db, test_format(migrators, 1, 1), 20000);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    test_exec(lock, "COMMIT");
+    test_wait_until(db, test_format(migrators, 0, 0), 20000);
+    assert_string_equal(test_text(db, forms), before);
+    assert_string_equal(test_text(db, "SELECT checksum FROM awa.schema_engine"), "old");
+}
+
+/* Else all that reads the view later would wait as long as the first reader. */
+static void
+a_migration_does_not_wait_for_long_readers(void **state)
+{
+    PGconn *db = *state;
+    PGconn *reader = test_connect(db, NULL);
+    awa_error err;
+
+    test_exec(reader, "BEGIN; SELECT count(*) FROM awa.jobs");
+    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    test_exec(db, "SET statement_timeout = '20s'");
+    assert_int_equal(awa_migrate(db, &err), AWA_EBUSY);
+    assert_string_equal(err.sqlstate, "55P03");
+    test_exec(reader, "COMMIT");
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, "SHOW lock_timeout"), "0");
+}
+
 int
 main(void)
 {
@@ -254,6 +549,16 @@ main(void)
         TEST_DB(an_engine_that_another_login_replaces_keeps_its_owner),
         TEST_DB(a_session_inside_a_transaction_is_refused),
         TEST_DB(a_serializable_database_can_be_migrated_by_two),
+        TEST_DB(an_engine_of_any_other_form_becomes_ours),
+        TEST_DB(what_keeps_its_form_keeps_its_identity),
+        TEST_DB(a_view_that_gets_columns_stays_what_it_is),
+        TEST_DB(what_users_made_of_the_engine_is_in_the_way),
+        TEST_DB(an_engine_of_a_newer_awa_is_left_alone),
+        TEST_DB(an_engine_of_an_older_awa_is_replaced_and_signed),
+        TEST_DB(versions_are_compared_by_their_numbers),
+        TEST_DB(several_replace_an_engine_once),
+        TEST_DB(a_migration_that_is_killed_leaves_nothing),
+        TEST_DB(a_migration_does_not_wait_for_long_readers),
     };
 
     return TEST_RUN(tests);
