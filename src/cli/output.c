@@ -41,8 +41,6 @@ int
 report(const awa_error *err)
 {
     log_line(err->message);
-    if (err->status == AWA_ESCHEMA && err->sqlstate[0] != '\0')
-        fprintf(stderr, "awa: schema: %s\n", awa_status_text(AWA_ESCHEMA));
     return exit_code_of(err->status);
 }
 

@@ -68,27 +68,56 @@ static const struct {
 } sqlstates[] = {
     { "08", AWA_ECONN },        /* connection exception */
     { "57P", AWA_ECONN },       /* the server is going away */
-    { "3F000", AWA_ESCHEMA },   /* there is no schema awa */
-    { "42883", AWA_ESCHEMA },   /* it lacks a function that this library calls */
     { "JQ001", AWA_EINVAL },    /* ours: a broken contract */
     { "JQ002", AWA_ENOTFOUND }, /* ours: no such thing */
     { "JQ003", AWA_ESTALE },    /* ours: the attempt lost the job */
     { "JQ004", AWA_EEXISTS },   /* ours: the unique key is taken */
     { "JQ005", AWA_ESCHEMA },   /* ours: the caller is older than the schema */
     { "JQ006", AWA_EBUSY },     /* ours: it keeps moving; try again */
+    { "55P03", AWA_EBUSY },     /* lock_timeout */
     { "23514", AWA_EINVAL },    /* check violation: a limit of a column */
     { "22", AWA_EINVAL },       /* data exception: bad JSON, bad encoding */
     { "", AWA_EDB },            /* anything else */
 };
 
+/* Does a message name something in schema awa? In any language, so with any quotes around it. */
+static bool
+names_schema_awa(const char *text)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
+
+    for (const char *at = text; (at = strstr(at, "awa")) != NULL; at += strlen("awa"))
+        if ((at == text || strchr(word, at[-1]) == NULL) &&
+            (at[3] == '.' || at[3] == '"' || (unsigned char)at[3] >= 0x80))
+            return true;
+    return false;
+}
+
+/*
+ * The schema, or what this library looks for in it, is missing: there was no migration, or none
+ * that is new enough. Other people's triggers and functions may lack something of their own.
+ */
+static bool
+wants_migration(const char *sqlstate, const char *text)
+{
+    static const char *const missing[] = { "3F000", "42P01", "42883", "42704" };
+
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        if (strcmp(sqlstate, missing[i]) == 0)
+            return names_schema_awa(text);
+    return false;
+}
+
 /* A dead session is ECONN whatever it said last. */
 static awa_status
-status_of(const PGconn *conn, const char *sqlstate)
+status_of(const PGconn *conn, const char *sqlstate, const char *text)
 {
     size_t i = 0;
 
     if (PQstatus(conn) == CONNECTION_BAD)
         return AWA_ECONN;
+    if (wants_migration(sqlstate, text))
+        return AWA_ESCHEMA;
     while (strncmp(sqlstate, sqlstates[i].prefix, strlen(sqlstates[i].prefix)) != 0)
         i++;
     return sqlstates[i].status;
@@ -107,7 +136,9 @@ awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const char *doin
     if (text == NULL)
         text = PQerrorMessage(conn);
 
-    status = status_of(conn, sqlstate);
+    status = status_of(conn, sqlstate, text);
+    if (wants_migration(sqlstate, text))
+        hint = "run awa migrate";
     (void)awa__fail(err, status, "%s: %.*s%s%s", doing, (int)strcspn(text, "\n"), text,
                     hint != NULL ? "; " : "", hint != NULL ? hint : "");
     if (err != NULL)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <string.h>
+
 static void
 every_statement_can_be_prepared(void **state)
 {
@@ -39,7 +41,8 @@ a_sqlstate_decides_the_status(void **state)
         { "JQ001", AWA_EINVAL },  { "JQ002", AWA_ENOTFOUND }, { "JQ003", AWA_ESTALE },
         { "JQ004", AWA_EEXISTS }, { "JQ005", AWA_ESCHEMA },   { "23505", AWA_EDB },
         { "08006", AWA_ECONN },   { "57P03", AWA_ECONN },     { "57014", AWA_EDB },
-        { "42883", AWA_ESCHEMA }, { "3F000", AWA_ESCHEMA },   { "JQ999", AWA_EDB },
+        { "42883", AWA_EDB },     { "55P03", AWA_EBUSY },     { "3F000", AWA_EDB },
+        { "JQ999", AWA_EDB },
     };
     PGconn *db = *state;
 
@@ -55,6 +58,55 @@ a_sqlstate_decides_the_status(void **state)
         assert_string_equal(err.message, "raise: no luck; try again");
         assert_string_equal(err.sqlstate, cases[i].sqlstate);
     }
+}
+
+/* What is missing in schema awa comes with a migration; what is missing elsewhere does not. */
+static void
+what_is_missing_in_the_schema_wants_a_migration(void **state)
+{
+    static const struct {
+        const char *sql;
+        awa_status want;
+    } cases[] = {
+        { "SELECT * FROM awa.no_such_view", AWA_ESCHEMA },
+        { "SELECT awa.no_such_function(1)", AWA_ESCHEMA },
+        { "SELECT awa.insert_job(kind => 'a', colour => 'b')", AWA_ESCHEMA },
+        { "SELECT NULL::awa.no_such_type", AWA_ESCHEMA },
+        { "SELECT * FROM no_such_table", AWA_EDB },
+        { "SELECT public.awa(1)", AWA_EDB },
+        { "SELECT * FROM mawa.jobs", AWA_EDB },
+        { "SELECT no_such_function(1)", AWA_EDB },
+        { "SELECT no_such_column FROM awa.jobs", AWA_EDB },
+    };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        awa_error err;
+        awa_status got = awa__sql_exec(db, "x", cases[i].sql, &err);
+        bool hinted = strstr(err.message, "does not exist; run awa migrate") != NULL;
+
+        if (got != cases[i].want || hinted != (got == AWA_ESCHEMA))
+            fail_msg("%s: %s: %s", cases[i].sql, awa_status_text(got), err.message);
+    }
+}
+
+static void
+without_the_schema_every_call_wants_a_migration(void **state)
+{
+    PGconn *db = *state;
+    awa_job_options job = { .size = sizeof job, .kind = "a" };
+    awa_status got[5];
+    awa_error err[5];
+
+    test_exec(db, "SET client_min_messages = error; DROP SCHEMA awa CASCADE");
+    got[0] = awa_job_insert(db, &job, NULL, &err[0]);
+    got[1] = awa_jobs_insert(db, &job, 1, NULL, &err[1]);
+    got[2] = awa_jobs_copy(db, &job, 1, NULL, &err[2]);
+    got[3] = awa_queue_pause(db, "default", &err[3]);
+    got[4] = awa__schema_check(db, &err[4]);
+    for (size_t i = 0; i < sizeof got / sizeof got[0]; i++)
+        if (got[i] != AWA_ESCHEMA || strstr(err[i].message, "; run awa migrate") == NULL)
+            fail_msg("call %zu: %s", i, err[i].message);
 }
 
 static void
@@ -76,6 +128,8 @@ main(void)
         TEST_DB(every_statement_can_be_prepared),
         TEST_DB(an_error_in_a_text_of_several_lines_names_its_line),
         TEST_DB(a_sqlstate_decides_the_status),
+        TEST_DB(what_is_missing_in_the_schema_wants_a_migration),
+        TEST_DB(without_the_schema_every_call_wants_a_migration),
         TEST_DB(a_session_that_was_ended_is_gone),
     };
 
