@@ -217,6 +217,8 @@ AWA_API const char *awa_job_kind(const awa_job *job);
 AWA_API const char *awa_job_queue(const awa_job *job);
 AWA_API const char *awa_job_args(const awa_job *job, size_t *ret_length); /* JSON text */
 AWA_API const char *awa_job_metadata(const awa_job *job);                 /* JSON text or NULL */
+AWA_API size_t awa_job_ntags(const awa_job *job);
+AWA_API const char *awa_job_tag(const awa_job *job, size_t i); /* NULL from ntags on */
 AWA_API int64_t awa_job_attempt(const awa_job *job);                      /* 1, 2, ... */
 AWA_API int64_t awa_job_max_attempts(const awa_job *job);
 AWA_API int64_t awa_job_run_lease(const awa_job *job);   /* identity of this attempt */
@@ -255,8 +257,12 @@ AWA_API AWA_CHECKED awa_status awa_job_transaction(awa_job *job, PGconn **ret_co
 /* Creates or upgrades schema awa in one transaction. Returns ESCHEMA if it is newer than us. */
 AWA_API AWA_CHECKED awa_status awa_migrate(PGconn *conn, awa_error *reterr);
 
-/* Cancels a job in any live state. Returns ENOTFOUND if it is not known or has ended. */
-AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, awa_error *reterr);
+/*
+ * Cancels a job in any live state. reason is kept with the job; NULL means "cancelled by an
+ * operator". Returns ENOTFOUND if it is not known or has ended.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, const char *reason,
+                                              awa_error *reterr);
 
 /* Makes a failed or cancelled job runnable again, attempt 0. Returns ENOTFOUND otherwise. */
 AWA_API AWA_CHECKED awa_status awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr);

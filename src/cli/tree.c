@@ -15,9 +15,10 @@ static const struct command commands[] = {
       .max_args = -1,
       .options = work_options,
       .notes =
-          "The program gets its job as a JSON object on standard input, and AWA_JOB_ID,\n"
-          "AWA_KIND, AWA_QUEUE, AWA_ATTEMPT, AWA_MAX_ATTEMPTS, AWA_RUN_LEASE and AWA_DEADLINE\n"
-          "(seconds since 1970) in its environment.\n"
+          "The program gets its job as a JSON object on standard input: id, kind, queue, attempt,\n"
+          "max_attempts, run_lease, enqueued_ms, deadline_ms, tags, metadata and args; and\n"
+          "AWA_JOB_ID, AWA_KIND, AWA_QUEUE, AWA_ATTEMPT, AWA_MAX_ATTEMPTS, AWA_RUN_LEASE and\n"
+          "AWA_DEADLINE (seconds since 1970) in its environment.\n"
           "Exit code 0: done. 75: retry. 65: failed for good. Others are errors: retry.\n"
           "The end of its output is kept as the job's output, that of its errors as its error.\n"
           "At the deadline, or when the job is cancelled, its process group gets SIGTERM, and\n"

@@ -7,7 +7,8 @@
 
 /* A statement about one job that says whether there was something to do. */
 static awa_status
-change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *what, awa_error *err)
+change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *reason,
+           const char *what, awa_error *err)
 {
     char text[24];
     AUTO(pgresult) PGresult *res = NULL;
@@ -16,7 +17,7 @@ change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *wha
     if (conn == NULL)
         return awa__fail(err, AWA_EINVAL, "%s: want a connection", what);
     snprintf(text, sizeof text, "%" PRId64, id);
-    s = awa__sql_run(conn, statement, (const char *[]){ text, NULL }, &res, err);
+    s = awa__sql_run(conn, statement, (const char *[]){ text, reason }, &res, err);
     if (s != AWA_OK)
         return s;
     if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
@@ -26,15 +27,15 @@ change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *wha
 }
 
 awa_status
-awa_job_cancel(PGconn *conn, int64_t id, awa_error *reterr)
+awa_job_cancel(PGconn *conn, int64_t id, const char *reason, awa_error *reterr)
 {
-    return change_job(conn, SQL_JOB_CANCEL, id, "cancel", reterr);
+    return change_job(conn, SQL_JOB_CANCEL, id, reason, "cancel", reterr);
 }
 
 awa_status
 awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr)
 {
-    return change_job(conn, SQL_JOB_RETRY, id, "retry", reterr);
+    return change_job(conn, SQL_JOB_RETRY, id, NULL, "retry", reterr);
 }
 
 static awa_status

@@ -4,7 +4,7 @@
  * it leaves behind in there is killed.
  *
  * The program gets the job as one JSON object on its standard input: id, kind, queue, attempt,
- * max_attempts, run_lease, enqueued_ms, deadline_ms, metadata, args; and in its environment
+ * max_attempts, run_lease, enqueued_ms, deadline_ms, tags, metadata, args; and in its environment
  * AWA_JOB_ID, AWA_KIND, AWA_QUEUE, AWA_ATTEMPT, AWA_MAX_ATTEMPTS, AWA_RUN_LEASE and, if there is
  * a deadline, AWA_DEADLINE in seconds since 1970.
  *

@@ -85,6 +85,15 @@ environment_init(struct environment *e, const awa_job *job)
 }
 
 static void
+describe_tags(struct buffer *b, const awa_job *job)
+{
+    for (size_t i = 0; i < awa_job_ntags(job); i++) {
+        buffer_text(b, i > 0 ? "," : "");
+        buffer_json_string(b, awa_job_tag(job, i));
+    }
+}
+
+static void
 describe(struct buffer *b, const awa_job *job)
 {
     const char *metadata = awa_job_metadata(job);
@@ -103,7 +112,9 @@ describe(struct buffer *b, const awa_job *job)
         buffer_format(b, "%lld", (long long)awa_job_deadline_ms(job));
     else
         buffer_text(b, "null");
-    buffer_text(b, ",\"metadata\":");
+    buffer_text(b, ",\"tags\":[");
+    describe_tags(b, job);
+    buffer_text(b, "],\"metadata\":");
     buffer_text(b, metadata != NULL ? metadata : "null");
     buffer_text(b, ",\"args\":");
     buffer_add(b, args, len);

@@ -34,6 +34,15 @@ int16_at(const PGresult *rows, int row, int column)
     return (int16_t)ntohs(n);
 }
 
+static uint32_t
+int32_of(const char *bytes)
+{
+    uint32_t n;
+
+    memcpy(&n, bytes, sizeof n);
+    return ntohl(n);
+}
+
 /* A timestamptz, microseconds since 2000, as milliseconds since 1970; 0 for NULL. */
 static int64_t
 time_at(const PGresult *rows, int row, int column)
@@ -163,6 +172,36 @@ const char *
 awa_job_metadata(const awa_job *job)
 {
     return json_at(job->batch->rows, job->row, COL_METADATA);
+}
+
+/*
+ * A text[] in binary form: dimensions, flags, type, number and lower bound, then each element
+ * with its length in front. All tags of a job have at most 8 KiB, so what follows one, the first
+ * byte of the next length or libpq's NUL behind the value, is 0 and ends it as a string of C.
+ */
+enum { TAGS_NUMBER = 12, TAGS_FIRST = 20 };
+
+size_t
+awa_job_ntags(const awa_job *job)
+{
+    const PGresult *rows = job->batch->rows;
+
+    if (PQgetlength(rows, job->row, COL_TAGS) < TAGS_FIRST) /* NULL, or empty */
+        return 0;
+    return int32_of(PQgetvalue(rows, job->row, COL_TAGS) + TAGS_NUMBER);
+}
+
+const char *
+awa_job_tag(const awa_job *job, size_t i)
+{
+    const char *at;
+
+    if (i >= awa_job_ntags(job))
+        return NULL;
+    at = PQgetvalue(job->batch->rows, job->row, COL_TAGS) + TAGS_FIRST;
+    for (; i > 0; i--)
+        at += sizeof(uint32_t) + int32_of(at);
+    return at + sizeof(uint32_t);
 }
 
 int64_t

@@ -92,7 +92,8 @@ enum {
     COL_ARGS,
     COL_METADATA,
     COL_ENQUEUED,
-    COL_DEADLINE
+    COL_DEADLINE,
+    COL_TAGS
 };
 
 #endif

@@ -35,11 +35,11 @@ END
 the_job_is_told_on_stdin_and_in_the_environment() {
     local id
     id=$(insert --kind 'say "hi"' --args '{"to": ["\u00e4", 1e3]}' --metadata '{"trace": "x"}' \
-        --queue told --max-attempts 7)
+        --queue told --max-attempts 7 --tag eu --tag 'a "b"')
     AWA_DEADLINE=old WITNESS=kept run_jobs --queue told \
         --exec "cat >$work/stdin; env >$work/env"
-    equal "$(json id kind queue args.to.1 metadata.trace attempt max_attempts <"$work/stdin")" \
-        "$id|say \"hi\"|told|1000|x|1|7"
+    equal "$(json id kind queue args.to.1 metadata.trace attempt max_attempts tags <"$work/stdin")" \
+        "$id|say \"hi\"|told|1000|x|1|7|[\"eu\", \"a \\\"b\\\"\"]"
     local lease deadline
     IFS='|' read -r lease deadline < <(json run_lease deadline_ms <"$work/stdin")
     for line in "AWA_JOB_ID=$id" 'AWA_KIND=say "hi"' AWA_QUEUE=told AWA_ATTEMPT=1 \
@@ -54,7 +54,7 @@ without_a_deadline_there_is_none_in_the_environment() {
     "$awa" queue set endless --deadline 0s
     insert --kind x --queue endless >/dev/null
     AWA_DEADLINE=old run_jobs --queue endless --exec "cat >$work/stdin; env >$work/env"
-    equal "$(json deadline_ms <"$work/stdin")" null
+    equal "$(json deadline_ms tags <"$work/stdin")" "null|[]"
     equal "$(grep -c '^AWA_DEADLINE=' "$work/env")" 0
 }
 
