@@ -228,7 +228,9 @@ AWA_API int64_t awa_job_deadline_ms(const awa_job *job); /* 0: none */
 
 /*
  * True once this attempt should end: an operator cancelled the job, the deadline has passed,
- * the job was rescued from this worker, or the worker stops in a hurry.
+ * the job was rescued from this worker, or the worker stops in a hurry. A handler that then gives
+ * up returns AWA_RETRY: after the deadline, unless it has set a delay, the attempt counts as
+ * expired, and the job runs again at once while attempts are left.
  */
 AWA_API int awa_job_is_cancelled(const awa_job *job);
 

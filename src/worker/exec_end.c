@@ -57,17 +57,17 @@ keep_output(struct run *r)
         awa__ignore(awa_job_set_output(r->job, wrapped.data, wrapped.len));
 }
 
-/* If it was for another reason, this attempt has lost the job, and nobody will read it. */
 static const char *
 why_told(const struct run *r)
 {
-    struct awa_worker *w = r->job->worker;
-    bool hurry;
+    static const char *const reasons[] = {
+        [CANCEL_NONE] = "",                 /* not told */
+        [CANCEL_LOST] = "the job was lost", /* cancelled or rescued: only the log has this */
+        [CANCEL_DEADLINE] = "the deadline passed",
+        [CANCEL_HURRY] = "the worker stopped",
+    };
 
-    pthread_mutex_lock(&w->lock);
-    hurry = w->hurry;
-    pthread_mutex_unlock(&w->lock);
-    return hurry ? "the worker stopped" : "the deadline passed";
+    return reasons[atomic_load(&r->job->cancelled)];
 }
 
 /* How it ended, in words. */
@@ -120,7 +120,7 @@ exec_conclude(struct run *r, int status)
     keep_error(r, status);
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXEC_FAIL)
         return AWA_FAIL;
-    if (r->told)
+    if (r->told && atomic_load(&r->job->cancelled) != CANCEL_DEADLINE)
         awa_job_set_delay(r->job, 0); /* as a rescue would: it was not the program that failed */
     return AWA_RETRY;
 }

@@ -191,7 +191,7 @@ cancel_lost(struct awa_worker *w, const char *lost)
     for (struct awa_job *job = w->running.first; job != NULL; job = job->next) {
         snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
         if (array_has(lost, pos))
-            job_cancel(job);
+            job_cancel(job, CANCEL_LOST);
     }
     pthread_mutex_unlock(&w->lock);
 }
@@ -335,7 +335,7 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
 
 /* ---- Deadlines --------------------------------------------------------------------------- */
 
-/* Raises the flag of running jobs whose deadline has passed, by the server's clock. */
+/* Raises the flag of running jobs whose deadline has passed, by the server's clock; or of all. */
 void
 heartbeat_watch(struct awa_worker *w, int64_t now)
 {
@@ -344,8 +344,10 @@ heartbeat_watch(struct awa_worker *w, int64_t now)
     w->watch_at = now + WATCH_MS;
     pthread_mutex_lock(&w->lock);
     for (struct awa_job *job = w->running.first; job != NULL; job = job->next)
-        if (w->hurry || (job->deadline_ms != 0 && job->deadline_ms <= now + w->clock_offset))
-            job_cancel(job);
+        if (job->deadline_ms != 0 && job->deadline_ms <= now + w->clock_offset)
+            job_cancel(job, CANCEL_DEADLINE);
+        else if (w->hurry)
+            job_cancel(job, CANCEL_HURRY);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -104,7 +104,7 @@ batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
         job->queue = queue;
         read_row(job, b->rows, (int)i);
         job->kind = worker_find_kind(worker, awa_job_kind(job));
-        atomic_init(&job->cancelled, false);
+        atomic_init(&job->cancelled, CANCEL_NONE);
         atomic_init(&job->cancel_fd, -1);
         b->jobs[i] = job;
     }
@@ -132,11 +132,12 @@ batch_free(struct batch *b)
 }
 
 void
-job_cancel(struct awa_job *job)
+job_cancel(struct awa_job *job, enum cancel why)
 {
-    int fd;
+    int none = CANCEL_NONE, fd;
 
-    atomic_store(&job->cancelled, true);
+    if (!atomic_compare_exchange_strong(&job->cancelled, &none, why))
+        return;
     fd = atomic_load(&job->cancel_fd);
     if (fd >= 0)
         (void)eventfd_write(fd, 1);
@@ -243,7 +244,7 @@ awa_job_deadline_ms(const awa_job *job)
 int
 awa_job_is_cancelled(const awa_job *job)
 {
-    return atomic_load(&job->cancelled);
+    return atomic_load(&job->cancelled) != CANCEL_NONE;
 }
 
 int
@@ -255,7 +256,7 @@ awa_job_cancel_fd(awa_job *job)
         return fd;
     fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     atomic_store(&job->cancel_fd, fd);
-    if (fd >= 0 && atomic_load(&job->cancelled))
+    if (fd >= 0 && awa_job_is_cancelled(job))
         (void)eventfd_write(fd, 1); /* job_cancel() may have come before the descriptor */
     return fd;
 }

@@ -48,6 +48,14 @@ enum job_end {
     END_STALE,          /* the same, but it had lost the job; nothing to tell */
 };
 
+/* Why an attempt should end; the first reason stays. */
+enum cancel {
+    CANCEL_NONE,     /* it need not */
+    CANCEL_LOST,     /* the worker has lost the job: cancelled by an operator, or rescued */
+    CANCEL_DEADLINE, /* it has passed */
+    CANCEL_HURRY,    /* the worker stops and does not wait */
+};
+
 struct awa_job {
     struct awa_worker *worker;
     struct batch *batch;
@@ -68,8 +76,8 @@ struct awa_job {
     char *error, *output;    /* owned */
     struct handler *handler; /* that runs it */
     PGconn *session;         /* of that thread, inside a transaction; borrowed */
-    atomic_bool cancelled;
-    atomic_int cancel_fd; /* -1 until somebody asks for it */
+    atomic_int cancelled;    /* enum cancel */
+    atomic_int cancel_fd;    /* -1 until somebody asks for it */
 };
 
 /* Makes a batch of what awa.claim_jobs() returned; takes the result. NULL: out of memory. */
@@ -78,7 +86,7 @@ struct batch *batch_new(PGresult **rows, struct awa_worker *worker, struct ident
 void batch_free(struct batch *b);
 
 /* Raise the flag of a job, and its descriptor if it has one. Any thread. */
-void job_cancel(struct awa_job *job);
+void job_cancel(struct awa_job *job, enum cancel why);
 
 /* Where things stand in the rows of jobs_claim.sql. */
 enum {

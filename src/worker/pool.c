@@ -86,17 +86,20 @@ chunk(const struct handler *h)
     return share < CHUNK_MAX ? share : CHUNK_MAX;
 }
 
+/* An attempt that gives up after its deadline is one that the leader would have ended. */
 static enum job_end
-end_of(awa_outcome outcome)
+end_of(const struct awa_job *job, awa_outcome outcome)
 {
     static const enum job_end ends[] = {
         [AWA_COMPLETE] = END_COMPLETED, [AWA_RETRY] = END_RETRIED,  [AWA_FAIL] = END_FAILED,
         [AWA_CANCEL] = END_CANCELLED,   [AWA_SNOOZE] = END_SNOOZED,
     };
 
-    if ((size_t)outcome >= sizeof ends / sizeof ends[0])
-        return END_RETRIED;
-    return ends[outcome];
+    enum job_end end = (size_t)outcome < sizeof ends / sizeof ends[0] ? ends[outcome] : END_RETRIED;
+
+    if (end == END_RETRIED && !job->has_delay && atomic_load(&job->cancelled) == CANCEL_DEADLINE)
+        return END_EXPIRED;
+    return end;
 }
 
 /* ---- A job's own transaction ------------------------------------------------------------- */
@@ -184,7 +187,7 @@ run(struct handler *h, struct awa_job *job)
         job->end = END_RELEASED; /* for a worker that knows it */
         awa_job_set_delay(job, UNKNOWN_KIND_MS);
     } else {
-        job->end = end_of(job->kind->handler(job, job->kind->userdata));
+        job->end = end_of(job, job->kind->handler(job, job->kind->userdata));
     }
     if (job->session != NULL) {
         end_transaction(job);

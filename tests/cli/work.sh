@@ -151,8 +151,8 @@ END
     run_jobs --queue hurried --exec "$work/stubborn" -- "$work/pid"
     wait_until 5 is_gone "$(cat "$work/pid.leader")"
     wait_until 5 is_gone "$(cat "$work/pid.child")"
-    equal "$(job "$id" state)" failed
-    contains "$(job "$id" errors.0.error)" "deadline"
+    equal "$(job "$id" state errors.0.outcome)" "failed|expired"
+    contains "$(job "$id" errors.0.error)" "the deadline passed after"
 }
 
 what_it_leaves_behind_is_ended() {
