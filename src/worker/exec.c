@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "worker/clock.h"
@@ -28,6 +28,13 @@ struct pipe {
     int read, write;
 };
 
+/* What to run: descriptors of its standard streams included. */
+struct program {
+    const char *const *argv;
+    char *const *env;
+    int in, out, err;
+};
+
 static void
 auto_pipe(const struct pipe *p)
 {
@@ -35,58 +42,68 @@ auto_pipe(const struct pipe *p)
     auto_fd(&p->write);
 }
 
-/* Our end does not block; the program's does. */
+/* flags: of our end, O_NONBLOCK or 0. */
 static bool
-pipe_init(struct pipe *p)
+pipe_init(struct pipe *p, int flags)
 {
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
     *p = (struct pipe){ .read = ends[0], .write = ends[1] };
-    return fcntl(p->read, F_SETFL, O_NONBLOCK) == 0;
+    return fcntl(p->read, F_SETFL, flags) == 0;
 }
 
-static void
-auto_spawnattr(posix_spawnattr_t *attr)
+/*
+ * In the child, where only what is async-signal-safe may be called: a process group of its own, no
+ * signal blocked or ignored, and SIGKILL from the kernel when our thread ends. That thread waits
+ * for the program, so it ends earlier only if the whole process is killed; if it was before
+ * prctl(), our parent is another one by now.
+ */
+static bool
+prepare(const struct program *p, pid_t parent)
 {
-    (void)posix_spawnattr_destroy(attr);
-}
+    static const struct sigaction standard = { .sa_handler = SIG_DFL };
+    sigset_t none;
 
-static void
-auto_spawn_actions(posix_spawn_file_actions_t *actions)
-{
-    (void)posix_spawn_file_actions_destroy(actions);
-}
-
-/* A process group of its own, no signal blocked or ignored. Returns an errno. */
-static int
-spawn(const char *const *argv, char *const *env, int in, int out, int err, pid_t *ret_pid)
-{
-    AUTO(spawnattr) posix_spawnattr_t attr;
-    AUTO(spawn_actions) posix_spawn_file_actions_t actions;
-    sigset_t none, all;
-    int error;
-
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)sigaction(sig, &standard, NULL); /* some cannot be changed */
     sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_init(&attr);
-    posix_spawn_file_actions_init(&actions);
-    error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                                POSIX_SPAWN_SETSIGDEF);
-    if (error == 0)
-        error = posix_spawnattr_setsigmask(&attr, &none);
-    if (error == 0)
-        error = posix_spawnattr_setsigdefault(&attr, &all);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-    if (error == 0)
-        error =
-            posix_spawnp(ret_pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv, env);
+    return setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
+           dup2(p->in, STDIN_FILENO) >= 0 && dup2(p->out, STDOUT_FILENO) >= 0 &&
+           dup2(p->err, STDERR_FILENO) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+static _Noreturn void
+child(const struct program *p, pid_t parent, int problem)
+{
+    if (prepare(p, parent))
+        (void)execvpe(p->argv[0], (char *const *)(uintptr_t)p->argv, p->env);
+    (void)!write(problem, &errno, sizeof errno);
+    _exit(127);
+}
+
+/* Returns an errno, of whatever the child could not do. */
+static int
+spawn(const struct program *p, pid_t *ret_pid)
+{
+    AUTO(pipe) struct pipe problem = { -1, -1 };
+    pid_t parent = getpid();
+    int error = 0;
+
+    if (!pipe_init(&problem, 0))
+        return errno;
+    *ret_pid = fork();
+    if (*ret_pid < 0)
+        return errno;
+    if (*ret_pid == 0)
+        child(p, parent, problem.write);
+    (void)close(problem.write);
+    problem.write = -1;
+    while (read(problem.read, &error, sizeof error) < 0 && errno == EINTR)
+        ; /* nothing comes, but the end, once the program runs */
+    if (error != 0)
+        (void)waitpid(*ret_pid, NULL, 0);
     return error;
 }
 
@@ -105,15 +122,17 @@ start(struct run *r, awa_error *err)
     AUTO(pipe) struct pipe out = { -1, -1 };
     AUTO(pipe) struct pipe error = { -1, -1 };
     AUTO(fd) int in = -1;
+    struct program program;
     awa_status s = exec_open_input(r->job, &in, err);
 
     if (s != AWA_OK)
         return s;
     if (!environment_init(&env, r->job))
         return awa__fail(err, AWA_ENOMEM, "exec: out of memory");
-    if (!pipe_init(&out) || !pipe_init(&error))
+    if (!pipe_init(&out, O_NONBLOCK) || !pipe_init(&error, O_NONBLOCK))
         return awa__fail(err, AWA_ESYS, "exec: no pipe: %m");
-    errno = spawn(r->exec->argv, env.all, in, out.write, error.write, &r->pid);
+    program = (struct program){ r->exec->argv, env.all, in, out.write, error.write };
+    errno = spawn(&program, &r->pid);
     if (errno != 0)
         return awa__fail(err, AWA_ESYS, "exec: cannot run %s: %m", r->exec->argv[0]);
     r->pidfd = pidfd_open(r->pid, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Running a program for a job. It leads a process group of its own, which ends with it: whatever
- * it leaves behind in there is killed.
+ * it leaves behind in there is killed. If the worker itself is killed, the kernel kills the program
+ * (unless it is set-user-ID); what the program has started lives on, in its group or not.
  *
  * The program gets the job as one JSON object on its standard input: id, kind, queue, attempt,
  * max_attempts, run_lease, enqueued_ms, deadline_ms, tags, metadata, args; and in its environment

@@ -137,10 +137,10 @@ the_job_of_a_killed_worker_runs_again_within_10_s() {
     second=$worker
     kill -KILL "$first"
     began=$SECONDS
+    wait_until 5 ended "$(cat "$work/orphan")"
     wait_state 10 "$id" completed
     [ $((SECONDS - began)) -le 10 ]
     equal "$(job "$id" attempt output.stdout errors.0.outcome)" "2|again|rescued"
-    kill -9 "$(cat "$work/orphan")"
     worker=$second
     kill -TERM "$worker"
     ends_with 0
