@@ -99,10 +99,12 @@ mark(struct awa_worker *w, struct served *q, int64_t now)
 static void
 marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 {
+    struct awa_worker *w = arg;
+
     (void)res;
     (void)tag;
     if (err != NULL && err->status != AWA_ECONN)
-        worker_log(arg, "mark hungry: %s", err->message);
+        worker_complain(w, &w->complaints, "mark hungry: %s", err->message);
 }
 
 /*
@@ -161,7 +163,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
         if (err->status == AWA_ESTALE)
             w->identity_lost = true; /* we were given up for dead; the next heartbeat sees to it */
         else if (err->status != AWA_ECONN)
-            worker_log(w, "claim %s: %s", q->name, err->message);
+            worker_complain(w, &w->complaints, "claim %s: %s", q->name, err->message);
         return;
     }
     if (PQntuples(*res) == 0) {

@@ -210,7 +210,8 @@ completed(void *arg, void *tag, PGresult **res, const awa_error *err)
     w->completing = NULL;
     if (err != NULL || !ranges_parse(&accepted, PQgetvalue(*res, 0, 0))) {
         if (err == NULL || err->status != AWA_ECONN)
-            worker_log(w, "complete: %s", err != NULL ? err->message : "out of memory");
+            worker_complain(w, &w->complaints, "complete: %s",
+                            err != NULL ? err->message : "out of memory");
         take_back(w, f);
         free(f);
         return;
@@ -352,7 +353,7 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
         strip(w, f->jobs[0], err->message);
     } else {
         if (err->status != AWA_ECONN)
-            worker_log(w, "close: %s", err->message);
+            worker_complain(w, &w->complaints, "close: %s", err->message);
         w->wordy_alone = err->status == AWA_EINVAL; /* one of them is poison: find out which */
         take_back(w, f);
     }

@@ -236,7 +236,7 @@ beaten(void *arg, void *tag, PGresult **res, const awa_error *err)
     w->heartbeat_asked = false;
     if (err != NULL) {
         if (err->status != AWA_ECONN)
-            worker_log(w, "heartbeat: %s", err->message);
+            worker_complain(w, &w->complaints, "heartbeat: %s", err->message);
         return;
     }
     if (!take_answer(w, *res))

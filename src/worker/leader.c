@@ -36,6 +36,7 @@ struct leader {
     char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
     int64_t ring_at;                                /* monotonic ms: the last turn */
+    struct complaints complaints;
 };
 
 static const char *
@@ -53,7 +54,7 @@ ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult *
     atomic_fetch_add(&l->queries, 1);
     if (awa__sql_run(l->pg, id, params, ret_res, &err) == AWA_OK)
         return true;
-    worker_log(l->worker, "leader: %s", err.message);
+    worker_complain(l->worker, &l->complaints, "leader: %s", err.message);
     return false;
 }
 
@@ -82,13 +83,22 @@ promote(struct leader *l)
         l->promote_all_at = clock_ms() + 1000 + 20 * (clock_ms() - began);
 }
 
+/* "rescued 1 job of dead workers", "... 2 jobs ..."; nothing for none. */
+static void
+log_number(struct leader *l, const char *did, const char *number, const char *what, const char *why)
+{
+    if (strcmp(number, "0") != 0)
+        worker_log(l->worker, "leader: %s %s %s%s %s", did, number, what,
+                   strcmp(number, "1") != 0 ? "s" : "", why);
+}
+
 static void
 rescue(struct leader *l)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    if (ask(l, SQL_LEADER_RESCUE, NULL, &res) && strcmp(PQgetvalue(res, 0, 0), "0") != 0)
-        worker_log(l->worker, "leader: rescued %s jobs of dead workers", PQgetvalue(res, 0, 0));
+    if (ask(l, SQL_LEADER_RESCUE, NULL, &res))
+        log_number(l, "rescued", PQgetvalue(res, 0, 0), "job", "of dead workers");
 }
 
 static void
@@ -103,8 +113,7 @@ expire(struct leader *l)
     if (!ask(l, SQL_LEADER_EXPIRE, (const char *[]){ or_null(l->expired_to) }, &res))
         return;
     snprintf(l->expired_to, sizeof l->expired_to, "%s", PQgetvalue(res, 0, 1));
-    if (strcmp(PQgetvalue(res, 0, 0), "0") != 0)
-        worker_log(l->worker, "leader: ended %s attempts at their deadline", PQgetvalue(res, 0, 0));
+    log_number(l, "ended", PQgetvalue(res, 0, 0), "attempt", "after the deadline");
 }
 
 static void
@@ -225,7 +234,7 @@ connect_session(struct leader *l)
         s = awa__sql_run(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
     if (s == AWA_OK)
         return true;
-    worker_log(l->worker, "leader: %s", err.message);
+    worker_complain(l->worker, &l->complaints, "leader: %s", err.message);
     PQfinish(TAKE(l->pg));
     return false;
 }
@@ -237,7 +246,7 @@ sleep_until_due(struct leader *l, int64_t wait)
                             { .fd = l->pg != NULL ? PQsocket(l->pg) : -1, .events = POLLIN } };
 
     if (poll(fds, 2, (int)wait) < 0 && errno != EINTR)
-        worker_log(l->worker, "leader: poll: %s", strerrordesc_np(errno));
+        worker_complain(l->worker, &l->complaints, "leader: poll: %s", strerrordesc_np(errno));
     if (l->pg == NULL || fds[1].revents == 0)
         return;
     if (!PQconsumeInput(l->pg)) {

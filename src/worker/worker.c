@@ -46,6 +46,24 @@ worker_log(struct awa_worker *w, const char *format, ...)
 }
 
 void
+worker_complain(struct awa_worker *w, struct complaints *c, const char *format, ...)
+{
+    int64_t unsaid;
+    char line[300];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (!complaints_hear(c, line, clock_ms(), &unsaid))
+        return;
+    if (unsaid > 0)
+        worker_log(w, "%s (and %lld times before)", line, (long long)unsaid);
+    else
+        worker_log(w, "%s", line);
+}
+
+void
 worker_wake(struct awa_worker *w)
 {
     (void)eventfd_write(w->wake_fd, 1);
@@ -109,7 +127,7 @@ void
 worker_drop_claims(struct awa_worker *w, const awa_error *why)
 {
     if (conn_is_open(&w->claims))
-        worker_log(w, "session for claims: %s", why->message);
+        worker_complain(w, &w->complaints, "session for claims: %s", why->message);
     conn_close(&w->claims);
 }
 
@@ -117,7 +135,7 @@ void
 worker_drop_closes(struct awa_worker *w, const awa_error *why)
 {
     if (conn_is_open(&w->closes))
-        worker_log(w, "session for results: %s", why->message);
+        worker_complain(w, &w->complaints, "session for results: %s", why->message);
     conn_close(&w->closes);
 }
 
@@ -165,7 +183,7 @@ connect_turn(struct awa_worker *w, int64_t now)
         pthread_mutex_unlock(&w->lock);
         return;
     }
-    worker_log(w, "connect: %s", err.message);
+    worker_complain(w, &w->complaints, "connect: %s", err.message);
     w->connect_at = clock_ms() + w->backoff_ms / 2 + random() % (w->backoff_ms / 2 + 1);
     w->backoff_ms = w->backoff_ms * 2 < BACKOFF_MAX_MS ? w->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
@@ -261,7 +279,7 @@ wait_turn(struct awa_worker *w)
             fds[i + 1].events = conn_events(conns[i]);
         }
     if (poll(fds, 3, timeout) < 0 && errno != EINTR)
-        worker_log(w, "poll: %s", strerrordesc_np(errno));
+        worker_complain(w, &w->complaints, "poll: %s", strerrordesc_np(errno));
     if ((fds[0].revents & POLLIN) != 0) {
         eventfd_t ignored;
 

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 
 #include "lib/buffer.h"
+#include "worker/complaints.h"
 #include "worker/conn.h"
 #include "worker/job.h"
 
@@ -108,6 +109,7 @@ struct awa_worker {
     int64_t clock_offset;              /* server's time in ms minus monotonic ms */
     int64_t finished, finished_before; /* jobs ended, to measure their rate */
     double rate;                       /* jobs per ms */
+    struct complaints complaints;
 
     pthread_t io_thread;
     struct handler *handlers;
@@ -120,6 +122,9 @@ struct awa_worker {
 const awa_kind *worker_find_kind(const struct awa_worker *w, const char *kind);
 void worker_log(struct awa_worker *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same for what may go wrong again and again; c belongs to the calling thread. */
+void worker_complain(struct awa_worker *w, struct complaints *c, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void worker_wake(struct awa_worker *w);
 void worker_settle(struct awa_worker *w, struct awa_job *job);
 void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close the session */
