@@ -12,7 +12,8 @@
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
     BACKOFF_MAX_MS = 3000,
-    RATE_MS = 100, /* over which the rate of finished jobs is measured */
+    RATE_MS = 100,   /* over which the rate of finished jobs is measured */
+    HURRY_MS = 5000, /* how long a worker that is freed waits for answers on their way */
 };
 
 /* ---- Small things ------------------------------------------------------------------------ */
@@ -216,9 +217,13 @@ release_waiting(struct awa_worker *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Notices the wish to drain; true once nothing is left to do. */
+/*
+ * Notices the wish to drain; true once nothing is left to do. Answers that are on their way are
+ * waited for even in a hurry: a claim may bring jobs that have to go back, and good-bye can only be
+ * said on a session that is silent.
+ */
 static bool
-drain_turn(struct awa_worker *w)
+drain_turn(struct awa_worker *w, int64_t now)
 {
     bool hurry;
 
@@ -230,9 +235,13 @@ drain_turn(struct awa_worker *w)
         return false;
     release_waiting(w);
     flush_take_done(w);
-    if (w->held == 0 && w->asked == 0)
+    if (w->held == 0 && conn_pending(&w->claims) == 0)
         return true;
-    return hurry && w->busy == 0 && (!conn_is_open(&w->closes) || w->held == 0);
+    if (!hurry || w->busy > 0)
+        return false;
+    if (w->give_up_at == 0)
+        w->give_up_at = now + HURRY_MS;
+    return now >= w->give_up_at || !conn_is_open(&w->claims) || !conn_is_open(&w->closes);
 }
 
 static int64_t
@@ -252,6 +261,8 @@ wait_ms(const struct awa_worker *w, int64_t now)
         wait = sooner(wait, w->connect_at > now ? w->connect_at - now : 0);
     else if (!w->heartbeat_asked)
         wait = sooner(wait, w->heartbeat_at > now ? w->heartbeat_at - now : 0);
+    if (w->give_up_at > 0)
+        wait = sooner(wait, w->give_up_at > now ? w->give_up_at - now : 0);
     if (w->busy > 0)
         wait = sooner(wait, w->watch_at > now ? w->watch_at - now : 0);
     if (wait < 0 || wait > HEARTBEAT_MS)
@@ -308,7 +319,7 @@ io_thread(void *arg)
         int64_t now = clock_ms();
 
         flush_take_done(w);
-        if (drain_turn(w))
+        if (drain_turn(w, now))
             break;
         connect_turn(w, now);
         heartbeat_watch(w, now);

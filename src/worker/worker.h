@@ -102,6 +102,7 @@ struct awa_worker {
     struct flush *completing, *closing; /* on the way */
     int64_t done_since;  /* monotonic ms of the oldest finished job that was not sent */
     int64_t flush_after; /* monotonic ms: not before, after a failure */
+    int64_t give_up_at;  /* monotonic ms: in a hurry, not to wait any longer; 0: no hurry */
     int64_t heartbeat_at, connect_at, backoff_ms, watch_at, rate_at;
     bool heartbeat_asked;
     bool ask_all;                      /* the next heartbeat asks about every running job */
