@@ -104,11 +104,24 @@ end_of(const struct awa_job *job, awa_outcome outcome)
 
 /* ---- A job's own transaction ------------------------------------------------------------- */
 
+/* A session that was idle since the last job may have died: then there is a new one. */
+static awa_status
+begin(struct handler *h, awa_error *err)
+{
+    awa_status s;
+
+    if (h->session != NULL && awa__sql_exec(h->session, "transaction", "BEGIN", NULL) != AWA_OK)
+        PQfinish(TAKE(h->session));
+    if (h->session != NULL)
+        return AWA_OK;
+    s = awa_connect(h->worker->conninfo, &h->session, err);
+    return s == AWA_OK ? awa__sql_exec(h->session, "transaction", "BEGIN", err) : s;
+}
+
 awa_status
 awa_job_transaction(awa_job *job, PGconn **ret_conn, awa_error *reterr)
 {
-    struct handler *h = job->handler;
-    awa_status s = AWA_OK;
+    awa_status s;
 
     if (ret_conn == NULL)
         return awa__fail(reterr, AWA_EINVAL, "transaction: nowhere to put the session");
@@ -116,16 +129,11 @@ awa_job_transaction(awa_job *job, PGconn **ret_conn, awa_error *reterr)
         *ret_conn = job->session;
         return AWA_OK;
     }
-    if (h->session != NULL && PQstatus(h->session) != CONNECTION_OK)
-        PQfinish(TAKE(h->session));
-    if (h->session == NULL)
-        s = awa_connect(h->worker->conninfo, &h->session, reterr);
-    if (s == AWA_OK)
-        s = awa__sql_exec(h->session, "transaction", "BEGIN", reterr);
+    s = begin(job->handler, reterr);
     if (s != AWA_OK)
         return s;
-    job->session = h->session;
-    *ret_conn = h->session;
+    job->session = job->handler->session;
+    *ret_conn = job->session;
     return AWA_OK;
 }
 
@@ -146,6 +154,13 @@ complete_and_commit(struct awa_job *job, awa_error *err)
     return s;
 }
 
+static void
+rollback(PGconn *session)
+{
+    if (PQtransactionStatus(session) != PQTRANS_IDLE) /* the server would warn */
+        awa__ignore(awa__sql_exec(session, "rollback", "ROLLBACK", NULL));
+}
+
 /*
  * Ends the job's transaction as its outcome wants. A commit whose answer was lost may have
  * happened: then the retry that we report is stale, and changes nothing.
@@ -157,7 +172,7 @@ end_transaction(struct awa_job *job)
     awa_status s = AWA_OK;
 
     if (job->end != END_COMPLETED) {
-        awa__ignore(awa__sql_exec(job->session, "rollback", "ROLLBACK", NULL));
+        rollback(job->session);
         return;
     }
     if (PQtransactionStatus(job->session) != PQTRANS_INTRANS)
@@ -168,7 +183,7 @@ end_transaction(struct awa_job *job)
         job->end = END_IN_TRANSACTION;
         return;
     }
-    awa__ignore(awa__sql_exec(job->session, "rollback", "ROLLBACK", NULL));
+    rollback(job->session);
     if (s == AWA_ESTALE) {
         job->end = END_STALE;
     } else {
