@@ -33,11 +33,17 @@ doomed (class, oid, depth) AS (
                    coalesce(rule.ev_class, part.objid)) AS whole (class, oid)
      WHERE (whole.class, whole.oid) <> (d.class, d.oid) AND d.depth < 32),
 known AS (
-    SELECT d.class, d.oid, max(d.depth) AS depth, o.address
+    SELECT d.class, d.oid, max(d.depth) AS depth,
+           CASE WHEN t.oid IS NULL THEN o.address
+                ELSE format('TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass) END AS address
       FROM doomed AS d
       LEFT JOIN old AS o
         ON o.class = d.class AND o.oid = d.oid
-     GROUP BY d.class, d.oid, o.address)
+      LEFT JOIN (pg_trigger AS t
+                 JOIN pg_proc AS p
+                   ON p.oid = t.tgfoid AND p.pronamespace = 'awa'::regnamespace)
+        ON d.class = 'pg_trigger'::regclass AND t.oid = d.oid
+     GROUP BY d.class, d.oid, o.address, t.oid, t.tgname, t.tgrelid)
 SELECT string_agg('DROP ' || k.address, '; ' ORDER BY k.depth DESC) AS commands,
        min(pg_describe_object(k.class, k.oid, 0))
            FILTER (WHERE k.address IS NULL

@@ -300,12 +300,16 @@ an_engine_of_any_other_form_becomes_ours(void **state)
         "CREATE OR REPLACE VIEW awa.jobs AS SELECT r.id, r.kind, r.queue, r.args, r.state,"
         " r.priority, r.attempt, r.max_attempts, r.run_at, r.created_at, r.attempted_at,"
         " r.deadline_at, r.finalized_at, r.run_lease, r.worker_id, r.errors, r.output, r.tags,"
-        " r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos, 1 AS more"
-        " FROM awa.ready_jobs AS r; CREATE VIEW awa.retired AS SELECT id FROM awa.jobs",
+        " r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos,"
+        " NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason, 1 AS more FROM awa.ready_jobs AS "
+        "r; CREATE VIEW awa.retired AS SELECT id FROM awa.jobs",
         /* a view with another column, made of a function that we have no more */
         "DROP VIEW awa.worker_list;"
         "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1;"
         "CREATE VIEW awa.worker_list AS SELECT awa.retired() AS more",
+        /* a trigger on a view, whose function we have no more */
+        "CREATE FUNCTION awa.retired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;"
+        " END'; CREATE TRIGGER retired AFTER DELETE ON awa.jobs EXECUTE FUNCTION awa.retired()",
         /* rights that we do not give */
         "GRANT EXECUTE ON FUNCTION awa.newest_id(), awa.cancel_job TO awa_viewer, PUBLIC;"
         "GRANT SELECT ON awa.ready_jobs TO awa_producer",
