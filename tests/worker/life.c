@@ -148,6 +148,7 @@ no_more_jobs_run_at_once_than_there_are_threads(void **state)
     test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{40}'))");
     w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 3, .prefetch = 10);
     test_wait_for(test_stats(w).running == 3 && test_stats(w).waiting == 10, 10000);
+    test_wait_for(atomic_load(&hold->most) == 3, 10000);
     assert_int_equal(test_stats(w).claimed, 13);
     assert_int_equal(test_count(db, "running"), 13);
     test_hold_open(hold);
@@ -167,6 +168,7 @@ without_prefetch_nothing_is_held_unstarted(void **state)
     test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20}'))");
     w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2, .prefetch = -1);
     test_wait_for(test_stats(w).running == 2, 10000);
+    test_wait_for(atomic_load(&hold->most) == 2, 10000);
     assert_int_equal(test_stats(w).claimed, 2);
     test_hold_open(hold);
     test_wait_for(test_stats(w).completed == 20, 10000);
