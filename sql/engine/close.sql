@@ -334,14 +334,18 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_rows awa.closing[] := p_rows;
+    v_lanes int[];
 BEGIN
+    SELECT coalesce(array_agg(l.lane_id), '{}') INTO v_lanes
+      FROM (SELECT DISTINCT (r.pos >> 44)::int AS lane_id
+              FROM unnest(p_rows) AS r WHERE r.outcome = 'failed') AS f
+      JOIN awa.lanes AS l ON l.lane_id = f.lane_id
+     CROSS JOIN awa.settings AS s
+      LEFT JOIN awa.queues AS q ON q.queue = l.queue
+     WHERE coalesce(q.dlq_enabled, s.dlq_enabled);
     FOR i IN 1 .. coalesce(cardinality(v_rows), 0) LOOP
-        IF v_rows[i].outcome = 'failed'
-           AND (SELECT coalesce(q.dlq_enabled, s.dlq_enabled)
-                  FROM awa.lanes AS l
-                 CROSS JOIN awa.settings AS s
-                  LEFT JOIN awa.queues AS q ON q.queue = l.queue
-                 WHERE l.lane_id = (v_rows[i].pos >> 44)::int) THEN
+        EXIT WHEN cardinality(v_lanes) = 0;
+        IF v_rows[i].outcome = 'failed' AND (v_rows[i].pos >> 44)::int = ANY (v_lanes) THEN
             v_rows[i].outcome := 'dead_lettered';
         END IF;
     END LOOP;
