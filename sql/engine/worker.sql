@@ -114,7 +114,8 @@ RETURNS bigint
 LANGUAGE sql STABLE
 RETURN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
 
--- The worker ends and holds nothing any more: what is still open of it is rescued at once.
+-- The worker ends and holds nothing any more: what is still open of it is rescued at once, by a
+-- leader that is woken for it.
 CREATE OR REPLACE FUNCTION awa.deregister_worker(p_worker bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -127,5 +128,6 @@ BEGIN
        SET ended_at = clock_timestamp(), last_seen_at = clock_timestamp()
      WHERE w.worker_id = p_worker AND w.ended_at IS NULL;
     PERFORM pg_advisory_unlock(p_worker) WHERE awa.session_holds(p_worker);
+    PERFORM awa.wake_leader(clock_timestamp());
 END
 $$;

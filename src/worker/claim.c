@@ -160,9 +160,13 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
     w->asked -= q->asked_n;
     if (err != NULL) {
         q->look_at = now + 100;
-        if (err->status == AWA_ESTALE)
-            w->identity_lost = true; /* we were given up for dead; the next heartbeat sees to it */
-        else if (err->status != AWA_ECONN)
+        /*
+         * Given up for dead; or the claim may have brought jobs that we shall never hear of. What
+         * the old identity holds and does not run is rescued when it says good-bye.
+         */
+        if (err->status == AWA_ESTALE || err->status == AWA_ECONN)
+            w->identity_lost = true;
+        else
             worker_complain(w, &w->complaints, "claim %s: %s", q->name, err->message);
         return;
     }

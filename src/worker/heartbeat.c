@@ -98,22 +98,43 @@ register_anew(struct awa_worker *w, PGconn *pg, awa_error *err)
     return AWA_OK;
 }
 
-/* Identities that hold nothing any more, but for the current one, are forgotten. */
 static void
-forget_identities(struct awa_worker *w)
+deregistered(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+
+    (void)tag;
+    (void)res;
+    if (err != NULL && err->status != AWA_ECONN)
+        worker_complain(w, &w->complaints, "deregister: %s", err->message);
+}
+
+/*
+ * Identities that hold nothing any more, as far as we know, say good-bye; but for the current one.
+ * If a claim of theirs was never heard of, its jobs are rescued then.
+ */
+static awa_status
+forget_identities(struct awa_worker *w, awa_error *err)
 {
     struct identity **link = &w->identities;
+    awa_status s = AWA_OK;
+    char id[24];
 
-    while (*link != NULL) {
+    while (*link != NULL && s == AWA_OK) {
         struct identity *identity = *link;
 
-        if (identity->held > 0 || identity == w->identities) {
+        if (identity->held > 0 || identity == w->identities ||
+            conn_pending(&w->claims) + 2 > CONN_PENDING_MAX) {
             link = &identity->next;
             continue;
         }
+        snprintf(id, sizeof id, "%lld", (long long)identity->id);
+        s = conn_submit(&w->claims, SQL_WORKER_DEREGISTER, (const char *[]){ id }, false,
+                        deregistered, NULL, err);
         *link = identity->next;
         free(identity);
     }
+    return s;
 }
 
 /* ---- Heartbeat --------------------------------------------------------------------------- */
@@ -264,8 +285,8 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
         w->ask_all = false;
         started_before = now;
     }
-    forget_identities(w);
-    if (ask(w, &q, !w->draining, started_before))
+    s = forget_identities(w, &err);
+    if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
         s = conn_submit(
             &w->claims, SQL_WORKER_HEARTBEAT,
             (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data },

@@ -216,6 +216,16 @@ lead(struct leader *l)
     return busy && wait > RING_MS ? RING_MS : wait;
 }
 
+/* What a server says as it goes. Without this, libpq would print it. */
+static void
+noticed(void *arg, const char *message)
+{
+    struct leader *l = arg;
+
+    worker_complain(l->worker, &l->complaints, "leader: server: %.*s", (int)strcspn(message, "\n"),
+                    message);
+}
+
 static bool
 connect_session(struct leader *l)
 {
@@ -228,6 +238,8 @@ connect_session(struct leader *l)
         return true;
     PQfinish(TAKE(l->pg));
     s = awa_connect(l->worker->conninfo, &l->pg, &err);
+    if (s == AWA_OK)
+        (void)PQsetNoticeProcessor(l->pg, noticed, l);
     if (s == AWA_OK)
         s = awa__sql_run(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
     if (s == AWA_OK && !l->worker->pooled)

@@ -121,7 +121,8 @@ worker_count_end(struct awa_worker *w, enum job_end end, bool stale)
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
 static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM, SQL_QUEUES_HUNGRY,
-                                                     SQL_WORKER_HEARTBEAT, SQL_COUNT };
+                                                     SQL_WORKER_HEARTBEAT, SQL_WORKER_DEREGISTER,
+                                                     SQL_COUNT };
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void
@@ -156,6 +157,15 @@ heard(void *arg, const char *channel, const char *payload)
     claim_look(w, NULL); /* the channel of a long queue name is a hash, so any of ours */
 }
 
+/* What a server says as it goes. Without this, libpq would print it. */
+static void
+noticed(void *arg, const char *message)
+{
+    struct awa_worker *w = arg;
+
+    worker_complain(w, &w->complaints, "server: %.*s", (int)strcspn(message, "\n"), message);
+}
+
 static awa_status
 open_sessions(struct awa_worker *w, awa_error *err)
 {
@@ -165,7 +175,11 @@ open_sessions(struct awa_worker *w, awa_error *err)
         s = conn_open(&w->claims, w->conninfo, "off", claim_statements, heartbeat_greet, err);
     if (s == AWA_OK && !conn_is_open(&w->closes))
         s = conn_open(&w->closes, w->conninfo, "on", close_statements, NULL, err);
-    return s;
+    if (s != AWA_OK)
+        return s;
+    (void)PQsetNoticeProcessor(w->claims.pg, noticed, w);
+    (void)PQsetNoticeProcessor(w->closes.pg, noticed, w);
+    return AWA_OK;
 }
 
 /* Replaces lost sessions, with backoff and jitter, for ever. */

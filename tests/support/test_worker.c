@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "test_proxy.h"
+
 enum { WORKERS_MAX = 100, HOLDS_MAX = 20, LOG_MAX = 2000 };
 
 /* What ends with the test. */
@@ -25,6 +27,7 @@ test_worker_teardown(void **state)
 {
     for (size_t i = 0; i < nholds; i++)
         test_hold_open(holds[i]);
+    test_proxy_stop(); /* first: a worker waits for answers that it would hold back */
     while (nworkers > 0)
         (void)awa_worker_free(workers[--nworkers]);
     while (nholds > 0) {
