@@ -15,7 +15,9 @@ BEGIN
             NULL; -- roles belong to the whole server: another database was faster
         END;
     END LOOP;
-    IF NOT pg_has_role('awa_owner', 'MEMBER') THEN
+    -- Since version 16, who made a role may hand it out, but may not yet become it.
+    IF NOT pg_has_role('awa_owner', CASE WHEN current_setting('server_version_num')::int < 160000
+                                         THEN 'MEMBER' ELSE 'SET' END) THEN
         EXECUTE format('GRANT awa_owner TO %I', current_user);
     END IF;
 END
