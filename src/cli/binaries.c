@@ -95,3 +95,17 @@ pg_program(const char *name, int major, char **ret_path, awa_error *err)
     *ret_path = path;
     return AWA_OK;
 }
+
+awa_status
+pg_client_program(const char *name, char **ret_path, awa_error *err)
+{
+    char *path = NULL;
+    awa_status s = pg_program(name, 0, &path, err);
+
+    if (s != AWA_OK)
+        path = find(name, 0);
+    if (path == NULL)
+        return s;
+    *ret_path = path;
+    return AWA_OK;
+}

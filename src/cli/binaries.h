@@ -12,4 +12,7 @@ enum { PG_MAJOR_MIN = 15 };
  */
 awa_status pg_program(const char *name, int major, char **ret_path, awa_error *err) AWA_CHECKED;
 
+/* The same of a client program: an installation that was chosen may be a server and no more. */
+awa_status pg_client_program(const char *name, char **ret_path, awa_error *err) AWA_CHECKED;
+
 #endif

@@ -92,7 +92,7 @@ become_psql(const struct call *call, const char *dsn, awa_error *err)
 
     if (argv == NULL)
         return awa__fail(err, AWA_ENOMEM, "dev: out of memory");
-    s = pg_program("psql", 0, &program, err);
+    s = pg_client_program("psql", &program, err);
     if (s != AWA_OK)
         return s;
 

@@ -131,6 +131,10 @@ missing_programs_are_named() {
     exits 0 "$awa" dev reset --yes --dir "$AWA_DEV_DIR-none"
 }
 
+psql_may_come_from_elsewhere_than_the_server() {
+    equal "$(AWA_PG_BINDIR=/nowhere "$awa" dev psql -- -XAtc 'SELECT 1' </dev/null)" 1
+}
+
 reset_wants_a_yes_and_leaves_nothing() {
     exits 2 "$awa" dev reset
     equal "$(status running)" True
@@ -144,4 +148,5 @@ run_tests nothing_is_there_at_first two_starts_at_once_make_one_cluster \
     a_pid_file_that_names_somebody_else_fools_nobody an_initdb_that_was_interrupted_is_done_again \
     the_environment_cannot_lead_elsewhere a_directory_with_other_files_is_refused \
     a_path_that_cannot_work_is_refused a_server_that_cannot_start_shows_its_log \
-    missing_programs_are_named reset_wants_a_yes_and_leaves_nothing
+    missing_programs_are_named psql_may_come_from_elsewhere_than_the_server \
+    reset_wants_a_yes_and_leaves_nothing
