@@ -311,7 +311,9 @@ awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_
         return awa__fail(reterr, AWA_EINVAL, "copy: want a connection and jobs");
     if (n == 0)
         return AWA_OK;
-    s = plan(&b, n, reterr);
+    s = awa__session_check(conn, reterr);
+    if (s == AWA_OK)
+        s = plan(&b, n, reterr);
     if (s != AWA_OK)
         return s;
     if (b.ngroups > 16 && b.ngroups > n / 16)

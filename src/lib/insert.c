@@ -9,6 +9,19 @@
 #include "lib/insert.h"
 #include "lib/utf8.h"
 
+awa_status
+awa__session_check(const PGconn *conn, awa_error *err)
+{
+    int encoding = PQclientEncoding(conn); /* -1: the session is gone, as the next call will say */
+    const char *name = encoding >= 0 ? pg_encoding_to_char(encoding) : "UTF8";
+
+    /* SQL_ASCII: bytes go through as they are, and the database holds UTF8; see awa_migrate(). */
+    if (strcmp(name, "UTF8") == 0 || strcmp(name, "SQL_ASCII") == 0)
+        return AWA_OK;
+    return awa__fail(err, AWA_EINVAL, "insert: want client_encoding UTF8, the session has %s",
+                     name);
+}
+
 /* Postgres would refuse it as well, but without saying which field of which job it was. */
 awa_status
 awa__job_check(const awa_job_options *job, size_t i, awa_error *err)
@@ -83,7 +96,9 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
 
     if (conn == NULL || options == NULL)
         return awa__fail(reterr, AWA_EINVAL, "insert: want a connection and a job");
-    s = awa__job_read(options, 0, &job, reterr);
+    s = awa__session_check(conn, reterr);
+    if (s == AWA_OK)
+        s = awa__job_read(options, 0, &job, reterr);
     if (s == AWA_OK)
         s = awa__job_check(&job, 0, reterr);
     if (s != AWA_OK)
@@ -227,7 +242,9 @@ awa_jobs_insert(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *re
         return awa__fail(reterr, AWA_EINVAL, "insert: want a connection and jobs");
     if (n == 0)
         return AWA_OK;
-    s = awa__jobs_insert(conn, jobs, NULL, n, true, &res, reterr);
+    s = awa__session_check(conn, reterr);
+    if (s == AWA_OK)
+        s = awa__jobs_insert(conn, jobs, NULL, n, true, &res, reterr);
     if (s != AWA_OK)
         return s;
     for (size_t i = 0; i < n && ret_ids != NULL; i++)

@@ -9,6 +9,9 @@
 awa_status awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job,
                          awa_error *err) AWA_CHECKED;
 
+/* Does the session take UTF-8? Else Postgres would read other characters than the caller wrote. */
+awa_status awa__session_check(const PGconn *conn, awa_error *err) AWA_CHECKED;
+
 /* Are its texts valid UTF-8? The error names the job and the field. */
 awa_status awa__job_check(const awa_job_options *job, size_t i, awa_error *err) AWA_CHECKED;
 

@@ -22,6 +22,20 @@ static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
  */
 static const char become_owner[] = "SET LOCAL ROLE awa_owner; SET LOCAL lock_timeout = '3s'";
 
+/* JSON holds any character; another encoding would be found out by the first that does not fit. */
+static awa_status
+check_encoding(const PGconn *conn, awa_error *err)
+{
+    const char *encoding = PQparameterStatus(conn, "server_encoding");
+
+    if (encoding == NULL || strcmp(encoding, "UTF8") == 0)
+        return AWA_OK;
+    return awa__fail(err, AWA_EINVAL,
+                     "migrate: the database's encoding is %s, want UTF8: CREATE DATABASE ... "
+                     "TEMPLATE template0 ENCODING 'UTF8'",
+                     encoding);
+}
+
 /* For statements that return no rows, or none that matter. */
 static awa_status
 run(PGconn *conn, enum awa__sql_id id, const char *const *params, awa_error *err)
@@ -261,7 +275,9 @@ awa__migrate(PGconn *conn, struct awa__migration *ret_done, awa_error *err)
 
     if (PQtransactionStatus(conn) != PQTRANS_IDLE && PQstatus(conn) == CONNECTION_OK)
         return awa__fail(err, AWA_EINVAL, "migrate: the session is inside a transaction");
-    s = awa__sql_exec(conn, "migrate", begin, err);
+    s = check_encoding(conn, err);
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "migrate", begin, err);
     if (s != AWA_OK)
         return s;
 

@@ -516,6 +516,34 @@ copies_of_many_jobs_keep_their_order(void **state)
                      N / 2 - 1);
 }
 
+static void
+a_session_that_takes_no_utf8_is_refused_at_every_door(void **state)
+{
+    static const char text[] = "{\"name\": \"W\xc4\x81i \xe2\x82\xac\"}"; /* a macron, a euro */
+    const awa_job_options job = *AWA_JOB(.kind = "k", .args_json = text);
+    PGconn *db = *state, *bulk = test_connect(db, "bulk");
+    awa_error err;
+
+    for (int i = 0; i < 3; i++) {
+        static const char *const encodings[] = { "LATIN1", "WIN1252", "SJIS" };
+
+        assert_int_equal(PQsetClientEncoding(bulk, encodings[i]), 0);
+        assert_int_equal(awa_job_insert(bulk, &job, NULL, &err), AWA_EINVAL);
+        assert_string_equal(
+            err.message,
+            test_format("insert: want client_encoding UTF8, the session has %s", encodings[i]));
+        assert_int_equal(awa_jobs_insert(bulk, &job, 1, NULL, &err), AWA_EINVAL);
+        assert_int_equal(awa_jobs_copy(bulk, &job, 1, NULL, &err), AWA_EINVAL);
+        assert_int_equal(PQtransactionStatus(bulk), PQTRANS_IDLE);
+    }
+    assert_int_equal(PQsetClientEncoding(bulk, "SQL_ASCII"), 0);
+    test_ok(awa_job_insert(bulk, &job, NULL, &err), &err);
+    test_ok(awa_jobs_insert(bulk, &job, 1, NULL, &err), &err);
+    test_ok(awa_jobs_copy(bulk, &job, 1, NULL, &err), &err);
+    assert_string_equal(test_rows(db, "SELECT args, count(*) FROM awa.jobs GROUP BY 1"),
+                        test_format("%s|3", text));
+}
+
 int
 main(void)
 {
@@ -541,6 +569,7 @@ main(void)
         TEST_DB(the_doors_of_c_make_the_same_jobs),
         TEST_DB(a_duplicate_is_told_and_the_others_go_in),
         TEST_DB(a_copy_in_the_callers_transaction_goes_with_it),
+        TEST_DB(a_session_that_takes_no_utf8_is_refused_at_every_door),
         TEST_DB(copies_of_many_jobs_keep_their_order),
     };
 

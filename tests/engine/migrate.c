@@ -65,6 +65,33 @@ a_second_migration_changes_nothing(void **state)
 }
 
 static void
+a_database_of_another_encoding_is_refused(void **state)
+{
+    static const char *const encodings[] = { "LATIN1", "SQL_ASCII", "EUC_JP" };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof encodings / sizeof encodings[0]; i++) {
+        const char *name = test_format("%s_fresh", PQdb(db));
+        awa_error err;
+
+        test_exec(db, test_format("CREATE DATABASE %s OWNER test_owner TEMPLATE template0"
+                                  " ENCODING '%s' LOCALE 'C'",
+                                  name, encodings[i]));
+        AUTO(pgconn)
+        PGconn *fresh = open_dsn(
+            test_format("host=%s port=%s user=test_owner dbname=%s", PQhost(db), PQport(db), name));
+
+        assert_int_equal(awa_migrate(fresh, &err), AWA_EINVAL);
+        assert_non_null(strstr(
+            err.message, test_format("the database's encoding is %s, want UTF8", encodings[i])));
+        assert_int_equal(test_int(fresh, "SELECT count(*) FROM pg_namespace"
+                                         " WHERE nspname = 'awa'"),
+                         0);
+        drop_fresh(db);
+    }
+}
+
+static void
 a_new_database_gets_every_file_and_the_engine(void **state)
 {
     AUTO(pgconn) PGconn *fresh = open_dsn(fresh_dsn(*state));
@@ -542,6 +569,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_second_migration_changes_nothing),
+        TEST_DB(a_database_of_another_encoding_is_refused),
         TEST_DB(a_new_database_gets_every_file_and_the_engine),
         TEST_DB(several_at_once_are_as_good_as_one),
         TEST_DB(a_changed_engine_is_applied_again),
