@@ -72,8 +72,10 @@ AWA_API const char *awa_version(void);
  * Opens a session with deadlines on both ends: connect timeout, keepalives and
  * tcp_user_timeout on this side; client_connection_check_interval and
  * idle_in_transaction_session_timeout on the server's; jit off. What the connection string,
- * the service file or PGOPTIONS say goes first. conninfo is a libpq string or URI; NULL means
- * the PG* variables. The caller ends it with PQfinish(). Returns ECONN or ENOMEM.
+ * the service file or PGOPTIONS say goes first, but for client_encoding, which is UTF8. Behind a
+ * pooler nothing is set on the server's side, where it would meet other clients. conninfo is a
+ * libpq string or URI; NULL means the PG* variables. The caller ends it with PQfinish(). Returns
+ * ECONN or ENOMEM.
  */
 AWA_API AWA_CHECKED awa_status awa_connect(const char *conninfo, PGconn **ret_conn,
                                            awa_error *reterr);
@@ -103,8 +105,9 @@ typedef struct awa_job_options {
 #define AWA_JOB(...) (&(awa_job_options){ .size = sizeof(awa_job_options), __VA_ARGS__ })
 
 /*
- * One job, inside the caller's transaction if there is one. ret_id may be NULL.
- * Returns EEXISTS if a live job holds the unique key.
+ * One job, inside the caller's transaction if there is one, at any isolation level. ret_id may be
+ * NULL. Returns EEXISTS if a live job holds the unique key. Texts are UTF-8: a session with another
+ * client_encoding is refused with EINVAL, here and below.
  */
 AWA_API AWA_CHECKED awa_status awa_job_insert(PGconn *conn, const awa_job_options *job,
                                               int64_t *ret_id, awa_error *reterr);
@@ -164,7 +167,7 @@ typedef struct awa_worker_options {
     int64_t prefetch;  /* hold up to this many unstarted jobs; 0: what 50 ms need; -1: none */
     int64_t poll_ms;   /* look for work at least this often; 0 means 2000 */
     int64_t no_leader; /* 1: never do the maintenance of the queue */
-    int64_t pooled;    /* 1: behind a transaction pooler: no LISTEN, no session locks */
+    int64_t pooled;    /* 1: behind a transaction pooler that is not noticed by itself */
     awa_log *log;      /* NULL means silence */
     void *log_userdata;
 } awa_worker_options;
@@ -256,12 +259,16 @@ AWA_API AWA_CHECKED awa_status awa_job_transaction(awa_job *job, PGconn **ret_co
 
 /* ---- Administer -------------------------------------------------------------------------- */
 
-/* Creates or upgrades schema awa in one transaction. Returns ESCHEMA if it is newer than us. */
+/*
+ * Creates or upgrades schema awa in one transaction. Returns ESCHEMA if it is newer than us, EINVAL
+ * if the database's encoding is not UTF8.
+ */
 AWA_API AWA_CHECKED awa_status awa_migrate(PGconn *conn, awa_error *reterr);
 
 /*
  * Cancels a job in any live state. reason is kept with the job; NULL means "cancelled by an
- * operator". Returns ENOTFOUND if it is not known or has ended.
+ * operator". Returns ENOTFOUND if it is not known or has ended, EINVAL inside a transaction that is
+ * not READ COMMITTED; so does awa_job_retry().
  */
 AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, const char *reason,
                                               awa_error *reterr);

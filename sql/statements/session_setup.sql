@@ -3,11 +3,13 @@
 -- connection string and PGOPTIONS always go first; for deadlines so do ALTER ROLE and ALTER
 -- DATABASE. What only postgresql.conf says is for everybody and yields: the defaults of some
 -- hosting companies would keep a dead worker's session for hours.
--- returns: changed bigint, how many were set
-SELECT count(set_config(s.name, want.setting, false)) AS changed
+-- $1: the process that the client was told it talks to. If a pooler stands in between, it is
+-- another one; then nothing is set, for the next one on that session may be anybody.
+-- returns: changed bigint, how many were set; pooled boolean
+SELECT count(set_config(s.name, want.setting, false)) AS changed,
+       pg_backend_pid() <> $1::int AS pooled
   FROM (VALUES
             -- what the library relies on
-            ('client_encoding', 'UTF8', true),
             ('DateStyle', 'ISO', true),
             ('IntervalStyle', 'postgres', true),
             ('default_transaction_isolation', 'read committed', true),
@@ -21,5 +23,6 @@ SELECT count(set_config(s.name, want.setting, false)) AS changed
        AS want (name, setting, needed)
   JOIN pg_catalog.pg_settings AS s
     ON s.name = want.name
- WHERE s.source IN ('default', 'configuration file', 'command line', 'environment variable')
-    OR (want.needed AND s.source IN ('database', 'user', 'database user'))
+ WHERE pg_backend_pid() = $1::int
+   AND (s.source IN ('default', 'configuration file', 'command line', 'environment variable')
+        OR (want.needed AND s.source IN ('database', 'user', 'database user')))

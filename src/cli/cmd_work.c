@@ -383,7 +383,8 @@ const struct option_spec work_options[] = {
       .type = OPTION_DURATION },
     { .name = "until-empty", .help = "end when no job is due any more" },
     { .name = "no-leader", .help = "never do the maintenance of the queue" },
-    { .name = "pooled", .help = "behind a transaction pooler: no LISTEN, no session locks" },
+    { .name = "pooled",
+      .help = "there is a transaction pooler that awa does not notice by itself" },
     { 0 },
 };
 

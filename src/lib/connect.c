@@ -14,6 +14,9 @@ static const struct {
 
 enum { NDEFAULTS = sizeof defaults / sizeof defaults[0] };
 
+/* In all texts that cross the API. Sent at the start, because a pooler keeps what comes then. */
+static const char encoding[] = "UTF8";
+
 /*
  * What libpq makes of the connection string, the service file and the environment. It does not
  * tell before it has a connection object, so it gets one with a setting that it must refuse:
@@ -41,9 +44,9 @@ is_set(const PQconninfoOption *options, const char *keyword)
 static PGconn *
 open_session(const char *conninfo, const PQconninfoOption *chosen)
 {
-    const char *keywords[NDEFAULTS + 2] = { "dbname" };
-    const char *values[NDEFAULTS + 2] = { conninfo };
-    size_t n = 1;
+    const char *keywords[NDEFAULTS + 3] = { "dbname", "client_encoding" };
+    const char *values[NDEFAULTS + 3] = { conninfo, encoding };
+    size_t n = 2;
 
     for (size_t i = 0; i < NDEFAULTS; i++) {
         if (is_set(chosen, defaults[i].keyword))
@@ -55,26 +58,36 @@ open_session(const char *conninfo, const PQconninfoOption *chosen)
 }
 
 awa_status
-awa_connect(const char *conninfo, PGconn **ret_conn, awa_error *reterr)
+awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_pooled, awa_error *err)
 {
-    AUTO(conninfo) PQconninfoOption *chosen = NULL;
+    AUTO(conninfo) PQconninfoOption *chosen = resolve(conninfo);
     AUTO(pgconn) PGconn *conn = NULL;
     AUTO(pgresult) PGresult *res = NULL;
+    char pid[12];
     awa_status s;
 
-    if (ret_conn == NULL)
-        return awa__fail(reterr, AWA_EINVAL, "connect: nowhere to put the session");
-    chosen = resolve(conninfo);
     if (chosen != NULL)
         conn = open_session(conninfo, chosen);
     if (conn == NULL)
-        return awa__fail(reterr, AWA_ENOMEM, "connect: out of memory");
+        return awa__fail(err, AWA_ENOMEM, "connect: out of memory");
     if (PQstatus(conn) != CONNECTION_OK)
-        return awa__fail_pg(reterr, conn, NULL, "connect");
+        return awa__fail_pg(err, conn, NULL, "connect");
 
-    s = awa__sql_run(conn, SQL_SESSION_SETUP, NULL, &res, reterr);
+    snprintf(pid, sizeof pid, "%d", PQbackendPID(conn));
+    s = awa__sql_run(conn, SQL_SESSION_SETUP, (const char *[]){ pid }, &res, err);
     if (s != AWA_OK)
         return s;
+    *ret_pooled = strcmp(PQgetvalue(res, 0, 1), "t") == 0;
     *ret_conn = TAKE(conn);
     return AWA_OK;
+}
+
+awa_status
+awa_connect(const char *conninfo, PGconn **ret_conn, awa_error *reterr)
+{
+    bool pooled;
+
+    if (ret_conn == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "connect: nowhere to put the session");
+    return awa__connect(conninfo, ret_conn, &pooled, reterr);
 }

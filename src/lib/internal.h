@@ -87,6 +87,15 @@ awa_status awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const
 /* Copies what both sides know; false if the caller set something that we do not know. */
 bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_size);
 
+/* ---- Sessions ---------------------------------------------------------------------------- */
+
+/*
+ * awa_connect(), and whether a pooler stands in between: then each transaction may run in another
+ * session of the server, which others use as well, so nothing may be left in it.
+ */
+awa_status awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_pooled,
+                        awa_error *err) AWA_CHECKED;
+
 /* ---- Statements -------------------------------------------------------------------------- */
 
 /* Runs one statement of sql/statements and waits for its rows. params may be NULL if it has none.

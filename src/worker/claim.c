@@ -122,7 +122,7 @@ ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
         return;
     }
     q->look_at = now + q->pause_ms;
-    if (w->poll_ms >= HEARTBEAT_MS && !w->pooled &&
+    if (w->poll_ms >= HEARTBEAT_MS && !w->claims.pooled &&
         (q->pause_ms >= w->poll_ms || now - q->hungry_since > SETTLED_MS))
         q->look_at = INT64_MAX;
     q->pause_ms = q->pause_ms * 3 < w->poll_ms ? q->pause_ms * 3 : w->poll_ms;

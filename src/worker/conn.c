@@ -23,17 +23,19 @@ prepare_all(PGconn *pg, const enum awa__sql_id *ids, awa_error *err)
 }
 
 awa_status
-conn_open(struct conn *c, const char *conninfo, const char *synchronous_commit,
+conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchronous_commit,
           const enum awa__sql_id *ids, on_open *greet, awa_error *err)
 {
     AUTO(pgconn) PGconn *pg = NULL;
     AUTO(pgresult) PGresult *res = NULL;
+    bool found = false;
     awa_status s;
 
-    s = awa_connect(conninfo, &pg, err);
-    if (s == AWA_OK)
+    s = awa__connect(conninfo, &pg, &found, err);
+    c->pooled = pooled || found;
+    if (s == AWA_OK && !c->pooled)
         s = awa__sql_run(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
-    if (s == AWA_OK)
+    if (s == AWA_OK && !c->pooled)
         s = prepare_all(pg, ids, err);
     if (s == AWA_OK && greet != NULL)
         s = greet(c->arg, pg, err);
@@ -84,6 +86,17 @@ conn_close(struct conn *c)
         settle(c, &lost);
 }
 
+static bool
+send_statement(struct conn *c, const struct awa__sql *sql, const char *const *params, bool binary)
+{
+    int sent =
+        c->pooled
+            ? PQsendQueryParams(c->pg, sql->text, sql->nparams, NULL, params, NULL, NULL, binary)
+            : PQsendQueryPrepared(c->pg, sql->name, sql->nparams, params, NULL, NULL, binary);
+
+    return sent && PQpipelineSync(c->pg);
+}
+
 awa_status
 conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool binary,
             on_answer *done, void *tag, awa_error *err)
@@ -95,8 +108,7 @@ conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool
     if (conn_pending(c) == CONN_PENDING_MAX)
         return awa__fail(err, AWA_EBUSY, "%s: %d statements wait already", sql->name,
                          CONN_PENDING_MAX);
-    if (!PQsendQueryPrepared(c->pg, sql->name, sql->nparams, params, NULL, NULL, binary) ||
-        !PQpipelineSync(c->pg))
+    if (!send_statement(c, sql, params, binary))
         return awa__fail_pg(err, c->pg, NULL, sql->name); /* the owner closes the session */
 
     if (conn_pending(c) == 0)

@@ -27,7 +27,8 @@ struct pending {
 };
 
 struct conn {
-    PGconn *pg; /* NULL while closed */
+    PGconn *pg;  /* NULL while closed */
+    bool pooled; /* nothing is kept in the session: no settings, no prepared statements */
     on_notify *notify;
     void *arg; /* of all callbacks */
     struct pending ring[CONN_PENDING_MAX];
@@ -42,10 +43,12 @@ typedef awa_status on_open(void *arg, PGconn *pg, awa_error *err);
 
 /*
  * Opens a session, prepares all statements of ids[], of which the last one is SQL_COUNT, calls
- * greet unless it is NULL, and begins the pipeline. Blocks, but not for ever.
+ * greet unless it is NULL, and begins the pipeline. pooled: it is known that a pooler stands in
+ * between; else that is found out. Blocks, but not for ever.
  */
-awa_status conn_open(struct conn *c, const char *conninfo, const char *synchronous_commit,
-                     const enum awa__sql_id *ids, on_open *greet, awa_error *err) AWA_CHECKED;
+awa_status conn_open(struct conn *c, const char *conninfo, bool pooled,
+                     const char *synchronous_commit, const enum awa__sql_id *ids, on_open *greet,
+                     awa_error *err) AWA_CHECKED;
 
 /* Ends the session; whatever waits for an answer gets ECONN. May be called when it is closed. */
 void conn_close(struct conn *c);

@@ -86,9 +86,10 @@ register_anew(struct awa_worker *w, PGconn *pg, awa_error *err)
     if (queues.failed || kinds.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
     snprintf(id, sizeof id, "%lld", (long long)identity->id);
-    s = awa__sql_run(pg, SQL_WORKER_REGISTER,
-                     (const char *[]){ id, w->name, queues.data, known, w->pooled ? "f" : "t" },
-                     &res, err);
+    s = awa__sql_run(
+        pg, SQL_WORKER_REGISTER,
+        (const char *[]){ id, w->name, queues.data, known, w->claims.pooled ? "f" : "t" }, &res,
+        err);
     if (s != AWA_OK)
         return s;
     w->server = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
@@ -310,7 +311,7 @@ listen_for_work(struct awa_worker *w, PGconn *pg, awa_error *err)
     AUTO(buffer) struct buffer queues = { 0 };
     AUTO(pgresult) PGresult *res = NULL;
 
-    if (w->pooled)
+    if (w->claims.pooled)
         return AWA_OK;
     names_of(w, &queues);
     if (queues.failed)

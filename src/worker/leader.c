@@ -231,18 +231,20 @@ connect_session(struct leader *l)
 {
     AUTO(pgresult) PGresult *session = NULL;
     AUTO(pgresult) PGresult *listen = NULL;
+    bool pooled = false;
     awa_error err;
     awa_status s;
 
     if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
         return true;
     PQfinish(TAKE(l->pg));
-    s = awa_connect(l->worker->conninfo, &l->pg, &err);
+    s = awa__connect(l->worker->conninfo, &l->pg, &pooled, &err);
+    pooled |= l->worker->pooled;
     if (s == AWA_OK)
         (void)PQsetNoticeProcessor(l->pg, noticed, l);
-    if (s == AWA_OK)
+    if (s == AWA_OK && !pooled)
         s = awa__sql_run(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
-    if (s == AWA_OK && !l->worker->pooled)
+    if (s == AWA_OK && !pooled)
         s = awa__sql_run(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
     if (s == AWA_OK)
         return true;

@@ -172,9 +172,10 @@ open_sessions(struct awa_worker *w, awa_error *err)
     awa_status s = AWA_OK;
 
     if (!conn_is_open(&w->claims))
-        s = conn_open(&w->claims, w->conninfo, "off", claim_statements, heartbeat_greet, err);
+        s = conn_open(&w->claims, w->conninfo, w->pooled, "off", claim_statements, heartbeat_greet,
+                      err);
     if (s == AWA_OK && !conn_is_open(&w->closes))
-        s = conn_open(&w->closes, w->conninfo, "on", close_statements, NULL, err);
+        s = conn_open(&w->closes, w->conninfo, w->pooled, "on", close_statements, NULL, err);
     if (s != AWA_OK)
         return s;
     (void)PQsetNoticeProcessor(w->claims.pg, noticed, w);

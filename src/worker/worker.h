@@ -68,7 +68,7 @@ struct awa_worker {
     struct served *queues;
     size_t nqueues;
     int64_t nthreads, batch, prefetch, poll_ms;
-    bool no_leader, pooled;
+    bool no_leader, pooled; /* pooled: the caller says so; what is found, struct conn knows */
     awa_log *log;
     void *log_userdata;
 

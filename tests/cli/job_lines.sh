@@ -202,6 +202,7 @@ input_that_cannot_be_read_is_a_failure() {
 }
 
 a_broken_session_is_a_failure() {
+    [ -z "${AWA_TEST_POOLER:-}" ] || return 0 # a pooler has another one at hand
     local pid code=0
     mkfifo "$work/slow"
     "$awa" job insert - --queue broken <"$work/slow" 2>"$work/err" &

@@ -120,6 +120,22 @@ a_role_keeps_its_deadlines_but_not_its_odd_formats(void **state)
 }
 
 static void
+texts_are_utf8_whatever_anybody_says(void **state)
+{
+    PGconn *db = *state;
+
+    test_exec(db, test_format("ALTER DATABASE %s SET client_encoding = 'LATIN1'", PQdb(db)));
+    setenv("PGCLIENTENCODING", "LATIN1", 1);
+    AUTO(pgconn) PGconn *ours = open_with(db, "");
+    AUTO(pgconn) PGconn *explicit = open_with(db, "client_encoding=LATIN1");
+
+    unsetenv("PGCLIENTENCODING");
+    assert_string_equal(test_text(ours, "SHOW client_encoding"), "UTF8");
+    assert_string_equal(test_text(explicit, "SHOW client_encoding"), "UTF8");
+    assert_string_equal(pg_encoding_to_char(PQclientEncoding(ours)), "UTF8");
+}
+
+static void
 nobody_there_is_econn_in_one_line(void **state)
 {
     static const char *const nowhere[] = {
@@ -151,6 +167,7 @@ main(void)
         TEST_DB(what_the_environment_says_goes_first),
         TEST_DB(what_a_service_file_says_goes_first),
         TEST_DB(a_role_keeps_its_deadlines_but_not_its_odd_formats),
+        TEST_DB(texts_are_utf8_whatever_anybody_says),
         TEST(nobody_there_is_econn_in_one_line),
     };
 

@@ -7,9 +7,20 @@ AWA_DATABASE_URL=$("$awa" dev start --quiet)
 export AWA_DATABASE_URL
 "$awa" migrate --quiet || exit 1
 
+# Not through a pooler, if there is one.
 sql() {
     "$awa" dev psql -- -XqAtc "$1" </dev/null
 }
+
+# What ./dev test --with asks for.
+if [ -n "${AWA_TEST_SETTING:-}" ]; then
+    sql "ALTER SYSTEM SET $AWA_TEST_SETTING"
+    "$awa" dev stop --quiet && "$awa" dev start --quiet >/dev/null
+fi
+if [ -n "${AWA_TEST_POOLER:-}" ]; then
+    . "${BASH_SOURCE[0]%/*}/pooler.sh"
+    start_pooler || exit 1
+fi
 
 # json PATH...: values in the JSON on standard input, such as errors.0.error, joined by |. Strings
 # come as they are.
