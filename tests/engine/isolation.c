@@ -80,7 +80,7 @@ a_cancel_and_a_retry_refuse_an_old_snapshot(void **state)
 
     for (size_t i = 0; i < LEVELS; i++) {
         test_exec(op, test_format("BEGIN ISOLATION LEVEL %s", levels[i]));
-        assert_int_equal(awa_job_cancel(op, id, &err), AWA_EINVAL);
+        assert_int_equal(awa_job_cancel(op, id, NULL, &err), AWA_EINVAL);
         assert_non_null(strstr(err.message, "want isolation read committed"));
         test_exec(op, "ROLLBACK");
         test_exec(op, test_format("BEGIN ISOLATION LEVEL %s", levels[i]));

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants one bug after the other and demands that a test notices.
+
+usage: mutants.py SOURCE WORK MUTANTS.toml [NAME...]
+
+SOURCE is copied to WORK/source, which is built in WORK/build. For each mutant of the list (whose
+name contains a NAME) its edits are made there, its tests are run, and at least one must fail;
+then the edits are undone. Before the first, all those tests must pass. An edit whose old text is
+not found exactly once is an error: the list must follow the code.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+
+COPIED = ["examples", "include", "meson.build", "sql", "src", "tests", "tools", "README.md"]
+
+
+def run(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def must(*command):
+    done = run(*command)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout}\nmutants: {' '.join(map(str, command))}: failed")
+
+
+class Bench:
+    """A copy of the sources, and a build of it."""
+
+    def __init__(self, source, work):
+        self.source, self.build = work / "source", work / "build"
+        # What did not change keeps its time, so that little is built again.
+        must("rsync", "-a", "--delete", *(source / name for name in COPIED), f"{self.source}/")
+        if not (self.build / "build.ninja").exists():
+            shutil.rmtree(self.build, ignore_errors=True)
+            must("meson", "setup", self.build, self.source)
+        must("ninja", "-C", self.build, "--quiet")
+
+    def passes(self, tests):
+        """Whether the tests pass; None if the build fails."""
+        if run("ninja", "-C", self.build, "--quiet").returncode != 0:
+            return None
+        return run(self.build / "tests" / "with_cluster", "meson", "test", "-C", self.build,
+                   "--no-rebuild", *tests).returncode == 0
+
+    def edit(self, mutant):
+        """Makes the edits; returns the texts as they were, by path."""
+        before = {}
+        for edit in mutant["edits"]:
+            path = self.source / edit["file"]
+            text = path.read_text(encoding="utf-8")
+            before.setdefault(path, text)
+            if text.count(edit["old"]) != 1:
+                self.restore(before)
+                sys.exit(f"mutants: {mutant['name']}: {edit['file']} has its old text"
+                         f" {text.count(edit['old'])} times, not once")
+            path.write_text(text.replace(edit["old"], edit["new"]), encoding="utf-8")
+        return before
+
+    def restore(self, before):
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+
+
+def judge(bench, mutant):
+    before = bench.edit(mutant)
+    try:
+        passed = bench.passes(mutant["tests"])
+    finally:
+        bench.restore(before)
+    return {None: "not built", True: "SURVIVED", False: "killed"}[passed]
+
+
+def main():
+    source, work, listed = map(pathlib.Path, sys.argv[1:4])
+    mutants = tomllib.loads(listed.read_text(encoding="utf-8"))["mutant"]
+    mutants = [m for m in mutants
+               if len(sys.argv) == 4 or any(word in m["name"] for word in sys.argv[4:])]
+    work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(source, work)
+    tests = sorted({test for m in mutants for test in m["tests"]})
+    if not bench.passes(tests):
+        sys.exit("mutants: the tests do not pass without a mutant: " + ", ".join(tests))
+    killed = 0
+    for mutant in mutants:
+        began = time.monotonic()
+        verdict = judge(bench, mutant)
+        killed += verdict == "killed"
+        print(f"{verdict:9} {time.monotonic() - began:5.1f} s  {mutant['name']}"
+              f"  ({', '.join(mutant['tests'])})", flush=True)
+    print(f"{killed} passed, {len(mutants) - killed} failed")
+    sys.exit(killed != len(mutants))
+
+
+if __name__ == "__main__":
+    main()
