@@ -51,6 +51,74 @@ a_slot_with_an_insert_in_flight_is_not_pruned(void **state)
     assert_int_equal(test_claim_one(worker, 7).id, id);
 }
 
+/* Until it has committed, the attempt is alive; and it is never held up. */
+static void
+a_slot_with_an_end_in_flight_is_not_pruned(void **state)
+{
+    static const struct {
+        const char *end;  /* of an attempt */
+        const char *then; /* of the prune, once it has committed */
+    } cases[] = {
+        { "SELECT awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}', '{\"{[<pos>,<pos>]}\"}')",
+          "pruned" },
+        { "SELECT awa.complete_job(<worker>, <claim>, <pos>)", "pruned" },
+        { "SELECT * FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}', '{retried}')",
+          "pruned" },
+        { "SELECT * FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}', '{failed}')",
+          "alive" }, /* it is kept for its retention */
+    };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        int64_t id = test_insert(db);
+        struct attempt a = test_claim_one(worker, 7);
+        const char *prune = test_format("SELECT awa.prune_slot('%d')", a.slot);
+        const char *end = test_attempt_sql(cases[i / 2].end, &a);
+
+        test_exec(db, "SELECT awa.rotate_ring(true)");
+        test_exec(leader, test_format("SELECT awa.checkpoint_heads('%d')", a.slot));
+        test_exec(worker, "SET statement_timeout = '5 s'; BEGIN");
+        test_exec(worker, end);
+        expect_quickly(leader, prune, "alive");
+        if (i % 2 == 0) {
+            test_exec(worker, "ROLLBACK");
+            expect_quickly(leader, prune, "alive");
+            assert_string_equal(test_state(db, id), "running");
+            test_exec(worker, end);
+        } else {
+            test_exec(worker, "COMMIT");
+        }
+        expect_quickly(leader, prune, cases[i / 2].then);
+    }
+    assert_int_equal(test_count(db, "retryable"), 2);
+    assert_int_equal(test_count(db, "failed"), 2);
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.jobs"), 4);
+}
+
+/* The prune has its locks; the end waits, and finds that there is nothing left to end. */
+static void
+an_end_that_comes_during_a_prune_is_stale(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_exec(db, test_complete_sql(&a));
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(leader, "BEGIN");
+    assert_string_equal(test_text(leader, PRUNE), "pruned");
+    test_send(worker, test_close_sql(&a, "failed", ""));
+    test_wait_blocked(db, worker);
+    test_exec(leader, "COMMIT");
+    assert_string_equal(test_answer(worker), "stale");
+    assert_string_equal(test_text(worker, test_complete_sql(&a)), "{}");
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.jobs"), 0);
+}
+
 /* It knows its slot, and draws its positions, before the slot is sealed, pruned and opened again.
  */
 static void
@@ -271,6 +339,8 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_slot_with_an_insert_in_flight_is_not_pruned),
+        TEST_DB(a_slot_with_an_end_in_flight_is_not_pruned),
+        TEST_DB(an_end_that_comes_during_a_prune_is_stale),
         TEST_DB(an_entry_that_lands_in_a_pruned_slot_is_claimed),
         TEST_DB(a_prune_yields_to_a_claim),
         TEST_DB(a_claim_that_waits_for_a_prune_reads_the_new_head),
