@@ -222,7 +222,7 @@ AWA_API const char *awa_job_args(const awa_job *job, size_t *ret_length); /* JSO
 AWA_API const char *awa_job_metadata(const awa_job *job);                 /* JSON text or NULL */
 AWA_API size_t awa_job_ntags(const awa_job *job);
 AWA_API const char *awa_job_tag(const awa_job *job, size_t i); /* NULL from ntags on */
-AWA_API int64_t awa_job_attempt(const awa_job *job);                      /* 1, 2, ... */
+AWA_API int64_t awa_job_attempt(const awa_job *job);           /* 1, 2, ... */
 AWA_API int64_t awa_job_max_attempts(const awa_job *job);
 AWA_API int64_t awa_job_run_lease(const awa_job *job);   /* identity of this attempt */
 AWA_API int64_t awa_job_position(const awa_job *job);    /* place in its lane */

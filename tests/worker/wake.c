@@ -108,8 +108,8 @@ a_producer_wakes_an_idle_worker(void **state)
     static const char *const queues[] = {
         "default",
         "a \"b\" \\ 'c'",
-        "one with so long a name that the channel gets a hash instead of it:"
-        " 0123456789 0123456789 0123456789 0123456789",
+        ("one with so long a name that the channel gets a hash instead of it:"
+         " 0123456789 0123456789 0123456789 0123456789"),
     };
     PGconn *db = *state;
     atomic_int_least64_t at = 0;
