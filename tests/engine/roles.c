@@ -219,8 +219,8 @@ hostile_objects_do_not_matter(void **state)
         "SELECT awa.heartbeat('{7}', '{default}', '{1}', '{1}')",
         "SELECT awa.claim_jobs(7, 'default', 3)",
         "SELECT awa.complete_jobs(7, '{0}', '{1}', '{\"{[17592186044416,17592186044416]}\"}')",
-        "SELECT awa.close_jobs(7, '{0,0}', '{1,1}', '{17592186044417,17592186044418}',"
-        " '{retried,released}', '{x,y}', NULL, '{1 s,0 s}')",
+        ("SELECT awa.close_jobs(7, '{0,0}', '{1,1}', '{17592186044417,17592186044418}',"
+         " '{retried,released}', '{x,y}', NULL, '{1 s,0 s}')"),
         "SELECT awa.promote_jobs(p_now => '2100-01-01')",
         "SELECT awa.lead(7)",
         "SELECT awa.rescue_jobs('2100-01-01')",
