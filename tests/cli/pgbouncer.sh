@@ -120,7 +120,6 @@ the_job_of_a_killed_worker_runs_again_after_its_lease() {
     wait_state 20 "$id" completed
     equal "$(job "$id" attempt output.stdout errors.0.outcome)" "2|again|rescued"
     contains "$(job "$id" errors.0.error)" "was silent since"
-    kill -9 "$(cat "$work/orphan")"
     stop_worker
 }
 
