@@ -228,7 +228,6 @@ BEGIN
     IF v_problem IS NOT NULL THEN
         RAISE EXCEPTION '%', v_problem USING ERRCODE = 'JQ001';
     END IF;
-    PERFORM pg_current_xact_id(); -- rule G1
     WITH gone AS (
         DELETE FROM awa.dlq_entries AS d
          WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o

@@ -122,7 +122,6 @@ DECLARE
     v_jobs awa.jobs[];
     v_result awa.bulk_result;
 BEGIN
-    PERFORM pg_current_xact_id(); -- rule G1
     v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
     v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run AND v_result.matched > 0 THEN

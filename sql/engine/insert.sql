@@ -3,10 +3,6 @@
 -- requires: unique
 -- Three doors into the queue with the same rules: one job, arrays of jobs, and positions for a
 -- COPY by the client.
---
--- Rule G1: a producer has its transaction id before it draws a position. Otherwise it could draw
--- position 100, be overtaken, and only then get an id younger than the one that the claimer
--- wrote down: its gap would be forgotten too early and the job lost.
 
 -- What the caller left out. The defaults of a job stand here and nowhere else.
 CREATE OR REPLACE FUNCTION awa.default_queue() RETURNS text
@@ -170,7 +166,6 @@ BEGIN
             awa.check_length('metadata', p_metadata, v_n),
             awa.check_length('unique_keys', p_unique_keys, v_n),
             awa.check_length('ordering_keys', p_ordering_keys, v_n);
-    PERFORM pg_current_xact_id(); -- rule G1
 
     v_first_id := awa.draw_block('awa.job_ids', 0, greatest(v_n, 1));
     SELECT * INTO v_args FROM awa.read_jsons(p_args);
@@ -240,7 +235,6 @@ AS $$
 DECLARE
     v_job awa.new_job;
 BEGIN
-    PERFORM pg_current_xact_id(); -- rule G1
     v_job.ord := 1;
     v_job.id := awa.draw_one('awa.job_ids', 0);
     v_job.kind := p_kind;

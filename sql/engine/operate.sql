@@ -44,7 +44,6 @@ DECLARE
     v_pos bigint;
 BEGIN
     PERFORM awa.require_read_committed('cancel');
-    PERFORM pg_current_xact_id(); -- rule G1: a deferred job gets a position to end at
     FOR i IN 1 .. 10 LOOP -- the job may move on while we look
         SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
         IF NOT FOUND OR v_job.state IN ('completed', 'failed', 'cancelled') THEN
@@ -104,7 +103,6 @@ DECLARE
     v_job awa.jobs;
 BEGIN
     PERFORM awa.require_read_committed('retry');
-    PERFORM pg_current_xact_id(); -- rule G1
     FOR i IN 1 .. 10 LOOP -- the job may be carried, promoted or retried while we look
         SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
         IF NOT FOUND THEN

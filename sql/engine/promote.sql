@@ -22,7 +22,6 @@ AS $$
 DECLARE
     v_jobs awa.new_job[];
 BEGIN
-    PERFORM pg_current_xact_id(); -- rule G1
     PERFORM awa.require_durable();
     -- By ctid: a plan that cannot be turned into a join over the whole table. The rows are locked,
     -- so they stay where they are.

@@ -140,6 +140,9 @@ RETURN CASE WHEN jsonb_typeof(p_tags) = 'array'
 --   lock, whatever happens, and leaves the sequence as it is: sequences are not transactional;
 -- - the single number takes a session lock and gives it back within one expression, where no
 --   interrupt is served.
+-- Rule G1, kept here for everybody: a producer has its transaction id before it draws a position.
+-- Otherwise it could draw position 100, be overtaken, and only then get an id younger than the one
+-- that the claimer wrote down: its gap would be forgotten too early and the job lost.
 CREATE OR REPLACE FUNCTION awa.draw_block(p_sequence regclass, p_key int, p_n bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -147,7 +150,7 @@ AS $$
 DECLARE
     v_first bigint;
 BEGIN
-    PERFORM pg_current_xact_id(); -- the transaction's, not the subtransaction's; rule G1
+    PERFORM pg_current_xact_id(); -- rule G1; the transaction's, not the subtransaction's
     BEGIN
         PERFORM pg_advisory_xact_lock(awa.lock_class('draw'), p_key);
         v_first := nextval(p_sequence);
