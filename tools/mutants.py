@@ -9,6 +9,7 @@ name contains a NAME) its edits are made there, its tests are run, and at least 
 then the edits are undone. Before the first, all those tests must pass. An edit whose old text is
 not found exactly once is an error: the list must follow the code.
 """
+import filecmp
 import pathlib
 import shutil
 import subprocess
@@ -29,13 +30,26 @@ def must(*command):
         sys.exit(f"{done.stdout}\nmutants: {' '.join(map(str, command))}: failed")
 
 
+def mirror(source, copy):
+    """Makes copy like source. What did not change keeps its time, so that little is built again."""
+    wanted = {path.relative_to(source)
+              for name in COPIED for path in [source / name, *(source / name).rglob("*")]
+              if path.is_file()}
+    for path in copy.rglob("*"):
+        if path.is_file() and path.relative_to(copy) not in wanted:
+            path.unlink()
+    for name in wanted:
+        if not (copy / name).exists() or not filecmp.cmp(source / name, copy / name, False):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, copy / name)
+
+
 class Bench:
     """A copy of the sources, and a build of it."""
 
     def __init__(self, source, work):
         self.source, self.build = work / "source", work / "build"
-        # What did not change keeps its time, so that little is built again.
-        must("rsync", "-a", "--delete", *(source / name for name in COPIED), f"{self.source}/")
+        mirror(source, self.source)
         if not (self.build / "build.ninja").exists():
             shutil.rmtree(self.build, ignore_errors=True)
             must("meson", "setup", self.build, self.source)
