@@ -182,7 +182,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_top bigint := coalesce(p_before, awa.newest_id() + 1);
+    v_top bigint := least(p_before, awa.newest_id() + 1);
     v_window bigint := 1000;
     v_low bigint;
     v_left int := p_limit;

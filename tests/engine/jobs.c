@@ -163,6 +163,12 @@ a_list_has_limits(void **state)
     assert_int_equal(test_int(viewer, "SELECT count(*) FROM awa.list_jobs()"), 100);
     assert_string_equal(test_rows(viewer, "SELECT id FROM awa.list_jobs(p_before => 3)"), "2 1");
     assert_string_equal(test_rows(viewer, "SELECT id FROM awa.list_jobs(p_before => 1)"), "");
+
+    /* from far above the newest one there is no long way down */
+    test_exec(viewer, "SET statement_timeout = '10s'");
+    assert_string_equal(test_rows(viewer, "SELECT id FROM awa.list_jobs(p_before => x'7ff0"
+                                          "000000000000'::bigint, p_limit => 2)"),
+                        "300 299");
 }
 
 /* ---- Explanations ------------------------------------------------------------------------ */
