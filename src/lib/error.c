@@ -139,6 +139,8 @@ awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const char *doin
     status = status_of(conn, sqlstate, text);
     if (wants_migration(sqlstate, text))
         hint = "run awa migrate";
+    else if (hint == NULL && strcmp(sqlstate, "42501") == 0)
+        hint = "the login needs another role of awa";
     (void)awa__fail(err, status, "%s: %.*s%s%s", doing, (int)strcspn(text, "\n"), text,
                     hint != NULL ? "; " : "", hint != NULL ? hint : "");
     if (err != NULL)

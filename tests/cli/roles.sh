@@ -58,6 +58,16 @@ an_operator_changes() {
     as operator 1 work --exec true
 }
 
+who_has_no_role_is_told_so() {
+    sql "CREATE ROLE test_nobody LOGIN"
+    as nobody 1 job list
+    contains "$err" "permission denied for schema awa; the login needs another role of awa"
+    as nobody 1 work --exec true
+    contains "$err" "needs another role of awa"
+    as viewer 1 queue pause default
+    contains "$err" "permission denied for function pause_queue; the login needs another role"
+}
+
 a_worker_works() {
     as worker 0 work --until-empty --exec true
     equal "$(sql "SELECT string_agg(DISTINCT state::text, ' ' ORDER BY state::text)
@@ -67,4 +77,4 @@ a_worker_works() {
 }
 
 run_tests a_producer_inserts a_bulk_producer_copies a_viewer_looks an_operator_changes \
-    a_worker_works
+    who_has_no_role_is_told_so a_worker_works
