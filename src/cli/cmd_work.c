@@ -395,7 +395,8 @@ cmd_work(struct call *call)
     awa_error err;
     awa_status s;
 
-    if (call_text(call, "exec") == NULL)
+    /* With an empty one the shell would do nothing, and complete every job. */
+    if (call_text(call, "exec") == NULL || *call_text(call, "exec") == '\0')
         return usage_error("%s: wants --exec CMD; see %s --help", call->words, call->words);
     w.drain_ms = call_number(call, "drain-timeout");
     s = read_program(&w, &err);

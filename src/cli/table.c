@@ -67,9 +67,9 @@ is_number(const PGresult *res, int column)
 }
 
 static int
-column_width(const PGresult *res, int column)
+widest_cell(const PGresult *res, int column)
 {
-    int widest = text_width(PQfname(res, column));
+    int widest = 0;
 
     for (int row = 0; row < PQntuples(res); row++) {
         int width = text_width(PQgetvalue(res, row, column));
@@ -80,32 +80,59 @@ column_width(const PGresult *res, int column)
     return widest;
 }
 
-/* Takes from the widest column until the line fits, or nothing more can be taken. */
-static void
-shrink(int *widths, int n, int limit)
-{
-    int total = GAP * (n - 1);
-    int widest = 0;
+struct column {
+    int width;
+    int least; /* a number that is cut is another number */
+    bool number;
+};
 
-    for (int i = 0; i < n; i++)
-        total += widths[i];
-    while (total > limit) {
-        for (int i = 0; i < n; i++)
-            if (widths[i] > widths[widest])
-                widest = i;
-        if (widths[widest] <= NARROWEST)
-            return;
-        widths[widest]--;
-        total--;
+static struct column
+measure(const PGresult *res, int column)
+{
+    int title = text_width(PQfname(res, column));
+    int cell = widest_cell(res, column);
+    bool number = is_number(res, column);
+
+    return (struct column){ .width = cell > title ? cell : title,
+                            .least = number && cell > NARROWEST ? cell : NARROWEST,
+                            .number = number };
+}
+
+/* Takes from the widest column, of text or of any kind, until `excess` is gone, or no more can be
+ * taken. Returns what is left of it. */
+static int
+shrink(struct column *columns, int n, bool numbers, int excess)
+{
+    for (; excess > 0; excess--) {
+        struct column *widest = NULL;
+
+        for (struct column *c = columns; c < columns + n; c++)
+            if ((numbers || !c->number) && c->width > c->least &&
+                (widest == NULL || c->width > widest->width))
+                widest = c;
+        if (widest == NULL)
+            break;
+        widest->width--;
     }
+    return excess;
 }
 
 static void
-print_header(FILE *out, const PGresult *res, const int *widths, int n, bool color)
+fit(struct column *columns, int n, int limit)
+{
+    int total = GAP * (n - 1);
+
+    for (int i = 0; i < n; i++)
+        total += columns[i].width;
+    (void)shrink(columns, n, true, shrink(columns, n, false, total - limit));
+}
+
+static void
+print_header(FILE *out, const PGresult *res, const struct column *columns, int n, bool color)
 {
     fputs(color ? "\033[2m" : "", out);
     for (int i = 0; i < n; i++)
-        print_cell(out, PQfname(res, i), widths[i], is_number(res, i), i == n - 1);
+        print_cell(out, PQfname(res, i), columns[i].width, columns[i].number, i == n - 1);
     fputs(color ? "\033[0m\n" : "\n", out);
 }
 
@@ -113,17 +140,18 @@ void
 table_print(FILE *out, const PGresult *res, int width, bool color)
 {
     int n = PQnfields(res) < COLUMNS_MAX ? PQnfields(res) : COLUMNS_MAX;
-    int widths[COLUMNS_MAX];
+    struct column columns[COLUMNS_MAX];
 
     for (int i = 0; i < n; i++)
-        widths[i] = column_width(res, i);
+        columns[i] = measure(res, i);
     if (width > 0)
-        shrink(widths, n, width);
+        fit(columns, n, width);
 
-    print_header(out, res, widths, n, color);
+    print_header(out, res, columns, n, color);
     for (int row = 0; row < PQntuples(res); row++) {
         for (int i = 0; i < n; i++)
-            print_cell(out, PQgetvalue(res, row, i), widths[i], is_number(res, i), i == n - 1);
+            print_cell(out, PQgetvalue(res, row, i), columns[i].width, columns[i].number,
+                       i == n - 1);
         fputc('\n', out);
     }
 }

@@ -13,7 +13,7 @@ counts_are_exact() {
     insert --kind x --queue counted --delay 1h >/dev/null
     insert --kind x --queue other >/dev/null
     exits 0 "$awa" queue stats counted
-    equal "$(sed -n 2p <<<"$out" | tr -s ' ')" "counted 2 1 0 0 0 0 0 0"
+    equal "$(sed -n 2p <<<"$out" | tr -s ' ')" "counted 2 1 0 0 0 0 0"
     exits 0 "$awa" queue stats --json
     equal "$(json 0.queue 0.available 0.scheduled 1.queue 1.available <<<"$out")" \
         "counted|2|1|other|1"

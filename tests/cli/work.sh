@@ -205,6 +205,8 @@ usage_errors_are_found_first() {
     exits 2 "$awa" work --exec true --threads 100000
     contains "$err" "want 1 to 1024"
     exits 2 "$awa" work --exec true --queue ''
+    exits 2 "$awa" work --exec '' --until-empty # it would complete all without doing anything
+    contains "$err" "wants --exec CMD"
     exits 2 "$awa" work --exec true --drain-timeout soon
 }
 

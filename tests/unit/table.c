@@ -65,6 +65,14 @@ a_long_cell_is_cut_on_a_terminal_only(void **state)
 }
 
 static void
+a_number_is_never_cut(void **state)
+{
+    (void)state;
+    expect("0123456789", "1234567", 14, "queue        n\n0123\xe2\x80\xa6  1234567\n");
+    expect("01234", "1234567", 1, "queue        n\n01234  1234567\n");
+}
+
+static void
 a_cell_cannot_move_the_cursor(void **state)
 {
     (void)state;
@@ -93,6 +101,7 @@ main(void)
         TEST(columns_are_aligned_numbers_to_the_right),
         TEST(a_character_counts_as_wide_as_it_is_shown),
         TEST(a_long_cell_is_cut_on_a_terminal_only),
+        TEST(a_number_is_never_cut),
         TEST(a_cell_cannot_move_the_cursor),
         TEST(bytes_that_are_not_utf8_are_shown_as_such),
     };
