@@ -94,35 +94,57 @@ BEGIN
     FOR i IN 1 .. cardinality(p_claims) LOOP
         v_rest := p_positions[i] - v_done;
         IF NOT isempty(v_rest) THEN
-            v_done := v_done + awa.complete_carried(p_worker, p_slots[i], p_claims[i], v_rest);
+            v_done := v_done + awa.complete_carried(p_worker, p_claims[i], v_rest);
         END IF;
     END LOOP;
     RETURN v_done;
 END
 $$;
 
--- The same for positions whose slot is not the one that the worker remembers.
-CREATE OR REPLACE FUNCTION awa.complete_carried(p_worker bigint, p_not_slot smallint,
-        p_claim bigint, p_positions int8multirange)
+-- The same for positions whose slot is not the one that the worker remembers. Whoever finds them
+-- closed looks again: they may just have been carried once more.
+CREATE OR REPLACE FUNCTION awa.complete_carried(p_worker bigint, p_claim bigint,
+        p_positions int8multirange)
 RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_slot smallint;
+    v_open record;
     v_done int8multirange := '{}';
 BEGIN
-    FOR v_slot IN
-        SELECT DISTINCT c.ready_slot
-          FROM awa.claims AS c
-         WHERE c.lane_id = (lower(p_positions) >> 44)::int AND c.claim_id = p_claim
-           AND c.worker_id = p_worker AND c.ready_slot <> p_not_slot
-           AND c.positions && p_positions
-         ORDER BY 1
     LOOP
-        v_done := v_done + awa.add_closure(v_slot, (lower(p_positions) >> 44)::int,
-                awa.held_positions(p_worker, v_slot, p_claim, p_positions), 'completed');
+        SELECT o.* INTO v_open
+          FROM awa.open_in_slots(p_worker, p_claim, p_positions) AS o ORDER BY o.ready_slot LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        v_done := v_done + awa.add_closure(v_open.ready_slot, (lower(p_positions) >> 44)::int,
+                                           v_open.positions, 'completed');
     END LOOP;
     RETURN v_done;
+END
+$$;
+
+-- Where positions of one lane are held by a claim of a worker and not closed. One statement, so one
+-- snapshot: what is carried meanwhile is seen in the one slot or in the other.
+CREATE OR REPLACE FUNCTION awa.open_in_slots(p_worker bigint, p_claim bigint,
+        p_positions int8multirange)
+RETURNS TABLE (ready_slot smallint, positions int8multirange)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT o.*
+          FROM (SELECT held.ready_slot,
+                       held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
+                                           FROM awa.closures AS k
+                                          WHERE k.ready_slot = held.ready_slot
+                                            AND k.positions && held.positions) AS positions
+                  FROM (SELECT c.ready_slot, range_agg(c.positions) * p_positions AS positions
+                          FROM awa.claims AS c
+                         WHERE c.lane_id = (lower(p_positions) >> 44)::int
+                           AND c.claim_id = p_claim AND c.worker_id = p_worker
+                         GROUP BY c.ready_slot) AS held) AS o
+         WHERE NOT isempty(o.positions);
 END
 $$;
 
@@ -388,25 +410,27 @@ BEGIN
                            v_now);
     v_done := awa.close_and_settle(v_rows);
 
-    -- What was carried into another slot meanwhile is closed there.
-    IF awa.width(v_done) < cardinality(p_positions) THEN
-        SELECT array_agg(coalesce(c.ready_slot, -1) ORDER BY u.ord),
+    -- What was carried into another slot meanwhile is closed there; and looked for again, because
+    -- it may just have been carried once more.
+    WHILE awa.width(v_done) < cardinality(p_positions) LOOP
+        SELECT array_agg(coalesce(o.ready_slot, -1) ORDER BY u.ord),
                coalesce(range_agg(int8range(u.pos, u.pos + 1))
-                        FILTER (WHERE c.ready_slot IS NOT NULL), '{}')
+                        FILTER (WHERE o.ready_slot IS NOT NULL), '{}')
           INTO v_slots, v_held
           FROM unnest(p_claims, p_positions) WITH ORDINALITY AS u (claim, pos, ord)
           LEFT JOIN LATERAL (
-                SELECT c.ready_slot
-                  FROM awa.open_claims(u.claim, u.pos) AS c
-                 WHERE c.worker_id = p_worker AND NOT v_done @> u.pos
-                 LIMIT 1) AS c ON true;
-        IF NOT isempty(v_held) THEN
-            v_carried := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors,
-                                      p_outputs, p_delays, v_now);
-            v_done := v_done + awa.close_and_settle(v_carried);
-            v_rows := v_rows || v_carried;
-        END IF;
-    END IF;
+                SELECT o.ready_slot
+                  FROM awa.open_in_slots(p_worker, u.claim,
+                                         int8multirange(int8range(u.pos, u.pos + 1))) AS o
+                 WHERE NOT v_done @> u.pos
+                 LIMIT 1) AS o ON true;
+        EXIT WHEN isempty(v_held);
+        v_carried := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs,
+                                  p_delays, v_now);
+        EXIT WHEN cardinality(v_carried) = 0;
+        v_done := v_done + awa.close_and_settle(v_carried);
+        v_rows := v_rows || v_carried;
+    END LOOP;
 
     RETURN QUERY
         SELECT u.pos, coalesce(r.state, 'stale')
@@ -478,10 +502,10 @@ DECLARE
     v_id bigint;
 BEGIN
     PERFORM awa.require_durable();
-    FOR i IN 1 .. 3 LOOP -- again if it was just being carried into another slot
-        SELECT c.ready_slot INTO v_slot
-          FROM awa.open_claims(p_claim, p_position) AS c
-         WHERE c.worker_id = p_worker
+    LOOP -- again if it was just being carried into another slot
+        SELECT o.ready_slot INTO v_slot
+          FROM awa.open_in_slots(p_worker, p_claim,
+                                 int8multirange(int8range(p_position, p_position + 1))) AS o
          LIMIT 1;
         EXIT WHEN NOT FOUND;
         v_done := NOT isempty(awa.add_closure(v_slot, (p_position >> 44)::int,
@@ -498,22 +522,5 @@ BEGIN
         PERFORM awa.settle(ARRAY[ROW(v_slot, p_position, 'completed', v_id, v_used + 1, NULL,
                                      awa.read_output(p_output::text), NULL, false)::awa.closing]);
     END IF;
-END
-$$;
-
--- The claim rows that hold a position which nobody has closed there.
-CREATE OR REPLACE FUNCTION awa.open_claims(p_claim bigint, p_position bigint)
-RETURNS SETOF awa.claims
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    RETURN QUERY
-        SELECT c.*
-          FROM awa.claims AS c
-         WHERE c.lane_id = (p_position >> 44)::int AND c.claim_id = p_claim
-           AND c.positions @> p_position
-           AND NOT EXISTS (SELECT 1
-                             FROM awa.closures AS k
-                            WHERE k.ready_slot = c.ready_slot AND k.positions @> p_position);
 END
 $$;

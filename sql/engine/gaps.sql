@@ -33,6 +33,7 @@ DECLARE
     v_gone int8multirange;
     v_head awa.claims;
 BEGIN
+    PERFORM awa.require_read_committed('sweep'); -- rule G5
     FOR v_lane IN SELECT DISTINCT g.lane_id FROM awa.lane_gaps AS g ORDER BY g.lane_id LOOP
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane);
         v_xmin := pg_snapshot_xmin(pg_current_snapshot()); -- rule G3: before the search

@@ -32,7 +32,7 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_now timestamptz := clock_timestamp();
+    v_now timestamptz;
     v_lease bigint;
     v_until bigint;
     v_last record;
@@ -44,6 +44,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2) THEN
         RETURN;
     END IF;
+    v_now := clock_timestamp(); -- not before: a term renewed meanwhile would look like a wrong clock
     SELECT (extract(epoch FROM s.leader_lease) * 1000)::bigint INTO v_lease FROM awa.settings AS s;
     v_until := coalesce(pg_sequence_last_value('awa.leader_until'::regclass), 0);
     SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;

@@ -58,31 +58,28 @@ BEGIN
 END
 $$;
 
--- What a worker still holds, by slot and lane. Set algebra, so that the cost hardly depends on
--- how much it has closed.
+-- What a worker still holds, by slot and lane. One statement, so one snapshot: what is carried
+-- meanwhile is seen in the one slot or in the other. Set algebra, so that the cost hardly depends
+-- on how much the worker has closed.
 CREATE OR REPLACE FUNCTION awa.open_positions(p_worker bigint)
 RETURNS TABLE (ready_slot smallint, lane_id int, positions int8multirange)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
-DECLARE
-    v_held record;
 BEGIN
-    FOR v_held IN
-        SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
-          FROM awa.claims AS c
-         WHERE c.worker_id = p_worker
-         GROUP BY c.ready_slot, c.lane_id
-         ORDER BY c.ready_slot, c.lane_id
-    LOOP
-        ready_slot := v_held.ready_slot;
-        lane_id := v_held.lane_id;
-        positions := v_held.positions
-                     - awa.closed_positions(v_held.ready_slot, v_held.positions);
-        IF NOT isempty(positions) THEN
-            RETURN NEXT;
-        END IF;
-    END LOOP;
+    RETURN QUERY
+        SELECT o.*
+          FROM (SELECT held.ready_slot, held.lane_id,
+                       held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
+                                           FROM awa.closures AS k
+                                          WHERE k.ready_slot = held.ready_slot
+                                            AND k.positions && held.positions) AS positions
+                  FROM (SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
+                          FROM awa.claims AS c
+                         WHERE c.worker_id = p_worker
+                         GROUP BY c.ready_slot, c.lane_id) AS held) AS o
+         WHERE NOT isempty(o.positions)
+         ORDER BY o.ready_slot, o.lane_id;
 END
 $$;
 
@@ -107,7 +104,7 @@ DECLARE
     v_rescued bigint := 0;
     v_mine bigint;
 BEGIN
-    PERFORM awa.require_durable();
+    PERFORM awa.require_read_committed('rescue'), awa.require_durable();
     FOR v_worker IN
         SELECT w.worker_id, w.name,
                CASE WHEN w.ended_at IS NOT NULL THEN 'ended'

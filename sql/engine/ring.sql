@@ -103,6 +103,7 @@ DECLARE
     v_head awa.claims;
     v_left int := 0;
 BEGIN
+    PERFORM awa.require_read_committed('checkpoint'); -- rule G5
     IF p_slot = awa.current_slot() THEN
         RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
     END IF;
@@ -317,6 +318,7 @@ DECLARE
     v_carried bigint := 0;
     v_kept int8multirange;
 BEGIN
+    PERFORM awa.require_read_committed('carry');
     -- Nobody rotates while this writes into the current slot; see awa.settled_positions().
     IF NOT pg_try_advisory_xact_lock_shared(awa.lock_class('maintenance'), 1) THEN
         RETURN 0;
@@ -394,6 +396,7 @@ AS $$
 DECLARE
     v_children text;
 BEGIN
+    PERFORM awa.require_read_committed('prune');
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
         RETURN 'busy';
     END IF;

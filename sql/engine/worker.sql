@@ -91,8 +91,9 @@ BEGIN
                        FROM unnest(p_claims, p_positions) AS mine (claim_id, pos)
                       WHERE NOT EXISTS (
                             SELECT 1
-                              FROM awa.open_claims(mine.claim_id, mine.pos) AS c
-                             WHERE c.worker_id = ANY (p_workers))), '{}'),
+                              FROM unnest(p_workers) AS w
+                             CROSS JOIN LATERAL awa.open_in_slots(w, mine.claim_id,
+                                    int8multirange(int8range(mine.pos, mine.pos + 1))))), '{}'),
            awa.server_number();
 END
 $$;

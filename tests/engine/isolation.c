@@ -91,6 +91,22 @@ a_cancel_and_a_retry_refuse_an_old_snapshot(void **state)
     assert_string_equal(test_state(*state, id), "available");
 }
 
+static void
+the_maintenance_refuses_an_old_snapshot(void **state)
+{
+    static const char *const calls[] = { "sweep_gaps()", "rescue_jobs()",
+                                         "checkpoint_heads(1::smallint)",
+                                         "carry_forward(1::smallint)", "prune_slot(1::smallint)" };
+    PGconn *worker = test_connect(*state, "worker");
+
+    for (size_t i = 0; i < LEVELS; i++)
+        for (size_t c = 0; c < sizeof calls / sizeof calls[0]; c++) {
+            test_exec(worker, test_format("BEGIN ISOLATION LEVEL %s", levels[i]));
+            test_expect_error(worker, "JQ001", test_format("SELECT awa.%s", calls[c]));
+            test_exec(worker, "ROLLBACK");
+        }
+}
+
 static awa_outcome
 complete_in_transaction(awa_job *job, void *userdata)
 {
@@ -135,6 +151,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_producer_whose_snapshot_is_older_than_the_lane_loses_nothing),
         TEST_DB(serializable_producers_do_not_fail_each_other),
+        TEST_DB(the_maintenance_refuses_an_old_snapshot),
         TEST_DB(a_cancel_and_a_retry_refuse_an_old_snapshot),
         TEST_DB(a_worker_works_whatever_the_default_is),
     };

@@ -140,6 +140,24 @@ a_leader_sleeps_until_something_is_due(void **state)
     assert_true(wait > 0 && wait < 5000); /* until the term ends */
 }
 
+/* It has read the clock, and slept before it asked; meanwhile the leader has renewed its term. */
+static void
+a_term_that_was_renewed_just_now_is_not_a_wrong_clock(void **state)
+{
+    PGconn *db = *state;
+    PGconn *leader = test_worker(db, 7), *sleeper = test_worker(db, 8);
+
+    test_exec(leader, "SELECT awa.lead(7)");
+    test_gate(db, "lead", "IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2)");
+    test_gate_shut(db);
+    test_send(sleeper, "SELECT coalesce(term, 0) FROM awa.lead(8)");
+    test_wait_at_gate(db, sleeper);
+    test_ungate(db, "lead");
+    test_exec(leader, "SELECT awa.lead(7)");
+    test_gate_open(db);
+    assert_string_equal(test_answer(sleeper), "0");
+}
+
 /* Was the leader notified, which has slept on this session? */
 static bool
 was_woken(PGconn *leader)
@@ -180,6 +198,7 @@ main(void)
         TEST_DB(a_clock_that_was_set_back_does_not_lock_everybody_out),
         TEST_DB(a_leader_is_told_what_is_due),
         TEST_DB(a_leader_sleeps_until_something_is_due),
+        TEST_DB(a_term_that_was_renewed_just_now_is_not_a_wrong_clock),
         TEST_DB(a_sleeping_leader_is_woken_for_what_is_due_sooner),
     };
 

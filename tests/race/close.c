@@ -362,6 +362,87 @@ a_job_that_is_claimed_during_a_carry_runs_once(void **state)
 }
 
 /* Two leaders: one of them slept through its term. */
+/* It was carried once; the worker has looked where, and before it closes it there, it is carried
+ * on. */
+static void
+whoever_ends_an_attempt_follows_it_from_slot_to_slot(void **state)
+{
+    static const struct {
+        const char *function, *before, *sql, *did;
+    } ways[] = {
+        { "complete_carried", "v_done := v_done + awa.add_closure",
+          "SELECT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"
+          " '{\"{[<pos>,<pos>]}\"}'))",
+          "f" },
+        { "close_batch", "v_carried := awa.closings",
+          "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
+          " '{completed}')",
+          "completed" },
+        { "complete_job", "v_done := NOT isempty(awa.add_closure",
+          "SELECT awa.complete_job(<worker>, <claim>, <pos>)", "" },
+    };
+    PGconn *db = *state;
+    PGconn *leader = test_connect(db, "worker");
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        PGconn *worker = test_worker(db, 10 + (int64_t)i);
+        struct attempt a;
+
+        test_insert(db);
+        a = test_claim_one(worker, 10 + (int64_t)i);
+        leave_slot(db, leader);
+        assert_string_equal(test_text(leader, carry(&a)), "1");
+        test_gate(db, ways[i].function, ways[i].before);
+        test_gate_shut(db);
+        test_send(worker, test_attempt_sql(ways[i].sql, &a));
+        test_wait_at_gate(db, worker);
+        for (int again = 0; again < 4; again++) { /* each time it finds it one slot too late */
+            int64_t slot = test_int(db, "SELECT awa.current_slot()");
+
+            leave_slot(db, leader);
+            assert_string_equal(
+                test_text(leader,
+                          test_format("SELECT awa.carry_forward(%" PRId64 "::smallint)", slot)),
+                "1");
+            test_gate_open(db);
+            test_gate_shut(db);
+            if (again < 3)
+                test_wait_at_gate(db, worker);
+        }
+        test_gate_open(db);
+        assert_string_equal(test_answer(worker), ways[i].did);
+        assert_string_equal(test_state(db, a.id), "completed");
+        test_ungate(db, ways[i].function);
+    }
+}
+
+/* A job that is carried is seen in the one slot or in the other, or its worker would pass for
+ * empty. */
+static void
+what_a_worker_holds_is_never_out_of_sight(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    int64_t looks = 0;
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    for (int i = 0; i < 100; i++) {
+        int64_t slot = test_int(db, "SELECT awa.current_slot()");
+
+        leave_slot(db, leader);
+        test_send(leader, test_format("SELECT awa.carry_forward(%" PRId64 "::smallint)", slot));
+        do {
+            assert_int_equal(test_int(db, "SELECT count(*) FROM awa.open_positions(7)"), 1);
+            looks++;
+            assert_true(PQconsumeInput(leader));
+        } while (PQisBusy(leader));
+        assert_string_equal(test_answer(leader), "1");
+        test_exec(leader, test_format("SELECT awa.prune_slot(%" PRId64 "::smallint)", slot));
+    }
+    assert_true(looks >= 100);
+}
+
 static void
 two_carries_at_once_carry_a_job_once(void **state)
 {
@@ -425,6 +506,8 @@ main(void)
         TEST_DB(a_carry_passes_over_what_is_just_ending),
         TEST_DB(a_job_that_is_cancelled_during_a_carry_stays_cancelled),
         TEST_DB(a_job_that_is_claimed_during_a_carry_runs_once),
+        TEST_DB(whoever_ends_an_attempt_follows_it_from_slot_to_slot),
+        TEST_DB(what_a_worker_holds_is_never_out_of_sight),
         TEST_DB(two_carries_at_once_carry_a_job_once),
         TEST_DB(a_failed_job_is_retried_or_carried_and_never_lost),
     };
