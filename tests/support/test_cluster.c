@@ -59,6 +59,32 @@ stop_at_exit(void)
     running = cluster_free(running);
 }
 
+/*
+ * name=value in the variable becomes a setting of the server, which has just been made. It is
+ * started again, for after a mere reload the next session may still be without it.
+ */
+static awa_status
+apply_setting(struct cluster *c, awa_error *err)
+{
+    const char *setting = getenv(TEST_SETTING_VARIABLE);
+    AUTO(pgconn) PGconn *conn = NULL;
+    char sql[200];
+    bool changed;
+    awa_status s;
+
+    if (setting == NULL)
+        return AWA_OK;
+    snprintf(sql, sizeof sql, "ALTER SYSTEM SET %s", setting);
+    s = awa_connect(cluster_dsn(c), &conn, err);
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "setting", sql, err);
+    if (s == AWA_OK)
+        s = cluster_stop(c, &changed, err);
+    if (s == AWA_OK)
+        s = cluster_start(c, &changed, err);
+    return s;
+}
+
 awa_status
 test_cluster_start(const char **ret_dsn, awa_error *err)
 {
@@ -74,6 +100,8 @@ test_cluster_start(const char **ret_dsn, awa_error *err)
     if (atexit(stop_at_exit) != 0)
         return awa__fail(err, AWA_ESYS, "test cluster: atexit failed");
     s = cluster_start(running, &started, err);
+    if (s == AWA_OK)
+        s = apply_setting(running, err);
     if (s != AWA_OK)
         cluster_print_log(running, stderr);
     else
