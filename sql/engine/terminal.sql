@@ -111,7 +111,8 @@ END
 $$;
 
 -- What is not folded yet, by slot and lane: terminal jobs, and how many positions are claimed and
--- not closed. Slots without a cover are read from end to end, the others where they are open.
+-- not closed. Slots of which nothing is folded are read from end to end, the others where they are
+-- open. (Without a cover, deltas may still be folded: of lanes that nobody has claimed from.)
 CREATE OR REPLACE FUNCTION awa.unfolded_counts()
 RETURNS TABLE (ready_slot smallint, lane_id int, completed bigint, failed bigint, cancelled bigint,
                running bigint)
@@ -126,12 +127,13 @@ DECLARE
     v_outside int8multirange[];
     v_xids xid8[];
 BEGIN
-    SELECT array_agg(u.ready_slot) FILTER (WHERE u.outside = '{(,)}'),
-           array_agg(u.ready_slot) FILTER (WHERE u.outside <> '{(,)}'),
-           array_agg(u.outside) FILTER (WHERE u.outside <> '{(,)}'),
-           array_agg(u.deltas_xid) FILTER (WHERE u.outside <> '{(,)}')
+    SELECT array_agg(u.ready_slot) FILTER (WHERE u.whole),
+           array_agg(u.ready_slot) FILTER (WHERE NOT u.whole),
+           array_agg(u.outside) FILTER (WHERE NOT u.whole),
+           array_agg(u.deltas_xid) FILTER (WHERE NOT u.whole)
       INTO v_whole, v_slots, v_outside, v_xids
-      FROM awa.unfolded_slots() AS u;
+      FROM (SELECT u.*, u.outside = '{(,)}' AND u.deltas_xid = '0' AS whole
+              FROM awa.unfolded_slots() AS u) AS u;
     RETURN QUERY
         SELECT k.ready_slot, k.lane_id,
                sum(k.n) FILTER (WHERE k.outcome = 'completed')::bigint,

@@ -88,6 +88,29 @@ test_attempt_sql(const char *text, const struct attempt *a)
 }
 
 void
+test_end_at(PGconn *conn, const char *queue, int max, const char *outcome, const char *file,
+            int line)
+{
+    test_exec_at(conn,
+                 test_format("SELECT k.state FROM awa.claim_jobs(7, '%s', %d) AS c CROSS JOIN"
+                             " LATERAL awa.close_jobs(7, ARRAY[c.ready_slot], ARRAY[c.claim_id],"
+                             " ARRAY[c.pos], '{%s}', '{why}') AS k",
+                             queue, max, outcome),
+                 file, line);
+}
+
+void
+test_complete_at(PGconn *conn, const char *queue, int max, const char *file, int line)
+{
+    test_exec_at(conn,
+                 test_format("SELECT awa.complete_jobs(7, array_agg(c.ready_slot),"
+                             " array_agg(c.claim_id), array_agg(int8multirange(int8range(c.pos,"
+                             " c.pos + 1)))) FROM awa.claim_jobs(7, '%s', %d) AS c",
+                             queue, max),
+                 file, line);
+}
+
+void
 test_wait_settled(PGconn *db)
 {
     const char *last = test_text(db, "SELECT pg_current_xact_id()");
@@ -104,6 +127,113 @@ test_state(PGconn *db, int64_t id)
                                      " min(state::text) ELSE 'several' END"
                                      " FROM awa.jobs WHERE id = %lld",
                                      (long long)id));
+}
+
+/* ---- Counting ---------------------------------------------------------------------------- */
+
+/*
+ * test.recount(): in the caller's snapshot, what is wrong with the counts; every count as a text;
+ * how many jobs there are and were pruned; and the jobs, as "id state id state ...". The facts are
+ * awa.jobs, counted one by one, by the keys that the counters have. The texts of the checks that
+ * fail name the rows that are too many on one side.
+ */
+static const char make_recount[] =
+    "CREATE SCHEMA IF NOT EXISTS test;"
+    "GRANT USAGE ON SCHEMA test TO PUBLIC;"
+    "CREATE OR REPLACE FUNCTION test.recount(OUT trouble text, OUT counts text, OUT total bigint,"
+    " OUT jobs text) LANGUAGE plpgsql STABLE SECURITY DEFINER"
+    " SET jit = off SET plan_cache_mode = force_generic_plan"
+    " SET search_path = pg_catalog, pg_temp AS $$\n" /* as the engine: or each call plans anew */
+    "BEGIN\n"
+    "WITH jobs AS MATERIALIZED (\n"
+    "    SELECT j.id, j.queue, j.priority, j.enqueue_shard, j.ready_slot,\n"
+    "           CASE WHEN j.dlq_at IS NULL THEN j.state::text ELSE 'dead' END AS state\n"
+    "      FROM awa.jobs AS j),\n"
+    "facts AS (\n"
+    "    SELECT j.ready_slot, j.queue, j.priority, j.enqueue_shard,\n"
+    "           count(*) FILTER (WHERE j.state = 'completed'),\n"
+    "           count(*) FILTER (WHERE j.state = 'failed'),\n"
+    "           count(*) FILTER (WHERE j.state = 'cancelled')\n"
+    "      FROM jobs AS j\n"
+    "     WHERE j.state IN ('completed', 'failed', 'cancelled')\n"
+    "     GROUP BY 1, 2, 3, 4),\n"
+    "ways AS MATERIALIZED (\n"
+    "    SELECT w.way, w.ready_slot, l.queue, l.priority, l.enqueue_shard,\n"
+    "           coalesce(sum(w.completed), 0) AS completed, coalesce(sum(w.failed), 0) AS failed,\n"
+    "           coalesce(sum(w.cancelled), 0) AS cancelled\n"
+    "      FROM (SELECT 'counted' AS way, c.* FROM awa.counted_terminal() AS c\n"
+    "            UNION ALL SELECT 'scanned', s.* FROM awa.scanned_terminal() AS s) AS w\n"
+    "      JOIN awa.lanes AS l ON l.lane_id = w.lane_id\n"
+    "     GROUP BY 1, 2, 3, 4, 5),\n"
+    "counted AS (SELECT w.ready_slot, w.queue, w.priority, w.enqueue_shard, w.completed,\n"
+    "                   w.failed, w.cancelled\n"
+    "              FROM ways AS w\n"
+    "             WHERE w.way = 'counted' AND (w.completed, w.failed, w.cancelled) <> (0, 0, 0)),\n"
+    "scanned AS (SELECT w.ready_slot, w.queue, w.priority, w.enqueue_shard, w.completed,\n"
+    "                   w.failed, w.cancelled\n"
+    "              FROM ways AS w\n"
+    "             WHERE w.way = 'scanned' AND (w.completed, w.failed, w.cancelled) <> (0, 0, 0)),\n"
+    "here AS (\n"
+    "    SELECT j.queue, count(*) FILTER (WHERE j.state = 'available'),\n"
+    "           count(*) FILTER (WHERE j.state = 'scheduled'),\n"
+    "           count(*) FILTER (WHERE j.state = 'retryable'),\n"
+    "           count(*) FILTER (WHERE j.state = 'running'),\n"
+    "           count(*) FILTER (WHERE j.state = 'waiting_external'),\n"
+    "           count(*) FILTER (WHERE j.state = 'completed'),\n"
+    "           count(*) FILTER (WHERE j.state = 'failed'),\n"
+    "           count(*) FILTER (WHERE j.state = 'cancelled'),\n"
+    "           count(*) FILTER (WHERE j.state = 'dead')\n"
+    "      FROM jobs AS j GROUP BY j.queue),\n"
+    "said AS MATERIALIZED (SELECT c.* FROM awa.queue_counts() AS c),\n"
+    "told AS (\n"
+    "    SELECT c.queue, c.available, c.scheduled, c.retryable, c.running, c.waiting_external,\n"
+    "           c.completed, c.failed, c.cancelled, c.dead_lettered\n"
+    "      FROM said AS c\n"
+    "     WHERE (c.available, c.scheduled, c.retryable, c.running, c.waiting_external,\n"
+    "            c.completed, c.failed, c.cancelled, c.dead_lettered)\n"
+    "           <> (0, 0, 0, 0, 0, 0, 0, 0, 0))\n"
+    "SELECT (SELECT string_agg(t.what, E'\\n')\n"
+    "          FROM (SELECT 'counted, not there: ' || d::text AS what\n"
+    "                  FROM (TABLE counted EXCEPT TABLE facts) AS d\n"
+    "                UNION ALL SELECT 'there, not counted: ' || d::text\n"
+    "                  FROM (TABLE facts EXCEPT TABLE counted) AS d\n"
+    "                UNION ALL SELECT 'scanned, not there: ' || d::text\n"
+    "                  FROM (TABLE scanned EXCEPT TABLE facts) AS d\n"
+    "                UNION ALL SELECT 'there, not scanned: ' || d::text\n"
+    "                  FROM (TABLE facts EXCEPT TABLE scanned) AS d\n"
+    "                UNION ALL SELECT 'told, not there: ' || d::text\n"
+    "                  FROM (TABLE told EXCEPT TABLE here) AS d\n"
+    "                UNION ALL SELECT 'there, not told: ' || d::text\n"
+    "                  FROM (TABLE here EXCEPT TABLE told) AS d\n"
+    "                UNION ALL SELECT 'several times there: ' || j.id\n"
+    "                  FROM jobs AS j GROUP BY j.id HAVING count(*) > 1) AS t),\n"
+    "       (SELECT string_agg(c::text, ' ' ORDER BY c.queue) FROM said AS c),\n"
+    "       (SELECT coalesce(sum(c.available + c.scheduled + c.retryable + c.running\n"
+    "                            + c.waiting_external + c.completed + c.failed + c.cancelled\n"
+    "                            + c.dead_lettered + c.pruned_completed + c.pruned_failed\n"
+    "                            + c.pruned_cancelled), 0) FROM said AS c),\n"
+    "       (SELECT string_agg(j.id || ' ' || j.state, ' ' ORDER BY j.id) FROM jobs AS j)\n"
+    "  INTO trouble, counts, total, jobs;\n"
+    "END $$;";
+
+void
+test_make_recount(PGconn *db)
+{
+    test_exec(db, make_recount);
+}
+
+void
+test_counts_at(PGconn *db, const char *file, int line)
+{
+    const char *trouble;
+
+    if (test_int_at(db, "SELECT count(to_regproc('test.recount'))", file, line) == 0)
+        test_exec_at(db, make_recount, file, line);
+    trouble = test_text_at(db, "SELECT coalesce(trouble, '') FROM test.recount()", file, line);
+    if (*trouble != '\0') {
+        print_error("%s:%d: the counts are wrong\n%s\n", file, line, trouble);
+        _fail(file, line);
+    }
 }
 
 /* ---- Shaking ----------------------------------------------------------------------------- */

@@ -42,6 +42,14 @@ const char *test_close_sql(const struct attempt *a, const char *outcome, const c
                 (long long)(a)->worker, (a)->slot, (long long)(a)->claim, (long long)(a)->pos, \
                 (long long)(a)->pos)
 
+/*
+ * Worker 7 claims up to max jobs of a queue and ends them, each by itself, with an error; or
+ * completes them, with one compact call.
+ */
+#define test_end(conn, queue, max, outcome) \
+    test_end_at(conn, queue, max, outcome, __FILE__, __LINE__)
+#define test_complete(conn, queue, max) test_complete_at(conn, queue, max, __FILE__, __LINE__)
+
 /* A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt. */
 const char *test_attempt_sql(const char *text, const struct attempt *a);
 
@@ -59,11 +67,23 @@ const char *test_state(PGconn *db, int64_t id);
     test_int(db, test_format("SELECT count(*) FROM awa.jobs WHERE state = '%s'", state))
 
 /*
+ * The counters, what a scan of history finds, and awa.queue_counts() must agree with awa.jobs,
+ * counted one by one, in one snapshot: the session's, if it holds one. The first use in a database
+ * makes test.recount(), which has to be there before a snapshot is taken.
+ */
+#define test_counts(db) test_counts_at(db, __FILE__, __LINE__)
+void test_make_recount(PGconn *db);
+
+/*
  * Random steps of all kinds, the same for each seed: jobs in queues q0 to q2, of kinds k0 to k2,
  * come to be in every state and in many slots. db is a superuser's session.
  */
 void test_shake(PGconn *db, unsigned seed, int steps);
 
+void test_end_at(PGconn *conn, const char *queue, int max, const char *outcome, const char *file,
+                 int line);
+void test_complete_at(PGconn *conn, const char *queue, int max, const char *file, int line);
+void test_counts_at(PGconn *db, const char *file, int line);
 PGconn *test_worker_at(PGconn *db, int64_t worker, const char *file, int line);
 int test_claim_at(PGconn *conn, int64_t worker, int max, struct attempt *ret, const char *file,
                   int line);
