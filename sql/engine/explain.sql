@@ -189,6 +189,14 @@ AS $$
                     'not trusted: run awa storage rebuild-terminal-counters')
       FROM awa.settings AS s
     UNION ALL
+    SELECT 'terminal jobs', coalesce(sum(c.completed + c.failed + c.cancelled), 0)::text
+      FROM (SELECT coalesce(t.completed, 0) AS completed, coalesce(t.failed, 0) AS failed,
+                   coalesce(t.cancelled, 0) AS cancelled
+              FROM awa.counted_terminal() AS t) AS c
+    UNION ALL
+    SELECT 'folded jobs', coalesce(sum(f.completed + f.failed + f.cancelled), 0)::text
+      FROM awa.queue_terminal_live_counts AS f
+    UNION ALL
     SELECT 'folded slots', count(DISTINCT f.ready_slot)::text
       FROM awa.queue_terminal_live_counts AS f
     UNION ALL
