@@ -623,6 +623,7 @@ gauges_keep_within_their_bounds(void **state)
     for (unsigned seed = 1; seed <= 3; seed++) {
         test_shake(*state, seed, 120);
         assert_string_equal(test_text(*state, out_of_bounds), "");
+        test_wait_settled(*state); /* or what was taken back would not be folded */
         test_exec(*state, "SELECT awa.turn_ring(clock_timestamp() + interval '2 min')");
         assert_string_equal(test_text(*state, out_of_bounds), "");
         test_exec(*state, "DELETE FROM awa.workers");

@@ -260,7 +260,8 @@ the_storage_tells_its_numbers(void **state)
         test_rows(viewer, "SELECT item || '=' || value FROM awa.storage_status() WHERE item NOT IN"
                           " ('ring', 'deferred jobs', 'oldest snapshot', 'terminal counters')"),
         "current slot=1 generation=2 slots=16, 15 empty lanes=1"
-        " gaps moved aside=0 folded slots=0 pruned jobs=0 completed, 0 failed, 0 cancelled"
+        " gaps moved aside=0 terminal jobs=0 folded jobs=0 folded slots=0 pruned jobs=0 completed,"
+        " 0 failed, 0 cancelled"
         " dead letters=0 live workers=1 leader=w7, term 1");
 }
 
