@@ -111,6 +111,7 @@ SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
+    PERFORM awa.require_read_committed('turn');
     IF pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
         opened := awa.rotate_ring(p_now => p_now);
         PERFORM awa.fold_slots(p_now);

@@ -5,6 +5,9 @@
 --
 -- A truncate waits for nobody: it takes its locks within 10 ms or comes back later. Claims take
 -- locks in another order, and a wait here would become a deadlock.
+--
+-- Each refuses an isolation level that could hold an old snapshot: what was committed after it
+-- would be truncated unseen.
 
 -- The ringed tables. In this order a slot's children are locked.
 CREATE OR REPLACE FUNCTION awa.ringed_tables()
@@ -58,6 +61,7 @@ DECLARE
     v_next smallint;
     v_due boolean;
 BEGIN
+    PERFORM awa.require_read_committed('rotate');
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
         RETURN NULL;
     END IF;

@@ -407,6 +407,7 @@ SET max_parallel_workers_per_gather = 0
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM awa.require_read_committed('rebuild');
     PERFORM pg_advisory_xact_lock(awa.lock_class('history'), 1);
     RETURN QUERY
         WITH difference AS MATERIALIZED (

@@ -478,6 +478,35 @@ a_delta_that_is_committed_after_a_fold_counts(void **state)
     assert_string_equal(terminal(p.db), "0|1|1");
 }
 
+/* Two leaders at once, of which one decides on an old snapshot, would fold everything twice. */
+static void
+maintenance_on_an_old_snapshot_is_refused(void **state)
+{
+    static const char *const calls[] = {
+        "SELECT awa.turn_ring()",
+        "SELECT awa.rotate_ring(true)",
+        "SELECT awa.checkpoint_heads(0::smallint)",
+        "SELECT awa.carry_forward(0::smallint)",
+        "SELECT awa.prune_slot(0::smallint)",
+        "SELECT awa.sweep_gaps()",
+        "SELECT awa.rebuild_terminal_counters()",
+    };
+    struct place p = open_place(*state);
+    PGconn *old = test_connect(p.db, NULL);
+
+    insert(p.db, 2);
+    test_end(p.worker, "default", 2, "failed");
+    rotate_and_fold(&p);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        test_exec(old, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        test_expect_error(old, "JQ001", calls[i]);
+        test_exec(old, "ROLLBACK; BEGIN ISOLATION LEVEL SERIALIZABLE");
+        test_expect_error(old, "JQ001", calls[i]);
+        test_exec(old, "ROLLBACK");
+    }
+    test_counts(p.db);
+}
+
 static void
 an_old_snapshot_counts_its_own_jobs_while_slots_are_folded(void **state)
 {
@@ -666,6 +695,7 @@ main(void)
         TEST_DB(folding_again_changes_nothing),
         TEST_DB(what_is_open_when_a_slot_is_folded_counts_later),
         TEST_DB(a_delta_that_is_committed_after_a_fold_counts),
+        TEST_DB(maintenance_on_an_old_snapshot_is_refused),
         TEST_DB(an_old_snapshot_counts_its_own_jobs_while_slots_are_folded),
         TEST_DB(the_check_bites),
         TEST_DB(a_rebuild_puts_poisoned_counters_right),
