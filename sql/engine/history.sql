@@ -95,9 +95,10 @@ DECLARE
 BEGIN
     FOR v_job IN SELECT j.* FROM unnest(p_jobs) AS j
                   WHERE j.unique_key IS NOT NULL ORDER BY j.unique_key, j.id DESC LOOP
-        IF awa.take_unique_key(v_job.unique_key, v_job.id)
-           AND NOT EXISTS (SELECT 1 FROM unnest(v_jobs) AS j
-                            WHERE j.unique_key = v_job.unique_key) THEN
+        -- The holder may be one of ours, which does not live yet.
+        CONTINUE WHEN EXISTS (SELECT 1 FROM unnest(v_jobs) AS j
+                               WHERE j.unique_key = v_job.unique_key);
+        IF awa.take_unique_key(v_job.unique_key, v_job.id) THEN
             v_jobs := v_jobs || v_job;
         END IF;
     END LOOP;
