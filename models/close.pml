@@ -14,8 +14,6 @@
  * holds: nobody is told "stale" of an attempt that is still open
  * holds: no circle of waits; in the end every attempt has ended
  *
- * The engine does not keep NO_LOOK_AGAIN yet: docs/models.md, "What the models found".
- *
  * run FLUSH: the flush twice, the handler, the rescue
  * run CANCEL: the flush, the handler, the cancel, the rescue
  * run CARRY: the flush twice, the rescue, two carries
@@ -168,7 +166,7 @@ inline complete_jobs(first)
 #ifdef NO_LOOK_AGAIN
         break
 #else
-        /* Again, unless all that it did not close has been closed by others: open_claims(). */
+        /* Again, unless all that it did not close has been closed by others: open_in_slots(). */
         if
         :: (OPEN & ~done & ~(mine[0] | mine[1] | mine[2])) == 0 -> break
         :: else
@@ -207,7 +205,7 @@ proctype handler()
     p = 0;
     do
     :: p < HANDLER_RETRIES && done == 0 && !none ->
-        d_step { /* open_claims() */
+        d_step { /* open_in_slots() */
             slot = 0;
             do
             :: slot < SLOTS && !(claims[slot] & ~closed[slot] & 2) -> slot++

@@ -12,8 +12,6 @@
  * holds: no position is handed out twice, or after it was cancelled; in the end all are
  * holds: what is handed out is what was recorded; the cursor never goes back
  *
- * The engine does not keep NO_G5_SWEEP yet: docs/models.md, "What the models found".
- *
  * run: 3 producers of one position each, 2 claimers of 2 claims, of at most 1 and 2 positions
  * run LONG: 4 producers that withdraw nothing, a claimer of 3 claims of at most 2 positions
  * run SWEEP: the same, but 2 claims of 1 position and a sweep; gaps beyond 1 move aside

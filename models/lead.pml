@@ -11,8 +11,6 @@
  * holds: no two workers believe at one moment that they lead
  * holds: a term belongs to one worker; terms rise; a leader that overslept learns that it is none
  *
- * The engine does not keep NO_NOW_AFTER_LOCK yet: docs/models.md, "What the models found".
- *
  * run: 3 workers of 2 calls each, 5 ticks, a lease of 2
  *
  * twin NO_LOCK: a decision is taken without the lock

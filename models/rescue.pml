@@ -8,8 +8,6 @@
  * holds: a worker that is marked as empty holds no open attempt, and never will
  * holds: an attempt ends once; in the end a rescue that goes on has ended all
  *
- * The engine does not keep NO_ONE_SNAPSHOT yet: docs/models.md, "What the models found".
- *
  * run: two claims, a handler, two leaders that rescue, a carry
  *
  * twin NO_FENCE_LOCK: a claim does not hold the worker's lock

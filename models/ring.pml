@@ -14,8 +14,6 @@
  * holds: the head of the lane never goes back, so no job is handed out twice
  * holds: the worker that holds a job can close it, wherever it was carried
  *
- * The engine does not keep NO_ONE_SLOT yet: docs/models.md, "What the models found".
- *
  * run WORK: a job that waits, a producer, 2 claims, a worker, a leader of 2 turns
  * run HEADS: a producer, 4 claims, a leader of 2 turns
  * run LEADERS: a job that waits, a claim, a worker, two leaders of 2 turns and 1 turn
@@ -164,7 +162,7 @@ proctype worker()
     (handed & 1) || next_id > 1;
     do
     :: (handed & 1) && !done ->
-        d_step { /* open_claims() */
+        d_step { /* open_in_slots() */
             !exclusive[0] && !exclusive[1] && !exclusive[2] ->
             slot = (claims[0] & ~closures[0] & 1
                     -> 0 : (claims[1] & ~closures[1] & 1 -> 1 : 2));
