@@ -410,8 +410,10 @@ BEGIN
     SELECT string_agg(format('awa.%I', t || '_' || p_slot), ', ' ORDER BY ord) INTO v_children
       FROM unnest(awa.ringed_tables()) WITH ORDINALITY AS u (t, ord);
     EXECUTE format('LOCK TABLE awa.%I IN SHARE MODE', 'ready_entries_' || p_slot);
-    IF NOT isempty(awa.alive_entries(p_slot, 1))
-       OR NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN
+    IF NOT isempty(awa.alive_entries(p_slot, 1)) THEN
+        RETURN 'alive';
+    END IF;
+    IF NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN -- after it: a living job may just fail
         RETURN 'alive';
     END IF;
     EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';

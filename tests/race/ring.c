@@ -334,6 +334,41 @@ a_slot_that_is_held_open_does_not_stop_the_ring(void **state)
     assert_string_equal(test_claim_ids(worker, 7, 10), "1");
 }
 
+/* A producer that has reserved a position in the slot writes between the last look and the
+ * truncate. */
+static void
+an_insert_does_not_come_between_the_last_look_and_the_truncate(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *bulk = test_connect(db, "bulk");
+    struct attempt a;
+    const char *entry;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_exec(worker, test_complete_sql(&a));
+    test_exec(bulk, "BEGIN");
+    entry =
+        test_rows(bulk, "SELECT format('INSERT INTO awa.ready_entries (pos, id, enqueued_at,"
+                        " ready_slot, attempt, max_attempts, kind, args) VALUES (%s, %s, now(),"
+                        " %s, 0, 1, ''k'', ''{}'')', r.first_pos, r.first_id, r.ready_slot)"
+                        " FROM awa.reserve_positions('{default}', '{2}', '{NULL}', '{1}') AS r");
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_gate(db, "prune_slot", "EXECUTE 'LOCK TABLE ' || v_children");
+    test_gate_shut(db);
+    test_send(leader, "SELECT awa.prune_slot(0::smallint)");
+    test_wait_at_gate(db, leader);
+    test_send(bulk, entry);
+    test_wait_blocked(db, bulk);
+    test_gate_open(db);
+    assert_string_equal(test_answer(leader), "pruned");
+    test_answer(bulk);
+    test_exec(bulk, "COMMIT");
+    assert_int_equal(strlen(test_claim_ids(worker, 7, 10)), 1);
+}
+
 int
 main(void)
 {
@@ -351,6 +386,7 @@ main(void)
         TEST_DB(two_rotations_at_once_are_one),
         TEST_DB(two_prunes_at_once_do_not_wait_for_each_other),
         TEST_DB(a_slot_that_is_held_open_does_not_stop_the_ring),
+        TEST_DB(an_insert_does_not_come_between_the_last_look_and_the_truncate),
     };
 
     return TEST_RUN(tests);
