@@ -41,6 +41,7 @@ BEGIN
     tasks := '{}';
     wait_ms := 500;
     newest_id := awa.newest_id();
+    PERFORM pg_advisory_xact_lock(awa.lock_class('maintenance'), 2) WHERE p_resign;
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2) THEN
         RETURN;
     END IF;
@@ -61,6 +62,7 @@ BEGIN
     END IF;
     IF p_resign THEN
         PERFORM setval('awa.leader_until', 0);
+        PERFORM pg_notify('awa.lead', ''); -- the others sleep until the term would have ended
         RETURN;
     END IF;
     PERFORM setval('awa.leader_until', awa.to_ms(v_now) + v_lease);

@@ -253,12 +253,26 @@ connect_session(struct leader *l)
     return false;
 }
 
+/* Whether there were notifications; they are forgotten. */
+static bool
+take_notifications(struct leader *l)
+{
+    bool any = false;
+
+    for (PGnotify *n; l->pg != NULL && (n = PQnotifies(l->pg)) != NULL; PQfreemem(n))
+        any = true;
+    return any;
+}
+
+/* A notification may have come with the answer to a statement: then the socket is silent. */
 static void
 sleep_until_due(struct leader *l, int64_t wait)
 {
     struct pollfd fds[] = { { .fd = l->end_fd, .events = POLLIN },
                             { .fd = l->pg != NULL ? PQsocket(l->pg) : -1, .events = POLLIN } };
 
+    if (take_notifications(l))
+        return;
     if (poll(fds, 2, (int)wait) < 0 && errno != EINTR)
         worker_complain(l->worker, &l->complaints, "leader: poll: %s", strerrordesc_np(errno));
     if (l->pg == NULL || fds[1].revents == 0)
@@ -267,8 +281,7 @@ sleep_until_due(struct leader *l, int64_t wait)
         PQfinish(TAKE(l->pg));
         return;
     }
-    for (PGnotify *n; (n = PQnotifies(l->pg)) != NULL; PQfreemem(n))
-        ;
+    (void)take_notifications(l);
 }
 
 static void

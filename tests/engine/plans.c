@@ -14,6 +14,7 @@ enum {
     DEFERRED = 30000, /* and these wait for their time */
     LEVELS = 3,       /* of an index that was one page while its table was small */
     MARGIN = 400,     /* pages more than that */
+    TRIES = 4,
 };
 
 /* A call, with a job or an attempt in it if it needs one. */
@@ -63,7 +64,10 @@ pages(PGconn *conn, const char *call)
            strtoll(read + strlen("\"Shared Read Blocks\": "), NULL, 10);
 }
 
-/* All calls, each in a transaction that rolls back. */
+/*
+ * All calls, each in transactions that roll back. The best of a few: other databases of the cluster
+ * come and go, and can make a session read its catalog again at any time.
+ */
 static void
 measure(PGconn *db, PGconn *session, int64_t *ret_pages)
 {
@@ -75,10 +79,15 @@ measure(PGconn *db, PGconn *session, int64_t *ret_pages)
             test_exec(db, "SELECT awa.insert_job('k', p_queue => 'later', p_delay => '1 h')"
                           " FROM generate_series(1, 10)");
         assert_int_equal(test_claim(session, 7, 2, a), 2);
-        for (int twice = 0; twice < 2; twice++) {
+        ret_pages[i] = INT64_MAX;
+        for (int k = 0; k < TRIES; k++) {
+            int64_t now;
+
             test_exec(session, "BEGIN");
-            ret_pages[i] = pages(session, test_attempt_sql(calls[i].sql, &a[twice]));
+            now = pages(session, test_attempt_sql(calls[i].sql, &a[k % 2]));
             test_exec(session, "ROLLBACK");
+            if (now < ret_pages[i])
+                ret_pages[i] = now;
         }
         test_exec(session, test_complete_sql(&a[0]));
         test_exec(session, test_complete_sql(&a[1]));

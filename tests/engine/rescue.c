@@ -79,7 +79,9 @@ static void
 a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
 {
     static const char locked[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND"
-                                 " objid = 7 AND objsubid = 1 AND mode = 'ExclusiveLock'";
+                                 " objid = 7 AND objsubid = 1 AND mode = 'ExclusiveLock' AND"
+                                 " database = (SELECT d.oid FROM pg_database AS d"
+                                 " WHERE d.datname = current_database())";
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *next;
 

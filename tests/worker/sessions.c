@@ -250,8 +250,13 @@ a_leader_that_frees_its_worker_is_followed_at_once(void **state)
 
     test_exec(db, "UPDATE awa.settings SET leader_lease = '1 h'");
     wait_leader(db, "first", 10000);
-    test_start(db, .name = "second", .kinds = &kind, .nkinds = 1);
-    test_free_worker(first);
+    test_start(db, .conninfo = test_format("%s application_name=2nd", test_dsn(db, "worker")),
+               .name = "second", .kinds = &kind, .nkinds = 1);
+    test_wait_until(db,
+                    "SELECT count(*) = 1 " SESSIONS " AND application_name = '2nd'"
+                    " AND query LIKE '%awa.lead(%' AND state = 'idle'",
+                    10000);
+    test_free_worker(first); /* the second has been told to come back in an hour */
     wait_leader(db, "second", 10000);
 }
 
