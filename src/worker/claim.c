@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/worker.h"
 
 enum {

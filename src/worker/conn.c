@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 
 enum { ANSWER_MS = 60000 }; /* longer than the statement timeout that the session has */
 

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/exec_run.h"
 
 enum {

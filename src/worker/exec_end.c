@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include "lib/buffer.h"
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/exec_run.h"
 
 /*

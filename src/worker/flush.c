@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/ranges.h"
 #include "worker/worker.h"
 

@@ -8,7 +8,7 @@
 
 #include <sys/random.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/worker.h"
 
 enum {

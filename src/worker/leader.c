@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/worker.h"
 
 enum {

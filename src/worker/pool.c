@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 #include "worker/worker.h"
 
 enum {

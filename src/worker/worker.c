@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "worker/clock.h"
+#include "lib/clock.h"
 
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
