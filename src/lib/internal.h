@@ -103,6 +103,25 @@ awa_status awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_poole
 awa_status awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params,
                         PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
+/*
+ * The last result of what was sent; sent: what PQsend...() returned. A server that is silent for so
+ * long is ECONN, and the session is of no use: it is shut down, so that libpq, and everybody who
+ * uses it later, finds it broken.
+ */
+awa_status awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms,
+                          PGresult **ret_res, awa_error *err) AWA_CHECKED;
+
+/*
+ * On a session that the library owns, every wait has such an end, somewhat later than the statement
+ * timeout of that session. awa__sql_say() is for a text without parameters.
+ */
+enum { AWA__ANSWER_MS = 40000 };
+awa_status awa__sql_ask(PGconn *conn, enum awa__sql_id id, const char *const *params,
+                        PGresult **ret_res, awa_error *err) AWA_CHECKED;
+awa_status awa__sql_prepare(PGconn *conn, enum awa__sql_id id, awa_error *err) AWA_CHECKED;
+awa_status awa__sql_say(PGconn *conn, const char *what, const char *text,
+                        awa_error *err) AWA_CHECKED;
+
 /* Runs a constant text of one or more statements; an error is at `what`, or `what:line`. */
 awa_status awa__sql_exec(PGconn *conn, const char *what, const char *text,
                          awa_error *err) AWA_CHECKED;

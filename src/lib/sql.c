@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocking statements. On a connection that the caller owns they are unnamed, because a
- * transaction pooler may sit in between.
+ * transaction pooler may sit in between; and they wait as long as the caller's server does. On the
+ * library's own sessions every wait has an end.
  */
 #include "lib/internal.h"
 
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "lib/clock.h"
+
+static bool
+went_well(const PGresult *res)
+{
+    return PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK;
+}
 
 awa_status
 awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
@@ -15,15 +26,90 @@ awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params, PGres
     AUTO(pgresult) PGresult *res = NULL;
 
     res = PQexecParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0);
-    switch (PQresultStatus(res)) {
-    case PGRES_COMMAND_OK:
-    case PGRES_TUPLES_OK:
-        *ret_res = TAKE(res);
-        return AWA_OK;
-    default:
+    if (!went_well(res))
         return awa__fail_pg(err, conn, res, sql->name);
-    }
+    *ret_res = TAKE(res);
+    return AWA_OK;
 }
+
+/* ---- With an end ------------------------------------------------------------------------- */
+
+/* False: the answer is not there in time. That a session broke is found by who reads it. */
+static bool
+wait_for_answer(PGconn *conn, int64_t until)
+{
+    while (PQisBusy(conn)) {
+        struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
+        int64_t left = until - clock_ms();
+
+        if (left <= 0)
+            return false;
+        if (poll(&fd, 1, (int)left) > 0 && !PQconsumeInput(conn))
+            return true;
+    }
+    return true;
+}
+
+awa_status
+awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGresult **ret_res,
+               awa_error *err)
+{
+    int64_t until = clock_ms() + timeout_ms;
+    AUTO(pgresult) PGresult *last = NULL;
+
+    if (!sent)
+        return awa__fail_pg(err, conn, NULL, what);
+    for (;;) {
+        PGresult *res;
+
+        if (!wait_for_answer(conn, until)) {
+            (void)shutdown(PQsocket(conn), SHUT_RDWR);
+            (void)PQconsumeInput(conn);
+            return awa__fail(err, AWA_ECONN, "%s: no answer for %lld ms", what,
+                             (long long)timeout_ms);
+        }
+        res = PQgetResult(conn);
+        if (res == NULL)
+            break;
+        PQclear(last);
+        last = res;
+    }
+    if (!went_well(last))
+        return awa__fail_pg(err, conn, last, what);
+    *ret_res = TAKE(last);
+    return AWA_OK;
+}
+
+awa_status
+awa__sql_ask(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
+             awa_error *err)
+{
+    const struct awa__sql *sql = &awa__sql_all[id];
+
+    return awa__sql_await(
+        conn, PQsendQueryParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0),
+        sql->name, AWA__ANSWER_MS, ret_res, err);
+}
+
+awa_status
+awa__sql_prepare(PGconn *conn, enum awa__sql_id id, awa_error *err)
+{
+    const struct awa__sql *sql = &awa__sql_all[id];
+    AUTO(pgresult) PGresult *res = NULL;
+
+    return awa__sql_await(conn, PQsendPrepare(conn, sql->name, sql->text, 0, NULL), sql->name,
+                          AWA__ANSWER_MS, &res, err);
+}
+
+awa_status
+awa__sql_say(PGconn *conn, const char *what, const char *text, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    return awa__sql_await(conn, PQsendQuery(conn, text), what, AWA__ANSWER_MS, &res, err);
+}
+
+/* ---- Texts ------------------------------------------------------------------------------- */
 
 /* The line of text that Postgres points at; 0 if it points nowhere. */
 static int
@@ -47,7 +133,7 @@ awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
     char place[128]; /* what is a short constant, or the name of a file of ours */
     int line;
 
-    if (PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK)
+    if (went_well(res))
         return AWA_OK;
 
     line = line_of(text, res);
@@ -56,6 +142,8 @@ awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
     snprintf(place, sizeof place, "%s:%d", what, line);
     return awa__fail_pg(err, conn, res, place);
 }
+
+/* ---- COPY -------------------------------------------------------------------------------- */
 
 awa_status
 awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, awa_error *err)

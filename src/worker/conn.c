@@ -7,19 +7,14 @@
 
 #include "lib/clock.h"
 
-enum { ANSWER_MS = 60000 }; /* longer than the statement timeout that the session has */
-
 static awa_status
 prepare_all(PGconn *pg, const enum awa__sql_id *ids, awa_error *err)
 {
-    for (; *ids != SQL_COUNT; ids++) {
-        const struct awa__sql *sql = &awa__sql_all[*ids];
-        AUTO(pgresult) PGresult *res = PQprepare(pg, sql->name, sql->text, 0, NULL);
+    awa_status s = AWA_OK;
 
-        if (PQresultStatus(res) != PGRES_COMMAND_OK)
-            return awa__fail_pg(err, pg, res, sql->name);
-    }
-    return AWA_OK;
+    for (; *ids != SQL_COUNT && s == AWA_OK; ids++)
+        s = awa__sql_prepare(pg, *ids, err);
+    return s;
 }
 
 awa_status
@@ -34,7 +29,7 @@ conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchro
     s = awa__connect(conninfo, &pg, &found, err);
     c->pooled = pooled || found;
     if (s == AWA_OK && !c->pooled)
-        s = awa__sql_run(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
+        s = awa__sql_ask(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
     if (s == AWA_OK && !c->pooled)
         s = prepare_all(pg, ids, err);
     if (s == AWA_OK && greet != NULL)
@@ -155,7 +150,7 @@ conn_dispatch(struct conn *c, short revents, awa_error *err)
         c->want_write = PQflush(c->pg) != 0;
     if (PQstatus(c->pg) != CONNECTION_OK)
         return awa__fail_pg(err, c->pg, NULL, "receive");
-    if (conn_pending(c) > 0 && clock_ms() - c->sent_at > ANSWER_MS)
-        return awa__fail(err, AWA_ECONN, "no answer for %d s", ANSWER_MS / 1000);
+    if (conn_pending(c) > 0 && clock_ms() - c->sent_at > AWA__ANSWER_MS)
+        return awa__fail(err, AWA_ECONN, "no answer for %d s", AWA__ANSWER_MS / 1000);
     return AWA_OK;
 }

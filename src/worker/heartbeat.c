@@ -86,7 +86,7 @@ register_anew(struct awa_worker *w, PGconn *pg, awa_error *err)
     if (queues.failed || kinds.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
     snprintf(id, sizeof id, "%lld", (long long)identity->id);
-    s = awa__sql_run(
+    s = awa__sql_ask(
         pg, SQL_WORKER_REGISTER,
         (const char *[]){ id, w->name, queues.data, known, w->claims.pooled ? "f" : "t" }, &res,
         err);
@@ -316,7 +316,7 @@ listen_for_work(struct awa_worker *w, PGconn *pg, awa_error *err)
     names_of(w, &queues);
     if (queues.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    return awa__sql_run(pg, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, &res, err);
+    return awa__sql_ask(pg, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, &res, err);
 }
 
 /*
@@ -340,7 +340,7 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
         if (!ask(w, &q, false, clock_ms()))
             s = awa__fail(err, AWA_ENOMEM, "worker: out of memory");
         else
-            s = awa__sql_run(
+            s = awa__sql_ask(
                 pg, SQL_WORKER_HEARTBEAT,
                 (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data },
                 &res, err);
@@ -389,7 +389,7 @@ heartbeat_bye(struct awa_worker *w)
         char id[24];
 
         snprintf(id, sizeof id, "%lld", (long long)i->id);
-        if (awa__sql_run(w->claims.pg, SQL_WORKER_DEREGISTER, (const char *[]){ id }, &res, &err) !=
+        if (awa__sql_ask(w->claims.pg, SQL_WORKER_DEREGISTER, (const char *[]){ id }, &res, &err) !=
             AWA_OK)
             worker_log(w, "deregister: %s", err.message);
     }

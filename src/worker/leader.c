@@ -52,7 +52,7 @@ ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult *
     awa_error err;
 
     atomic_fetch_add(&l->queries, 1);
-    if (awa__sql_run(l->pg, id, params, ret_res, &err) == AWA_OK)
+    if (awa__sql_ask(l->pg, id, params, ret_res, &err) == AWA_OK)
         return true;
     worker_complain(l->worker, &l->complaints, "leader: %s", err.message);
     return false;
@@ -243,9 +243,9 @@ connect_session(struct leader *l)
     if (s == AWA_OK)
         (void)PQsetNoticeProcessor(l->pg, noticed, l);
     if (s == AWA_OK && !pooled)
-        s = awa__sql_run(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
+        s = awa__sql_ask(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
     if (s == AWA_OK && !pooled)
-        s = awa__sql_run(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
+        s = awa__sql_ask(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
     if (s == AWA_OK)
         return true;
     worker_complain(l->worker, &l->complaints, "leader: %s", err.message);

@@ -110,12 +110,12 @@ begin(struct handler *h, awa_error *err)
 {
     awa_status s;
 
-    if (h->session != NULL && awa__sql_exec(h->session, "transaction", "BEGIN", NULL) != AWA_OK)
+    if (h->session != NULL && awa__sql_say(h->session, "transaction", "BEGIN", NULL) != AWA_OK)
         PQfinish(TAKE(h->session));
     if (h->session != NULL)
         return AWA_OK;
     s = awa_connect(h->worker->conninfo, &h->session, err);
-    return s == AWA_OK ? awa__sql_exec(h->session, "transaction", "BEGIN", err) : s;
+    return s == AWA_OK ? awa__sql_say(h->session, "transaction", "BEGIN", err) : s;
 }
 
 awa_status
@@ -147,10 +147,10 @@ complete_and_commit(struct awa_job *job, awa_error *err)
     snprintf(worker, sizeof worker, "%lld", (long long)job->batch->identity->id);
     snprintf(claim, sizeof claim, "%lld", (long long)job->batch->claim_id);
     snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
-    s = awa__sql_run(job->session, SQL_JOB_COMPLETE,
+    s = awa__sql_ask(job->session, SQL_JOB_COMPLETE,
                      (const char *[]){ worker, claim, pos, job->output }, &res, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(job->session, "commit", "COMMIT", err);
+        s = awa__sql_say(job->session, "commit", "COMMIT", err);
     return s;
 }
 
@@ -158,7 +158,7 @@ static void
 rollback(PGconn *session)
 {
     if (PQtransactionStatus(session) != PQTRANS_IDLE) /* the server would warn */
-        awa__ignore(awa__sql_exec(session, "rollback", "ROLLBACK", NULL));
+        awa__ignore(awa__sql_say(session, "rollback", "ROLLBACK", NULL));
 }
 
 /*

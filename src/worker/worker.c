@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "lib/clock.h"
 
@@ -183,6 +184,17 @@ open_sessions(struct awa_worker *w, awa_error *err)
     return AWA_OK;
 }
 
+/* Up to max, at random: workers that have lost the same server should not come back in step. */
+static int64_t
+jitter(int64_t max)
+{
+    uint32_t drawn;
+
+    if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+        return max;
+    return drawn % (max + 1);
+}
+
 /* Replaces lost sessions, with backoff and jitter, for ever. */
 static void
 connect_turn(struct awa_worker *w, int64_t now)
@@ -200,7 +212,7 @@ connect_turn(struct awa_worker *w, int64_t now)
         return;
     }
     worker_complain(w, &w->complaints, "connect: %s", err.message);
-    w->connect_at = clock_ms() + w->backoff_ms / 2 + random() % (w->backoff_ms / 2 + 1);
+    w->connect_at = clock_ms() + w->backoff_ms / 2 + jitter(w->backoff_ms / 2);
     w->backoff_ms = w->backoff_ms * 2 < BACKOFF_MAX_MS ? w->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/clock.h"
+
 /* A session of awa_connect(), with something added to the connection string. */
 static PGconn *
 open_with(PGconn *db, const char *extra)
@@ -158,6 +160,44 @@ nobody_there_is_econn_in_one_line(void **state)
     }
 }
 
+/* ---- Waits that end ---------------------------------------------------------------------- */
+
+static awa_status
+ask_within(PGconn *conn, const char *sql, int timeout_ms, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    return awa__sql_await(conn, PQsendQuery(conn, sql), "question", timeout_ms, &res, err);
+}
+
+static void
+a_server_that_is_silent_is_given_up(void **state)
+{
+    AUTO(pgconn) PGconn *conn = open_with(*state, "");
+    int64_t began = clock_ms();
+    awa_error err;
+
+    test_ok(ask_within(conn, "SELECT pg_sleep(0.01)", 20000, &err), &err);
+    assert_int_equal(ask_within(conn, "SELECT 1 / 0", 20000, &err), AWA_EINVAL);
+    assert_string_equal(err.sqlstate, "22012");
+    assert_int_equal(ask_within(conn, "SELECT pg_sleep(60)", 50, &err), AWA_ECONN);
+    assert_string_equal(err.message, "question: no answer for 50 ms");
+    assert_int_equal(PQstatus(conn), CONNECTION_BAD);
+    assert_int_equal(awa__sql_say(conn, "rollback", "ROLLBACK", &err), AWA_ECONN);
+    assert_true(clock_ms() - began < 20000);
+}
+
+static void
+a_session_that_breaks_meanwhile_is_econn(void **state)
+{
+    AUTO(pgconn) PGconn *conn = open_with(*state, "");
+    awa_error err;
+
+    assert_int_equal(ask_within(conn, "SELECT pg_terminate_backend(pg_backend_pid())", 20000, &err),
+                     AWA_ECONN);
+    assert_int_equal(ask_within(conn, "SELECT 1", 20000, &err), AWA_ECONN);
+}
+
 int
 main(void)
 {
@@ -169,6 +209,8 @@ main(void)
         TEST_DB(a_role_keeps_its_deadlines_but_not_its_odd_formats),
         TEST_DB(texts_are_utf8_whatever_anybody_says),
         TEST(nobody_there_is_econn_in_one_line),
+        TEST_DB(a_server_that_is_silent_is_given_up),
+        TEST_DB(a_session_that_breaks_meanwhile_is_econn),
     };
 
     return TEST_RUN(tests);
