@@ -139,7 +139,8 @@ RETURN CASE WHEN jsonb_typeof(p_tags) = 'array'
 -- - the block takes its lock inside a subtransaction that it then rolls back, which releases the
 --   lock, whatever happens, and leaves the sequence as it is: sequences are not transactional;
 -- - the single number takes a session lock and gives it back within one expression, where no
---   interrupt is served.
+--   interrupt is served: what could make it wait in between, a lock on the sequence, it has taken
+--   before, by looking at the last value.
 -- Rule G1, kept here for everybody: a producer has its transaction id before it draws a position.
 -- Otherwise it could draw position 100, be overtaken, and only then get an id younger than the one
 -- that the claimer wrote down: its gap would be forgotten too early and the job lost.
@@ -170,7 +171,8 @@ DECLARE
     v_drawn record;
 BEGIN
     PERFORM pg_current_xact_id(); -- rule G1
-    SELECT pg_advisory_lock_shared(awa.lock_class('draw'), p_key), nextval(p_sequence) AS number,
+    SELECT pg_sequence_last_value(p_sequence),
+           pg_advisory_lock_shared(awa.lock_class('draw'), p_key), nextval(p_sequence) AS number,
            pg_advisory_unlock_shared(awa.lock_class('draw'), p_key) INTO v_drawn;
     RETURN v_drawn.number;
 END

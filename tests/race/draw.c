@@ -108,12 +108,32 @@ a_lane_is_claimed_in_the_order_of_its_positions(void **state)
     assert_int_equal(claimed, drawn);
 }
 
+/* A lock that a session keeps by mistake would hold up every block of that lane, for ever. */
+static void
+a_draw_that_is_cut_off_leaves_no_lock(void **state)
+{
+    PGconn *db = *state, *thief = test_connect(db, NULL);
+    PGconn *producer = test_connect(db, "producer");
+
+    test_lane(db, 2);
+    test_exec(thief, "BEGIN; ALTER SEQUENCE awa.lane_1 CACHE 1");
+    test_exec(producer, "SET statement_timeout = '100ms'");
+    test_expect_error(producer, "57014", "SELECT awa.insert_job('k')");
+    test_exec(thief, "ROLLBACK");
+    assert_int_equal(test_int(db, test_format("SELECT count(*) FROM pg_locks WHERE locktype ="
+                                              " 'advisory' AND pid = %d",
+                                              PQbackendPID(producer))),
+                     0);
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(no_number_is_handed_out_twice),
         TEST_DB(a_lane_is_claimed_in_the_order_of_its_positions),
+        TEST_DB(a_draw_that_is_cut_off_leaves_no_lock),
     };
 
     return TEST_RUN(tests);
