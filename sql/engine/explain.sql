@@ -18,7 +18,7 @@ AS $$
 DECLARE
     v_job awa.jobs;
     v_queue awa.queues;
-    v_worker awa.workers;
+    v_worker awa.seen_workers;
     v_before bigint;
     v_error jsonb;
 BEGIN
@@ -29,7 +29,7 @@ BEGIN
     v_error := v_job.errors -> -1;
 
     IF v_job.state = 'running' THEN
-        SELECT w.* INTO v_worker FROM awa.workers AS w WHERE w.worker_id = v_job.worker_id;
+        SELECT w.* INTO v_worker FROM awa.seen_workers AS w WHERE w.worker_id = v_job.worker_id;
         RETURN QUERY SELECT format('running: attempt %s of %s, held by worker %s', v_job.attempt,
                                    v_job.max_attempts, coalesce(v_worker.name, '(unknown)')),
                             v_job.attempted_at,
@@ -231,7 +231,7 @@ SET jit = off
 SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT 'workers', count(*) > 0, format('%s alive', count(*))
-      FROM awa.workers AS w, awa.settings AS s
+      FROM awa.seen_workers AS w, awa.settings AS s
      WHERE w.ended_at IS NULL
        AND w.last_seen_at > clock_timestamp() - coalesce(w.lease, s.worker_lease)
     UNION ALL

@@ -72,7 +72,7 @@ BEGIN
                 WHERE d.run_at > p_promote_from AND d.run_at <= v_now) THEN
         tasks := tasks || 'promote'::text;
     END IF;
-    IF EXISTS (SELECT 1 FROM awa.workers AS w, awa.settings AS s
+    IF EXISTS (SELECT 1 FROM awa.seen_workers AS w, awa.settings AS s
                 WHERE NOT w.empty
                   AND (w.ended_at IS NOT NULL OR w.last_seen_at < v_now - s.worker_grace)) THEN
         tasks := tasks || 'rescue'::text;
@@ -100,8 +100,8 @@ BEGIN
 END
 $$;
 
--- The ring's turn: rotate if it is due, fold the counts of sealed slots, forget dead letters that
--- are too old, and say which slot wants to be emptied. Called by the leader about once a second.
+-- The ring's turn: rotate if it is due, fold the counts of sealed slots, forget dead letters and
+-- heartbeats that are too old, and say which slot wants to be emptied. Called by the leader about once a second.
 CREATE OR REPLACE FUNCTION awa.turn_ring(p_now timestamptz DEFAULT clock_timestamp(),
         OUT opened smallint, OUT to_prune smallint)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -120,6 +120,7 @@ BEGIN
     END IF;
     PERFORM awa.expire_dlq(p_now);
     to_prune := awa.slot_to_prune(p_now);
+    PERFORM awa.clear_beats(p_now); -- last: it locks what others read, to the end of the transaction
 END
 $$;
 

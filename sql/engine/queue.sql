@@ -171,4 +171,4 @@ SELECT w.worker_id, w.name, w.queues, w.kinds, w.registered_at, w.last_seen_at, 
        w.rescued,
        w.worker_id = (SELECT l.worker_id FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1)
        AND w.ended_at IS NULL AS leads
-  FROM awa.workers AS w;
+  FROM awa.seen_workers AS w;

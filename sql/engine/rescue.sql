@@ -111,7 +111,7 @@ BEGIN
                     WHEN w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)
                     THEN format('was silent since %s', w.last_seen_at)
                     ELSE 'lost its session' END AS reason
-          FROM awa.workers AS w, awa.settings AS s
+          FROM awa.seen_workers AS w, awa.settings AS s
          WHERE NOT w.empty
            AND (w.ended_at IS NOT NULL
                 OR w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)

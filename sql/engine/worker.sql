@@ -2,6 +2,52 @@
 -- requires: lane
 -- The life of a worker process as the database sees it. docs/engine.md section "Dead workers".
 
+-- Workers, and when each was seen last.
+CREATE OR REPLACE VIEW awa.seen_workers AS
+SELECT w.worker_id, w.name, w.queues, w.kinds, w.session, w.registered_at, w.lease, w.ended_at,
+       w.empty, w.rescued,
+       greatest(w.last_seen_at, (SELECT b.seen_at
+                                   FROM awa.worker_beats AS b
+                                  WHERE b.worker_id = w.worker_id
+                                  ORDER BY b.seen_at DESC
+                                  LIMIT 1)) AS last_seen_at
+  FROM awa.workers AS w;
+
+-- The children of worker_beats, by the minute.
+CREATE OR REPLACE FUNCTION awa.beat_slot(p_at timestamptz)
+RETURNS smallint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (awa.to_ms(p_at) / 60000 % 3)::smallint;
+
+-- Forget the beats of the child that comes next; they are more than a minute old. A worker that was
+-- not seen since keeps the time in its row. Called by the leader. Comes back later if somebody is
+-- reading them.
+CREATE OR REPLACE FUNCTION awa.clear_beats(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS void
+LANGUAGE plpgsql
+SET lock_timeout = '10ms'
+AS $$
+DECLARE
+    v_slot smallint := awa.beat_slot(p_now + interval '1 min');
+    v_child text := format('awa.%I', 'worker_beats_' || v_slot);
+BEGIN
+    IF pg_relation_size(v_child::regclass) = 0 THEN
+        RETURN;
+    END IF;
+    EXECUTE 'LOCK TABLE ' || v_child || ' IN ACCESS EXCLUSIVE MODE';
+    UPDATE awa.workers AS w
+       SET last_seen_at = s.last_seen_at
+      FROM awa.seen_workers AS s
+     WHERE s.worker_id = w.worker_id AND w.ended_at IS NULL
+       AND s.last_seen_at = (SELECT max(b.seen_at)
+                               FROM awa.worker_beats AS b
+                              WHERE b.worker_id = w.worker_id AND b.beat_slot = v_slot);
+    EXECUTE 'TRUNCATE ' || v_child;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END
+$$;
+
 -- A new worker. p_worker is a random number, drawn anew for every registration, so that no
 -- attempt of an earlier life can ever match. With p_session the caller's session holds a lock
 -- on it from now on, and its end is noticed when the connection dies; without, only when
@@ -71,9 +117,12 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
 BEGIN
-    UPDATE awa.workers AS w
-       SET last_seen_at = clock_timestamp()
+    INSERT INTO awa.worker_beats (worker_id, seen_at, beat_slot)
+    SELECT w.worker_id, v_now, awa.beat_slot(v_now)
+      FROM awa.workers AS w
      WHERE w.worker_id = ANY (p_workers) AND w.ended_at IS NULL;
     PERFORM pg_try_advisory_lock(w.worker_id)
        FROM awa.workers AS w

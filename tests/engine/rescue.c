@@ -69,10 +69,54 @@ a_heartbeat_keeps_a_worker_known(void **state)
                           " awa.heartbeat('{7,99}')"),
         test_format("{7}|{}|{}|%s", test_text(worker, "SELECT awa.server_number()")));
     assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min'"
-                                      " FROM awa.workers"),
+                                      " FROM awa.worker_list"),
                         "t");
     test_exec(worker, "SELECT awa.deregister_worker(7)");
     assert_string_equal(test_rows(worker, "SELECT known FROM awa.heartbeat('{7}')"), "{}");
+}
+
+/* However long: an old snapshot would keep dead rows, and each claim would walk over them. */
+static void
+heartbeats_leave_no_dead_row(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    for (int i = 0; i < 10; i++)
+        test_exec(worker, "SELECT awa.heartbeat('{7}')");
+    test_wait_until(db,
+                    "SELECT pg_stat_force_next_flush() IS NOT NULL AND (SELECT sum(n_tup_ins) = 11"
+                    " AND sum(n_tup_upd + n_tup_del) = 0 FROM pg_stat_all_tables WHERE schemaname"
+                    " = 'awa' AND relname ~ 'worker')",
+                    10000);
+}
+
+/* What is forgotten does not make a silent worker look older, nor a live one. */
+static void
+heartbeats_are_forgotten_but_not_when_the_last_one_was(void **state)
+{
+    static const char seen[] = "SELECT worker_id, last_seen_at FROM awa.worker_list ORDER BY 1";
+    static const char beats[] = "SELECT worker_id, count(*) FROM awa.worker_beats GROUP BY 1";
+    PGconn *db = *state, *owner = test_connect(db, "owner");
+    const char *before;
+
+    test_worker(db, 7);
+    test_worker(db, 8);
+    test_exec(db,
+              "UPDATE awa.workers SET last_seen_at = '2026-01-01 00:00'; INSERT INTO"
+              " awa.worker_beats (worker_id, seen_at, beat_slot) SELECT w, t, awa.beat_slot(t)"
+              " FROM (VALUES (7, '2026-01-01 12:00:10'::timestamptz), (7, '2026-01-01"
+              " 12:00:50'), (8, '2026-01-01 12:00:50'), (8, '2026-01-01 12:01:10')) AS b (w, t)");
+    before = test_rows(db, seen);
+    assert_string_equal(before, "7|2026-01-01 12:00:50+00 8|2026-01-01 12:01:10+00");
+    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:01:30')"); /* of the last two minutes */
+    assert_string_equal(test_rows(db, beats), "7|2 8|2");
+    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:02:30')");
+    assert_string_equal(test_rows(db, beats), "8|1");
+    assert_string_equal(test_rows(db, seen), before);
+    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:03:30')");
+    assert_string_equal(test_rows(db, beats), "");
+    assert_string_equal(test_rows(db, seen), before);
 }
 
 static void
@@ -330,6 +374,8 @@ main(void)
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_worker_registers_under_a_number_of_its_own),
         TEST_DB(a_heartbeat_keeps_a_worker_known),
+        TEST_DB(heartbeats_leave_no_dead_row),
+        TEST_DB(heartbeats_are_forgotten_but_not_when_the_last_one_was),
         TEST_DB(a_heartbeat_on_a_new_session_takes_the_lock_again),
         TEST_DB(a_live_worker_is_left_alone),
         TEST_DB(a_worker_whose_session_died_is_rescued_after_the_grace),
