@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "lib/clock.h"
+#include "worker/array.h"
 #include "worker/worker.h"
 
 enum {
@@ -190,18 +191,6 @@ ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
     return !(q->workers.failed || q->hungry.failed || q->claims.failed || q->positions.failed);
 }
 
-/* Does an array literal of plain numbers or quoted names contain an element? */
-static bool
-array_has(const char *array, const char *element)
-{
-    size_t len = strlen(element);
-
-    for (const char *at = array; (at = strstr(at, element)) != NULL; at++)
-        if (strchr("{,\"", at[-1]) != NULL && strchr("},\"", at[len]) != NULL)
-            return true;
-    return false;
-}
-
 static void
 cancel_lost(struct awa_worker *w, const char *lost)
 {
@@ -223,16 +212,9 @@ look_where_ready(struct awa_worker *w, const char *ready)
 {
     if (strcmp(ready, "{}") == 0)
         return;
-    for (size_t i = 0; i < w->nqueues; i++) {
-        AUTO(buffer) struct buffer name = { 0 };
-
-        buffer_array_text(&name, w->queues[i].name);
-        if (name.failed)
-            continue;
-        name.data[name.len - 2] = '\0'; /* without the quotes and the comma around it */
-        if (array_has(ready, name.data + 1))
+    for (size_t i = 0; i < w->nqueues; i++)
+        if (array_has(ready, w->queues[i].name))
             claim_look(w, w->queues[i].name);
-    }
 }
 
 /* Takes the answer; false if the current identity is good no more. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static size_t
 count(const char *text, char c)
@@ -15,18 +16,46 @@ count(const char *text, char c)
     return n;
 }
 
+/* Does a text begin with a number as Postgres writes it: no plus, no space, no zero in front? */
+static bool
+is_canonical(const char *text, char after)
+{
+    bool negative = *text == '-';
+
+    text += negative;
+    if (*text == '0')
+        return !negative && text[1] == after;
+    return *text >= '1' && *text <= '9';
+}
+
 /* Reads a number and the character after it. */
 static bool
 number(const char **text, int64_t *ret, char after)
 {
     char *end;
 
+    if (!is_canonical(*text, after))
+        return false;
     errno = 0;
     *ret = strtoll(*text, &end, 10);
-    if (errno != 0 || end == *text || *end != after)
+    if (errno != 0 || *end != after)
         return false;
     *text = end + 1;
     return true;
+}
+
+/* Reads n ranges, which ascend and do not touch. */
+static bool
+read_list(struct range *list, size_t n, const char *text)
+{
+    if (*text++ != '{')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (*text++ != '[' || !number(&text, &list[i].low, ',') ||
+            !number(&text, &list[i].end, ')') || *text++ != (i + 1 < n ? ',' : '}') ||
+            list[i].low >= list[i].end || (i > 0 && list[i - 1].end >= list[i].low))
+            return false;
+    return strcmp(text, n > 0 ? "" : "}") == 0;
 }
 
 bool
@@ -35,18 +64,9 @@ ranges_parse(struct ranges *r, const char *text)
     size_t n = count(text, '[');
     struct range *list = calloc(n + 1, sizeof *list);
 
-    if (list == NULL || *text++ != '{') {
+    if (list == NULL || !read_list(list, n, text)) {
         free(list);
         return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        bool good = *text++ == '[' && number(&text, &list[i].low, ',') &&
-                    number(&text, &list[i].end, ')') && *text++ == (i + 1 < n ? ',' : '}');
-
-        if (!good) {
-            free(list);
-            return false;
-        }
     }
     *r = (struct ranges){ list, n };
     return true;
