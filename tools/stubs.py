@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Empties the functions of schema awa one by one and demands that a test notices.
+
+usage: with_cluster stubs.py BUILD TESTS [NAME...]
+
+BUILD holds the test programs, TESTS their sources. The template that their databases are cloned
+from is changed in place, so nothing is built again. For each function (whose name contains a NAME)
+its body becomes one that does nothing: it returns NULL, or no rows, or OLD or NEW. Then test
+programs run, those first that are most likely to notice, until one fails. A function that no test
+misses SURVIVED; it is made to raise an error, to tell whether any test calls it at all. This sees
+SQL functions that were inlined as well, which pg_stat_user_functions does not.
+
+After the first failure a program is killed; so is one that runs for longer than DEADLINE_S, which
+counts as a failure, for what waits for ever is noticed too.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+DEADLINE_S = 120
+AREAS = ["engine", "race", "worker"]
+
+LIST = r"""
+SELECT json_build_object(
+           'name', p.proname,
+           'signature', p.oid::regprocedure::text,
+           'head', format('CREATE OR REPLACE %s awa.%I(%s)%s LANGUAGE plpgsql%s',
+                          CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.proname,
+                          pg_get_function_arguments(p.oid),
+                          ' RETURNS ' || pg_get_function_result(p.oid),
+                          CASE p.provolatile WHEN 'i' THEN ' IMMUTABLE' WHEN 's' THEN ' STABLE'
+                                             ELSE '' END),
+           'body', CASE WHEN p.prokind = 'p' THEN 'NULL'
+                        WHEN p.prorettype = 'trigger'::regtype THEN 'RETURN coalesce(NEW, OLD)'
+                        WHEN p.proretset OR p.prorettype = 'void'::regtype
+                             OR p.proargmodes && '{o,b,t}'::"char"[] THEN 'RETURN'
+                        ELSE 'RETURN NULL' END,
+           'original', pg_get_functiondef(p.oid))
+  FROM pg_proc AS p
+ WHERE p.pronamespace = 'awa'::regnamespace AND p.prokind IN ('f', 'p')
+ ORDER BY p.proname, 1::text
+"""
+
+
+def psql(database, sql):
+    dsn = f"{os.environ['AWA_TEST_DSN']} dbname={database}"
+    done = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", dsn], input=sql,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"stubs: {done.stderr}\n{sql}")
+    return done.stdout
+
+
+class Program:
+    """A test program, and what its source says."""
+
+    def __init__(self, build, tests, area, name):
+        self.name = f"{area}/{name}"
+        self.path = build / "tests" / f"{area}_{name}"
+        self.text = (tests / area / f"{name}.c").read_text(encoding="utf-8")
+        self.seconds = 0.0
+
+    def passes(self):
+        began = time.monotonic()
+        process = subprocess.Popen([self.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", start_new_session=True)
+        signal.alarm(DEADLINE_S)
+        try:
+            passed = not any("[  FAILED  ]" in line for line in process.stdout)
+        except TimeoutError:
+            passed = False
+        signal.alarm(0)
+        if not passed:
+            os.killpg(process.pid, signal.SIGKILL)
+        passed = process.wait() == 0 and passed
+        process.stdout.close()
+        if passed:
+            self.seconds = time.monotonic() - began
+        else:
+            drop_databases(process.pid)
+        return passed
+
+
+def drop_databases(pid):
+    """Of a program that was killed."""
+    names = psql("postgres", f"SELECT datname FROM pg_database WHERE datname LIKE 'test\\_{pid}\\_%'")
+    psql("postgres", "".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.split()))
+
+
+def find_programs(build, tests):
+    return [Program(build, tests, area, source.stem)
+            for area in AREAS for source in sorted((tests / area).glob("*.c"))
+            if (build / "tests" / f"{area}_{source.stem}").exists()]
+
+
+def by_promise(programs, name, killers):
+    """Those that name the function; then those that have noticed most; the quick ones first."""
+    word = re.compile(rf"\b{name}\b")
+    return sorted(programs, key=lambda p: (-min(len(word.findall(p.text)), 3),
+                                           -killers.get(p.name, 0), p.seconds))
+
+
+def first_to_notice(function, body, programs):
+    psql("test_template", f"{function['head']} AS $stub$BEGIN {body}; END$stub$;")
+    try:
+        return next((p.name for p in programs if not p.passes()), None)
+    finally:
+        psql("test_template", function["original"])
+
+
+def judge(function, programs, killers):
+    order = by_promise(programs, function["name"], killers)
+    name = first_to_notice(function, function["body"], order)
+    if name is not None:
+        killers[name] = killers.get(name, 0) + 1
+        return "killed", name
+    caller = first_to_notice(function, "RAISE EXCEPTION 'a stub was called'", order)
+    return "SURVIVED", f"called by {caller}" if caller else "no test calls it"
+
+
+def main():
+    build, tests = map(pathlib.Path, sys.argv[1:3])
+    words = sys.argv[3:]
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
+    programs = find_programs(build, tests)
+    for program in programs:  # this makes the template, too
+        if not program.passes():
+            sys.exit(f"stubs: {program.name} does not pass as it is")
+    functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
+    functions = [f for f in functions if not words or any(word in f["name"] for word in words)]
+    killed, killers = 0, {}
+    for function in functions:
+        began = time.monotonic()
+        verdict, reason = judge(function, programs, killers)
+        killed += verdict == "killed"
+        print(f"{verdict:9} {time.monotonic() - began:6.1f} s  {function['signature']}  ({reason})",
+              flush=True)
+    print(f"{killed} passed, {len(functions) - killed} failed")
+    sys.exit(killed != len(functions))
+
+
+if __name__ == "__main__":
+    main()
