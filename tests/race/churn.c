@@ -4,16 +4,12 @@
  * impatient ring; and in the second test workers that die, operators that cancel, handlers that
  * complete in their own transactions. No job is lost, and none ends twice.
  */
-#include "test_jobs.h"
+#include "test_actors.h"
 
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "cli/spawn.h"
-#include "worker/ranges.h"
 
 enum {
     PRODUCERS = 16,
@@ -36,90 +32,14 @@ static struct churn {
     atomic_bool closing_time;             /* for producers */
     atomic_bool over;                     /* for all others */
     atomic_int_least64_t committed, ended, pruned;
-    pthread_mutex_t lock;
-    char trouble[400]; /* the first error of any thread */
 } churn;
-
-struct actor {
-    pthread_t thread;
-    int number;
-    unsigned seed;
-    PGconn *conn;
-    int64_t worker; /* as it is registered */
-    int64_t beat_at;
-};
 
 /* ---- Small things ------------------------------------------------------------------------ */
 
-static int
-dice(struct actor *a, int n)
-{
-    return rand_r(&a->seed) % n;
-}
-
-static void
-nap(int ms)
-{
-    (void)poll(NULL, 0, ms);
-}
-
-/* The first trouble ends the test. */
-static void
-report(const char *what, const char *text)
-{
-    pthread_mutex_lock(&churn.lock);
-    if (churn.trouble[0] == '\0')
-        snprintf(churn.trouble, sizeof churn.trouble, "%s: %s", what, text);
-    pthread_mutex_unlock(&churn.lock);
-    atomic_store(&churn.closing_time, true);
-    atomic_store(&churn.over, true);
-}
-
-/* NULL if it failed with the SQLSTATE that may happen; any other failure is trouble. */
-static PGresult *
-ask(struct actor *a, const char *may_fail, const char *sql)
-{
-    PGresult *res = PQexec(a->conn, sql);
-    const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-    if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK)
-        return res;
-    if (sqlstate == NULL || strcmp(sqlstate, may_fail) != 0)
-        report(sql, PQresultErrorMessage(res));
-    PQclear(res);
-    return NULL;
-}
-
 static bool
-run(struct actor *a, const char *may_fail, const char *sql)
+is_over(void)
 {
-    PGresult *res = ask(a, may_fail, sql);
-
-    PQclear(res);
-    return res != NULL;
-}
-
-static bool
-run_number(struct actor *a, const char *may_fail, const char *format, int64_t number)
-{
-    char sql[300];
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(sql, sizeof sql, format, (long long)number);
-#pragma GCC diagnostic pop
-    return run(a, may_fail, sql);
-}
-
-static bool
-enter(struct actor *a, const char *dsn)
-{
-    awa_error err;
-
-    if (awa_connect(dsn, &a->conn, &err) == AWA_OK)
-        return true;
-    report("connect", err.message);
-    return false;
+    return atomic_load(&churn.over) || actors_in_trouble();
 }
 
 static void
@@ -137,31 +57,31 @@ produce(struct actor *a)
     static const char *const keys[] = { NULL, "a", "b" };
     awa_job_options batch[BATCH_MAX];
     int64_t ids[BATCH_MAX];
-    int n = dice(a, 3) == 0 ? 1 : 1 + dice(a, BATCH_MAX - 1);
+    int n = actor_dice(a, 3) == 0 ? 1 : 1 + actor_dice(a, BATCH_MAX - 1);
     awa_error err;
     awa_status s;
 
     for (int i = 0; i < n; i++)
         batch[i] = (awa_job_options){ .size = sizeof batch[0],
                                       .kind = "churn",
-                                      .priority = 1 + dice(a, 2),
-                                      .ordering_key = keys[dice(a, 3)],
-                                      .delay_ms = churn.rough && dice(a, 20) == 0 ? 200 : 0 };
-    if (!run(a, "", "BEGIN"))
+                                      .priority = 1 + actor_dice(a, 2),
+                                      .ordering_key = keys[actor_dice(a, 3)],
+                                      .delay_ms = churn.rough && actor_dice(a, 20) == 0 ? 200 : 0 };
+    if (!actor_run(a, "", "BEGIN"))
         return;
-    s = n == 1            ? awa_job_insert(a->conn, batch, ids, &err)
-        : dice(a, 2) == 0 ? awa_jobs_insert(a->conn, batch, (size_t)n, ids, &err)
-                          : awa_jobs_copy(a->conn, batch, (size_t)n, ids, &err);
+    s = n == 1                  ? awa_job_insert(a->conn, batch, ids, &err)
+        : actor_dice(a, 2) == 0 ? awa_jobs_insert(a->conn, batch, (size_t)n, ids, &err)
+                                : awa_jobs_copy(a->conn, batch, (size_t)n, ids, &err);
     if (s != AWA_OK) {
-        report("insert", err.message);
+        actors_report("insert", err.message);
         return;
     }
-    nap(dice(a, HOLD_MS));
-    if (dice(a, 100) < ROLLBACKS) {
-        run(a, "", "ROLLBACK");
+    actor_nap(actor_dice(a, HOLD_MS));
+    if (actor_dice(a, 100) < ROLLBACKS) {
+        actor_run(a, "", "ROLLBACK");
         return;
     }
-    if (!run(a, "", "COMMIT"))
+    if (!actor_run(a, "", "COMMIT"))
         return;
     for (int i = 0; i < n; i++)
         atomic_store(&jobs[ids[i]].committed, 1);
@@ -173,8 +93,8 @@ producer(void *arg)
 {
     struct actor *a = arg;
 
-    if (enter(a, churn.bulk))
-        while (!atomic_load(&churn.closing_time))
+    if (actor_enter(a, churn.bulk))
+        while (!atomic_load(&churn.closing_time) && !actors_in_trouble())
             produce(a);
     PQfinish(a->conn);
     return NULL;
@@ -183,53 +103,18 @@ producer(void *arg)
 /* ---- Workers ----------------------------------------------------------------------------- */
 
 static void
-hire(struct actor *a)
-{
-    a->worker = (int64_t)a->number << 32 | (unsigned)(a->worker + 1);
-    run_number(a, "", "SELECT awa.register_worker(%lld, 'churn', '{default}')", a->worker);
-}
-
-enum { ID, CLAIM, POS, SLOT };
-
-static int64_t
-number(const PGresult *res, int row, int column)
-{
-    return strtoll(PQgetvalue(res, row, column), NULL, 10);
-}
-
-/* All of a claim with one call. */
-static void
 complete_all(struct actor *a, const PGresult *rows)
 {
-    char *sql = NULL;
-    size_t len = 0;
     struct ranges done = { 0 };
-    PGresult *res;
-    FILE *out = open_memstream(&sql, &len);
 
-    fprintf(out, "SELECT awa.complete_jobs(%" PRId64 ", ARRAY[", a->worker);
-    for (int i = 0; i < PQntuples(rows); i++)
-        fprintf(out, "%s%s", i > 0 ? "," : "", PQgetvalue(rows, i, SLOT));
-    fprintf(out, "]::smallint[], ARRAY[");
-    for (int i = 0; i < PQntuples(rows); i++)
-        fprintf(out, "%s%s", i > 0 ? "," : "", PQgetvalue(rows, i, CLAIM));
-    fprintf(out, "]::bigint[], ARRAY[");
-    for (int i = 0; i < PQntuples(rows); i++)
-        fprintf(out, "%s'{[%s,%s]}'", i > 0 ? "," : "", PQgetvalue(rows, i, POS),
-                PQgetvalue(rows, i, POS));
-    fprintf(out, "]::int8multirange[])");
-    (void)fclose(out);
-    res = ask(a, "", sql);
-    if (res != NULL && ranges_parse(&done, PQgetvalue(res, 0, 0)))
+    if (actor_complete(a, rows, &done))
         for (int i = 0; i < PQntuples(rows); i++) {
-            if (ranges_contain(&done, number(rows, i, POS)))
-                end_job(number(rows, i, ID));
+            if (ranges_contain(&done, actor_number(rows, i, CLAIMED_POS)))
+                end_job(actor_number(rows, i, CLAIMED_ID));
             else if (!churn.rough)
-                report("complete", "a job was stale");
+                actors_report("complete", "a job was stale");
         }
     ranges_done(&done);
-    PQclear(res);
-    free(sql);
 }
 
 /* One job, in its own transaction, or with an outcome that lets it live on. */
@@ -237,65 +122,54 @@ static void
 close_one(struct actor *a, const PGresult *rows, int i)
 {
     static const char *const outcomes[] = { "failed", "retried", "snoozed", "released", "expired" };
-    char sql[400];
-    PGresult *res;
+    AUTO(pgresult) PGresult *res = NULL;
 
-    if (dice(a, 2) == 0) {
-        bool done = run(a, "", "BEGIN");
+    if (actor_dice(a, 2) == 0) {
+        bool done = actor_run(a, "", "BEGIN") &&
+                    actor_run(a, "JQ003", "SELECT awa.complete_job(%" PRId64 ", %s, %s)", a->worker,
+                              PQgetvalue(rows, i, CLAIMED_CLAIM), PQgetvalue(rows, i, CLAIMED_POS));
 
-        snprintf(sql, sizeof sql, "SELECT awa.complete_job(%" PRId64 ", %s, %s)", a->worker,
-                 PQgetvalue(rows, i, CLAIM), PQgetvalue(rows, i, POS));
-        done = done && run(a, "JQ003", sql);
-        nap(dice(a, 20));
-        run(a, "", "COMMIT");
+        actor_nap(actor_dice(a, 20));
+        actor_run(a, "", "COMMIT");
         if (done)
-            end_job(number(rows, i, ID));
+            end_job(actor_number(rows, i, CLAIMED_ID));
         return;
     }
-    snprintf(sql, sizeof sql,
-             "SELECT state FROM awa.close_jobs(%" PRId64 ", '{%s}', '{%s}', '{%s}', '{%s}',"
-             " NULL, NULL, '{100 ms}')",
-             a->worker, PQgetvalue(rows, i, SLOT), PQgetvalue(rows, i, CLAIM),
-             PQgetvalue(rows, i, POS), outcomes[dice(a, 5)]);
-    res = ask(a, "", sql);
+    res =
+        actor_ask(a, "",
+                  "SELECT state FROM awa.close_jobs(%" PRId64 ", '{%s}', '{%s}', '{%s}', '{%s}',"
+                  " NULL, NULL, '{100 ms}')",
+                  a->worker, PQgetvalue(rows, i, CLAIMED_SLOT), PQgetvalue(rows, i, CLAIMED_CLAIM),
+                  PQgetvalue(rows, i, CLAIMED_POS), outcomes[actor_dice(a, 5)]);
     if (res != NULL && strcmp(PQgetvalue(res, 0, 0), "failed") == 0)
-        end_job(number(rows, i, ID));
-    PQclear(res);
+        end_job(actor_number(rows, i, CLAIMED_ID));
 }
 
 static void
 work(struct actor *a)
 {
-    char sql[200];
-    PGresult *rows;
+    AUTO(pgresult) PGresult *rows = NULL;
 
-    if (now_ms() - a->beat_at > 1000) {
-        run_number(a, "", "SELECT awa.heartbeat('{%lld}')", a->worker);
-        a->beat_at = now_ms();
-    }
-    snprintf(sql, sizeof sql,
-             "SELECT id, claim_id, pos, ready_slot FROM awa.claim_jobs(%" PRId64 ", 'default', %d)",
-             a->worker, 1 + dice(a, 200));
-    rows = ask(a, "", sql);
+    actor_beat(a);
+    rows = actor_claim(a, "default", 1 + actor_dice(a, 200));
     for (int i = 0; rows != NULL && i < PQntuples(rows); i++)
-        atomic_fetch_add(&jobs[number(rows, i, ID)].claimed, 1);
+        atomic_fetch_add(&jobs[actor_number(rows, i, CLAIMED_ID)].claimed, 1);
     if (rows == NULL || PQntuples(rows) == 0) {
-        nap(5);
+        actor_nap(5);
     } else if (!churn.rough) {
-        nap(dice(a, 30));
+        actor_nap(actor_dice(a, 30));
         complete_all(a, rows);
-    } else if (dice(a, 20) == 0) { /* it dies with its jobs */
-        run_number(a, "", "SELECT awa.deregister_worker(%lld)", a->worker);
-        hire(a);
+    } else if (actor_dice(a, 20) == 0) { /* it dies with its jobs */
+        actor_run(a, "", "SELECT awa.deregister_worker(%" PRId64 ")", a->worker);
+        actor_hire(a, "{default}");
     } else if (PQntuples(rows) <= 3) {
         for (int i = 0; i < PQntuples(rows); i++)
             close_one(a, rows, i);
     } else {
         close_one(a, rows, 0);
-        nap(dice(a, 30));
+        actor_nap(actor_dice(a, 30));
         complete_all(a, rows);
     }
-    PQclear(rows);
 }
 
 static void *
@@ -303,9 +177,9 @@ worker(void *arg)
 {
     struct actor *a = arg;
 
-    if (enter(a, churn.worker)) {
-        hire(a);
-        while (!atomic_load(&churn.over))
+    if (actor_enter(a, churn.worker)) {
+        actor_hire(a, "{default}");
+        while (!is_over())
             work(a);
     }
     PQfinish(a->conn);
@@ -317,18 +191,15 @@ worker(void *arg)
 static void
 empty_slot(struct actor *a, int slot)
 {
-    PGresult *res;
-    char sql[100];
+    AUTO(pgresult) PGresult *res = NULL;
 
     /* JQ001: it is the current one; 55P03: somebody was in the way */
-    if (!run_number(a, "JQ001", "SELECT awa.checkpoint_heads(%lld::smallint)", slot) ||
-        !run_number(a, "55P03", "SELECT awa.carry_forward(%lld::smallint)", slot))
+    if (!actor_run(a, "JQ001", "SELECT awa.checkpoint_heads(%d::smallint)", slot) ||
+        !actor_run(a, "55P03", "SELECT awa.carry_forward(%d::smallint)", slot))
         return;
-    snprintf(sql, sizeof sql, "SELECT awa.prune_slot(%d::smallint)", slot);
-    res = ask(a, "", sql);
+    res = actor_ask(a, "", "SELECT awa.prune_slot(%d::smallint)", slot);
     if (res != NULL && strcmp(PQgetvalue(res, 0, 0), "pruned") == 0)
         atomic_fetch_add(&churn.pruned, 1);
-    PQclear(res);
 }
 
 static void *
@@ -336,16 +207,16 @@ leader(void *arg)
 {
     struct actor *a = arg;
 
-    if (!enter(a, churn.worker))
+    if (!actor_enter(a, churn.worker))
         return NULL;
-    while (!atomic_load(&churn.over)) {
-        run(a, "", "SELECT awa.turn_ring()");
+    while (!is_over()) {
+        actor_run(a, "", "SELECT awa.turn_ring()");
         for (int slot = 0; slot < 16; slot++)
             empty_slot(a, slot);
-        run(a, "", "SELECT awa.sweep_gaps()");
-        run(a, "", "SELECT awa.promote_jobs()");
-        run(a, "", "SELECT awa.rescue_jobs()");
-        nap(TURN_MS);
+        actor_run(a, "", "SELECT awa.sweep_gaps()");
+        actor_run(a, "", "SELECT awa.promote_jobs()");
+        actor_run(a, "", "SELECT awa.rescue_jobs()");
+        actor_nap(TURN_MS);
     }
     PQfinish(a->conn);
     return NULL;
@@ -356,37 +227,24 @@ operator_thread(void *arg)
 {
     struct actor *a = arg;
 
-    if (!enter(a, churn.operator))
+    if (!actor_enter(a, churn.operator))
         return NULL;
-    while (!atomic_load(&churn.over)) {
-        int64_t id = 1 + dice(a, (int)atomic_load(&churn.committed) + 100);
-        char sql[100];
-        PGresult *res;
+    while (!is_over()) {
+        int64_t id = 1 + actor_dice(a, (int)atomic_load(&churn.committed) + 100);
+        AUTO(pgresult) PGresult *res = NULL;
 
-        nap(dice(a, 20));
+        actor_nap(actor_dice(a, 20));
         if (!atomic_load(&jobs[id].committed))
             continue;
-        snprintf(sql, sizeof sql, "SELECT awa.cancel_job(%" PRId64 ")", id);
-        res = ask(a, "JQ006", sql);
+        res = actor_ask(a, "JQ006", "SELECT awa.cancel_job(%" PRId64 ")", id);
         if (res != NULL && strcmp(PQgetvalue(res, 0, 0), "t") == 0)
             end_job(id);
-        PQclear(res);
     }
     PQfinish(a->conn);
     return NULL;
 }
 
 /* ---- Tests ------------------------------------------------------------------------------- */
-
-static void
-start(struct actor *actors, int *n, void *(*run_it)(void *))
-{
-    struct actor *a = &actors[*n];
-
-    *a = (struct actor){ .number = *n + 1, .seed = (unsigned)*n };
-    assert_int_equal(pthread_create(&a->thread, NULL, run_it, a), 0);
-    (*n)++;
-}
 
 static void
 run_churn(PGconn *db, bool rough, int run_ms)
@@ -400,35 +258,31 @@ run_churn(PGconn *db, bool rough, int run_ms)
                             .worker = test_dsn(db, "worker"),
                             .operator= test_dsn(db, "operator"),
                             .rough = rough };
-    pthread_mutex_init(&churn.lock, NULL);
+    actors_begin();
     test_exec(db, "UPDATE awa.settings SET slot_age = '100 ms', completed_retention = '0 s',"
                   " failed_retention = '0 s'");
     test_exec(db, "SELECT awa.set_queue('default', 2)");
 
     for (int i = 0; i < PRODUCERS; i++)
-        start(actors, &n, producer);
+        actors_start(actors, &n, producer);
     for (int i = 0; i < WORKERS; i++)
-        start(actors, &n, worker);
-    start(actors, &n, leader);
+        actors_start(actors, &n, worker);
+    actors_start(actors, &n, leader);
     if (rough)
-        start(actors, &n, operator_thread);
+        actors_start(actors, &n, operator_thread);
 
-    while (now_ms() < until && !atomic_load(&churn.over))
-        nap(20);
+    while (now_ms() < until && !actors_in_trouble())
+        actor_nap(20);
     atomic_store(&churn.closing_time, true);
-    for (int i = 0; i < PRODUCERS; i++)
-        pthread_join(actors[i].thread, NULL);
+    actors_join(actors, PRODUCERS);
     until = now_ms() + 60000;
     while (atomic_load(&churn.ended) < atomic_load(&churn.committed) && now_ms() < until &&
-           !atomic_load(&churn.over))
-        nap(20);
-    nap(rough ? 300 : 100); /* whoever would end a job twice has a last chance */
+           !actors_in_trouble())
+        actor_nap(20);
+    actor_nap(rough ? 300 : 100); /* whoever would end a job twice has a last chance */
     atomic_store(&churn.over, true);
-    for (int i = PRODUCERS; i < n; i++)
-        pthread_join(actors[i].thread, NULL);
-    pthread_mutex_destroy(&churn.lock);
-    if (churn.trouble[0] != '\0')
-        fail_msg("%s", churn.trouble);
+    actors_join(actors + PRODUCERS, n - PRODUCERS);
+    actors_end();
 }
 
 static void
