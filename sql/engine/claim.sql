@@ -404,6 +404,7 @@ DECLARE
     v_queue record;
     v_lane awa.lanes;
     v_busy awa.lanes;
+    v_held int;
     v_claim awa.lane_search;
     v_deadline timestamptz;
     v_slot smallint;
@@ -432,11 +433,14 @@ BEGIN
         IF pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane.lane_id) THEN
             v_claim := awa.claim_lane(p_worker, v_lane, p_max, p_now, v_deadline);
             EXIT WHEN v_claim.n > 0;
+            v_held := greatest(v_held, v_lane.lane_id);
         ELSE
             v_busy := coalesce(v_busy, v_lane);
         END IF;
     END LOOP;
-    IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id IS NOT NULL THEN
+    -- Never for a lower lane than one that is held: two would wait in a circle. Who has it is about
+    -- to claim from it, and a worker that got nothing soon looks again.
+    IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id > coalesce(v_held, 0) THEN
         IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
             RETURN;
         END IF;

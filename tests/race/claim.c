@@ -61,9 +61,13 @@ static void
 two_claimers_of_two_lanes_do_not_wait_in_a_circle(void **state)
 {
     PGconn *db = *state;
-    PGconn *first = test_worker(db, 7), *second = test_worker(db, 8);
+    PGconn *first, *second;
     PGconn *late = test_connect(db, "producer"), *blocker = test_connect(db, NULL);
 
+    /* else a circle would end by itself, after half a second */
+    test_exec(db, test_format("ALTER DATABASE %s SET deadlock_timeout = '10ms'", PQdb(db)));
+    first = test_worker(db, 7);
+    second = test_worker(db, 8);
     test_lane(db, 1);
     test_lane(db, 2);
     test_exec(late, "BEGIN");
