@@ -58,26 +58,40 @@ BEGIN
 END
 $$;
 
--- Take terminal jobs out of history, in order of slot and position. Returns those that this call
--- took.
+-- Take terminal jobs out of history, in order of slot and position; those that were just carried,
+-- from where they are now. Returns those that this call took.
 CREATE OR REPLACE FUNCTION awa.take_back_jobs(p_jobs awa.jobs[], p_reason awa.withdrawal)
 RETURNS awa.jobs[]
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    v_left awa.jobs[] := p_jobs;
     v_slot record;
     v_jobs awa.jobs[] := '{}';
     v_taken int8multirange;
+    v_missed awa.jobs[];
 BEGIN
-    FOR v_slot IN
-        SELECT j.ready_slot, range_agg(int8range(j.pos, j.pos + 1)) AS positions
-          FROM unnest(p_jobs) AS j
-         GROUP BY j.ready_slot
-         ORDER BY j.ready_slot
-    LOOP
-        v_taken := awa.take_back(v_slot.ready_slot, v_slot.positions, p_reason);
-        v_jobs := v_jobs || ARRAY(SELECT j FROM unnest(p_jobs) AS j
-                                   WHERE j.ready_slot = v_slot.ready_slot AND v_taken @> j.pos);
+    FOR i IN 1 .. 10 LOOP
+        v_missed := '{}';
+        FOR v_slot IN
+            SELECT j.ready_slot, range_agg(int8range(j.pos, j.pos + 1)) AS positions
+              FROM unnest(v_left) AS j
+             GROUP BY j.ready_slot
+             ORDER BY j.ready_slot
+        LOOP
+            v_taken := awa.take_back(v_slot.ready_slot, v_slot.positions, p_reason);
+            v_jobs := v_jobs || ARRAY(SELECT j FROM unnest(v_left) AS j
+                                       WHERE j.ready_slot = v_slot.ready_slot AND v_taken @> j.pos);
+            v_missed := v_missed || ARRAY(SELECT j FROM unnest(v_left) AS j
+                                           WHERE j.ready_slot = v_slot.ready_slot
+                                             AND NOT v_taken @> j.pos);
+        END LOOP;
+        v_left := ARRAY(SELECT n
+                          FROM unnest(v_missed) AS j
+                         CROSS JOIN LATERAL awa.get_job(j.id) AS n
+                         WHERE n.state = j.state AND n.pos = j.pos
+                           AND n.ready_slot <> j.ready_slot);
+        EXIT WHEN cardinality(v_left) = 0;
     END LOOP;
     RETURN v_jobs;
 END
@@ -190,7 +204,9 @@ BEGIN
         v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
         IF v_job.dlq_at IS NOT NULL THEN
             DELETE FROM awa.dlq_entries AS d WHERE d.id = p_id;
-            RETURN FOUND;
+            IF FOUND THEN
+                RETURN true;
+            END IF;
         ELSIF v_job.state IN ('scheduled', 'retryable') THEN
             DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id;
             IF FOUND THEN
