@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "test.h"
+#include "test_migrate.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-enum { MIGRATORS = 4 };
+enum { MIGRATORS = 8 };
 
 static int
 newest(void)
@@ -16,32 +15,6 @@ newest(void)
     while (awa__schema_files[n].name != NULL)
         n++;
     return n;
-}
-
-/* The connection string of a database beside ours, without schema awa. */
-static const char *
-fresh_dsn(PGconn *db)
-{
-    const char *name = test_format("%s_fresh", PQdb(db));
-
-    test_exec(db, test_format("CREATE DATABASE %s OWNER test_owner", name));
-    return test_format("host=%s port=%s user=test_owner dbname=%s", PQhost(db), PQport(db), name);
-}
-
-static void
-drop_fresh(PGconn *db)
-{
-    test_exec(db, test_format("DROP DATABASE %s_fresh WITH (FORCE)", PQdb(db)));
-}
-
-static PGconn *
-open_dsn(const char *dsn)
-{
-    PGconn *conn = NULL;
-    awa_error err;
-
-    test_ok(awa_connect(dsn, &conn, &err), &err);
-    return conn;
 }
 
 /* ---- Tests ------------------------------------------------------------------------------- */
@@ -78,7 +51,7 @@ a_database_of_another_encoding_is_refused(void **state)
                                   " ENCODING '%s' LOCALE 'C'",
                                   name, encodings[i]));
         AUTO(pgconn)
-        PGconn *fresh = open_dsn(
+        PGconn *fresh = test_open(
             test_format("host=%s port=%s user=test_owner dbname=%s", PQhost(db), PQport(db), name));
 
         assert_int_equal(awa_migrate(fresh, &err), AWA_EINVAL);
@@ -87,14 +60,14 @@ a_database_of_another_encoding_is_refused(void **state)
         assert_int_equal(test_int(fresh, "SELECT count(*) FROM pg_namespace"
                                          " WHERE nspname = 'awa'"),
                          0);
-        drop_fresh(db);
+        test_fresh_drop(db);
     }
 }
 
 static void
 a_new_database_gets_every_file_and_the_engine(void **state)
 {
-    AUTO(pgconn) PGconn *fresh = open_dsn(fresh_dsn(*state));
+    AUTO(pgconn) PGconn *fresh = test_open(test_fresh_dsn(*state));
     struct awa__migration done;
     awa_error err;
 
@@ -105,41 +78,20 @@ a_new_database_gets_every_file_and_the_engine(void **state)
     assert_int_equal(test_int(fresh, "SELECT count(*) FROM awa.schema_migrations"), newest());
     assert_string_equal(test_text(fresh, "SELECT checksum FROM awa.schema_engine"),
                         awa__engine_checksum);
-    drop_fresh(*state);
-}
-
-static void *
-migrate_thread(void *dsn)
-{
-    static const char *const no = "no";
-    AUTO(pgconn) PGconn *conn = NULL;
-    struct awa__migration done = { 0 };
-
-    if (awa_connect(dsn, &conn, NULL) != AWA_OK || awa__migrate(conn, &done, NULL) != AWA_OK)
-        return (void *)(uintptr_t)no;
-    return NULL;
+    test_fresh_drop(*state);
 }
 
 static void
 several_at_once_are_as_good_as_one(void **state)
 {
-    const char *dsn = fresh_dsn(*state);
-    pthread_t threads[MIGRATORS];
+    const char *dsn = test_fresh_dsn(*state);
 
-    for (int i = 0; i < MIGRATORS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, migrate_thread, (void *)(uintptr_t)dsn),
-                         0);
-    for (int i = 0; i < MIGRATORS; i++) {
-        void *trouble;
+    test_migrate_at_once(dsn, MIGRATORS);
 
-        assert_int_equal(pthread_join(threads[i], &trouble), 0);
-        assert_null(trouble);
-    }
-
-    AUTO(pgconn) PGconn *fresh = open_dsn(dsn);
+    AUTO(pgconn) PGconn *fresh = test_open(dsn);
 
     assert_int_equal(test_int(fresh, "SELECT count(*) FROM awa.schema_migrations"), newest());
-    drop_fresh(*state);
+    test_fresh_drop(*state);
 }
 
 static void
@@ -200,7 +152,7 @@ a_ledger_with_a_hole_is_refused(void **state)
 static void
 a_file_that_fails_leaves_nothing_behind(void **state)
 {
-    AUTO(pgconn) PGconn *fresh = open_dsn(fresh_dsn(*state));
+    AUTO(pgconn) PGconn *fresh = test_open(test_fresh_dsn(*state));
     awa_error err;
 
     test_exec(fresh, "CREATE SCHEMA awa AUTHORIZATION awa_owner"
@@ -211,7 +163,7 @@ a_file_that_fails_leaves_nothing_behind(void **state)
     assert_string_equal(test_text(fresh, "SELECT to_regclass('awa.schema_migrations') IS NULL"),
                         "t");
     assert_int_equal(PQtransactionStatus(fresh), PQTRANS_IDLE);
-    drop_fresh(*state);
+    test_fresh_drop(*state);
 }
 
 static void
@@ -257,14 +209,14 @@ static void
 a_serializable_database_can_be_migrated_by_two(void **state)
 {
     PGconn *db = *state;
-    AUTO(pgconn) PGconn *fresh = open_dsn(fresh_dsn(db));
+    AUTO(pgconn) PGconn *fresh = test_open(test_fresh_dsn(db));
     awa_error err;
 
     test_exec(fresh, "SET default_transaction_isolation = 'serializable'");
     test_exec(fresh, "SET default_transaction_read_only = on");
     test_ok(awa_migrate(fresh, &err), &err);
     test_ok(awa_migrate(fresh, &err), &err);
-    drop_fresh(db);
+    test_fresh_drop(db);
 }
 
 /* ---- From one engine to another ---------------------------------------------------------- */
@@ -279,14 +231,6 @@ static const char forms[] =
     "   c.relacl) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid"
     "   WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'v' AND a.attnum > 0)"
     " AS o (line)";
-
-/* Makes another engine of this one, as its owner would have. */
-static void
-make_old(PGconn *db, const char *sql)
-{
-    test_exec(db, test_format("SET ROLE awa_owner; %s; RESET ROLE", sql));
-    test_exec(db, "UPDATE awa.schema_engine SET checksum = 'old'");
-}
 
 /* Each text makes an engine that CREATE OR REPLACE alone could not make ours. */
 static void
@@ -347,7 +291,7 @@ an_engine_of_any_other_form_becomes_ours(void **state)
     for (size_t i = 0; i < sizeof olds / sizeof olds[0]; i++) {
         awa_error err;
 
-        make_old(db, olds[i]);
+        test_make_old(db, olds[i]);
         assert_string_not_equal(test_text(db, forms), ours);
         test_ok(awa_migrate(db, &err), &err);
         if (strcmp(test_text(db, forms), ours) != 0)
@@ -374,8 +318,8 @@ what_keeps_its_form_keeps_its_identity(void **state)
                   "CREATE FUNCTION awa.mine() RETURNS int LANGUAGE sql RETURN 1");
     test_exec(session, "PREPARE add AS SELECT awa.insert_job('a')");
     test_exec(session, "EXECUTE add");
-    make_old(db, "DROP FUNCTION awa.newest_id();"
-                 "CREATE FUNCTION awa.newest_id() RETURNS int LANGUAGE sql RETURN 1");
+    test_make_old(db, "DROP FUNCTION awa.newest_id();"
+                      "CREATE FUNCTION awa.newest_id() RETURNS int LANGUAGE sql RETURN 1");
     before = test_text(db, others);
     view = test_text(db, "SELECT 'awa.jobs'::regclass::oid");
 
@@ -393,8 +337,9 @@ a_view_that_gets_columns_stays_what_it_is(void **state)
     const char *ours = test_text(db, forms), *view;
     awa_error err;
 
-    make_old(db, "DROP VIEW awa.worker_list;"
-                 "CREATE VIEW awa.worker_list AS SELECT w.worker_id, w.name FROM awa.workers AS w");
+    test_make_old(
+        db, "DROP VIEW awa.worker_list;"
+            "CREATE VIEW awa.worker_list AS SELECT w.worker_id, w.name FROM awa.workers AS w");
     test_exec(db, "CREATE VIEW mine AS SELECT name FROM awa.worker_list");
     view = test_text(db, "SELECT 'awa.worker_list'::regclass::oid");
     test_ok(awa_migrate(db, &err), &err);
@@ -423,7 +368,7 @@ what_users_made_of_the_engine_is_in_the_way(void **state)
         const char *before;
         awa_error err;
 
-        make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+        test_make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
         test_exec(db, cases[i].make);
         before = test_text(db, forms);
         assert_int_equal(awa_migrate(db, &err), AWA_ESCHEMA);
@@ -444,8 +389,8 @@ an_engine_of_a_newer_awa_is_left_alone(void **state)
     const char *before;
     awa_error err;
 
-    make_old(db, "UPDATE awa.schema_engine SET version = '1000.0';"
-                 "CREATE FUNCTION awa.added() RETURNS int LANGUAGE sql RETURN 1");
+    test_make_old(db, "UPDATE awa.schema_engine SET version = '1000.0';"
+                      "CREATE FUNCTION awa.added() RETURNS int LANGUAGE sql RETURN 1");
     before = test_text(db, forms);
     assert_int_equal(awa_migrate(db, &err), AWA_ESCHEMA);
     assert_non_null(strstr(err.message, "the engine of awa 1000.0"));
@@ -466,7 +411,7 @@ an_engine_of_an_older_awa_is_replaced_and_signed(void **state)
     PGconn *db = *state;
     awa_error err;
 
-    make_old(db, "UPDATE awa.schema_engine SET version = '0.0.1000'");
+    test_make_old(db, "UPDATE awa.schema_engine SET version = '0.0.1000'");
     test_ok(awa_migrate(db, &err), &err);
     assert_string_equal(test_text(db, "SELECT version FROM awa.schema_engine"), AWA_VERSION);
 }
@@ -499,18 +444,9 @@ several_replace_an_engine_once(void **state)
     PGconn *db = *state;
     const char *ours = test_text(db, forms);
     const char *dsn = test_dsn(db, NULL);
-    pthread_t threads[MIGRATORS];
 
-    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
-    for (int i = 0; i < MIGRATORS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, migrate_thread, (void *)(uintptr_t)dsn),
-                         0);
-    for (int i = 0; i < MIGRATORS; i++) {
-        void *trouble;
-
-        assert_int_equal(pthread_join(threads[i], &trouble), 0);
-        assert_null(trouble);
-    }
+    test_make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    test_migrate_at_once(dsn, MIGRATORS);
     assert_string_equal(test_text(db, forms), ours);
     assert_string_equal(test_text(db, "SELECT count(DISTINCT (p.xmin::text, e.xmin::text))"
                                       " FROM pg_proc AS p, awa.schema_engine AS e"
@@ -531,12 +467,10 @@ a_migration_that_is_killed_leaves_nothing(void **state)
     const char *before;
     pid_t pid;
 
-    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    test_make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
     before = test_text(db, forms);
     test_exec(lock, "BEGIN; SELECT FROM awa.schema_engine FOR UPDATE");
-    pid = fork();
-    if (pid == 0)
-        _exit(migrate_thread((void *)(uintptr_t)dsn) != NULL);
+    pid = test_migrate_start(dsn, 0);
     test_wait_until(db, test_format(migrators, 1, 1), 20000);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -555,7 +489,7 @@ a_migration_does_not_wait_for_long_readers(void **state)
     awa_error err;
 
     test_exec(reader, "BEGIN; SELECT count(*) FROM awa.jobs");
-    make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
+    test_make_old(db, "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1");
     test_exec(db, "SET statement_timeout = '20s'");
     assert_int_equal(awa_migrate(db, &err), AWA_EBUSY);
     assert_string_equal(err.sqlstate, "55P03");
