@@ -104,29 +104,47 @@ BEGIN
 END
 $$;
 
--- Settings of a queue. NULL leaves one as it is; p_reset puts those that follow the common
--- settings back to that. More shards than before take effect for new jobs, the dead-letter queue
--- for jobs that fail from now on, a retention at once. Completed and cancelled jobs of a slot are
--- kept as long as the most patient of its queues wants, while there is room in the ring.
+-- Settings of a queue. NULL leaves one as it is; those that p_defaults names, such as deadline,
+-- and with p_reset all that follow the common settings, go back to what is common, before the
+-- others are set. More shards than before take effect for new jobs, the dead-letter queue for jobs
+-- that fail from now on, a retention at once. Completed and cancelled jobs of a slot are kept as
+-- long as the most patient of its queues wants, while there is room in the ring.
 CREATE OR REPLACE FUNCTION awa.set_queue(p_queue text, p_enqueue_shards int DEFAULT NULL,
         p_deadline interval DEFAULT NULL, p_aging_interval interval DEFAULT NULL,
         p_reset boolean DEFAULT false, p_dlq_enabled boolean DEFAULT NULL,
         p_completed_retention interval DEFAULT NULL, p_failed_retention interval DEFAULT NULL,
-        p_dlq_retention interval DEFAULT NULL)
+        p_dlq_retention interval DEFAULT NULL, p_defaults text[] DEFAULT '{}')
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET max_parallel_workers_per_gather = 0
 AS $$
+DECLARE
+    v_common CONSTANT text[] := ARRAY['deadline', 'aging_interval', 'dlq_enabled',
+            'completed_retention', 'failed_retention', 'dlq_retention'];
+    v_unknown CONSTANT text := (SELECT min(d) FROM unnest(p_defaults) AS d
+                                 WHERE d <> ALL (v_common || 'enqueue_shards'::text));
+    v_defaults CONSTANT text[] := p_defaults || CASE WHEN p_reset THEN v_common END;
 BEGIN
-    PERFORM awa.open_queue(p_queue);
-    IF p_reset THEN
-        UPDATE awa.queues AS q
-           SET deadline = NULL, aging_interval = NULL, dlq_enabled = NULL,
-               completed_retention = NULL, failed_retention = NULL, dlq_retention = NULL
-         WHERE q.queue = p_queue;
+    IF v_unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'queue: there is no setting %', v_unknown USING ERRCODE = 'JQ001';
     END IF;
+    PERFORM awa.open_queue(p_queue);
+    UPDATE awa.queues AS q
+       SET enqueue_shards = CASE WHEN 'enqueue_shards' <> ALL (v_defaults)
+                                 THEN q.enqueue_shards ELSE 1 END,
+           deadline = CASE WHEN 'deadline' <> ALL (v_defaults) THEN q.deadline END,
+           aging_interval = CASE WHEN 'aging_interval' <> ALL (v_defaults)
+                                 THEN q.aging_interval END,
+           dlq_enabled = CASE WHEN 'dlq_enabled' <> ALL (v_defaults) THEN q.dlq_enabled END,
+           completed_retention = CASE WHEN 'completed_retention' <> ALL (v_defaults)
+                                      THEN q.completed_retention END,
+           failed_retention = CASE WHEN 'failed_retention' <> ALL (v_defaults)
+                                   THEN q.failed_retention END,
+           dlq_retention = CASE WHEN 'dlq_retention' <> ALL (v_defaults)
+                                THEN q.dlq_retention END
+     WHERE q.queue = p_queue AND cardinality(v_defaults) > 0;
     UPDATE awa.queues AS q
        SET enqueue_shards = coalesce(p_enqueue_shards, q.enqueue_shards),
            deadline = coalesce(p_deadline, q.deadline),

@@ -50,6 +50,48 @@ a_queue_has_settings_of_its_own(void **state)
     assert_string_equal(test_rows(db, shown), "64||");
 }
 
+/* The settings of queue 'q' itself, - for the common one, and its shards. */
+static const char *
+own_settings(PGconn *db)
+{
+    return test_rows(db, "SELECT enqueue_shards, coalesce(deadline::text, '-'),"
+                         " coalesce(aging_interval::text, '-'), coalesce(dlq_enabled::text, '-'),"
+                         " coalesce(completed_retention::text, '-'),"
+                         " coalesce(failed_retention::text, '-'),"
+                         " coalesce(dlq_retention::text, '-') FROM awa.queues WHERE queue = 'q'");
+}
+
+static void
+each_setting_of_a_queue_goes_back_to_its_default_by_name(void **state)
+{
+    static const struct {
+        const char *arguments, *want;
+    } cases[] = {
+        { "4, '1 s', '2 s', p_dlq_enabled => false, p_completed_retention => '3 s',"
+          " p_failed_retention => '4 s', p_dlq_retention => '5 s'",
+          "4|00:00:01|00:00:02|false|00:00:03|00:00:04|00:00:05" },
+        { "p_defaults => '{}'", "4|00:00:01|00:00:02|false|00:00:03|00:00:04|00:00:05" },
+        { "p_defaults => '{deadline}'", "4|-|00:00:02|false|00:00:03|00:00:04|00:00:05" },
+        { "p_defaults => '{aging_interval}'", "4|-|-|false|00:00:03|00:00:04|00:00:05" },
+        { "p_defaults => '{dlq_enabled}', p_deadline => '7 s'",
+          "4|00:00:07|-|-|00:00:03|00:00:04|00:00:05" },
+        { "p_defaults => '{completed_retention,failed_retention}'", "4|00:00:07|-|-|-|-|00:00:05" },
+        { "p_defaults => '{dlq_retention,enqueue_shards}'", "1|00:00:07|-|-|-|-|-" },
+        { "5, p_failed_retention => '6 s'", "5|00:00:07|-|-|-|00:00:06|-" },
+        { "p_reset => true", "5|-|-|-|-|-|-" },
+    };
+    PGconn *db = *state;
+    PGconn *operator= test_connect(db, "operator");
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_exec(operator, test_format("SELECT awa.set_queue('q', %s)", cases[i].arguments));
+        if (strcmp(own_settings(db), cases[i].want) != 0)
+            fail_msg("%s: %s", cases[i].arguments, own_settings(db));
+    }
+    test_expect_error(operator, "JQ001", "SELECT awa.set_queue('q', p_defaults => '{deadlines}')");
+    assert_string_equal(own_settings(db), "5|-|-|-|-|-|-");
+}
+
 static void
 a_pause_remembers_who_began_it_and_when(void **state)
 {
@@ -274,6 +316,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_queue_has_settings_of_its_own),
+        TEST_DB(each_setting_of_a_queue_goes_back_to_its_default_by_name),
         TEST_DB(a_pause_remembers_who_began_it_and_when),
         TEST_DB(a_drain_cancels_what_waits_and_nothing_else),
         TEST_DB(a_producer_wakes_a_queue_that_is_hungry_and_no_other),
