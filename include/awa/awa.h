@@ -276,9 +276,100 @@ AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, const ch
 /* Makes a failed or cancelled job runnable again, attempt 0. Returns ENOTFOUND otherwise. */
 AWA_API AWA_CHECKED awa_status awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr);
 
+/*
+ * Forgets a job, whatever its state; the worker of a running one is told. Returns ENOTFOUND if it
+ * is not known, EBUSY if somebody else is just changing it.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_delete(PGconn *conn, int64_t id, awa_error *reterr);
+
 /* Workers stop and begin again to claim from the queue; what runs, runs on. */
 AWA_API AWA_CHECKED awa_status awa_queue_pause(PGconn *conn, const char *queue, awa_error *reterr);
 AWA_API AWA_CHECKED awa_status awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr);
+
+/*
+ * Which jobs a call means, and what becomes of them. Zero means "any", and for what becomes of them
+ * "as they are". A call needs a filter or .all, and refuses with EINVAL what it does not
+ * understand, such as .to_queue of a call that forgets jobs.
+ */
+typedef struct awa_bulk_options {
+    size_t size;          /* set by AWA_BULK() */
+    const char *kind;     /* filter: of this kind */
+    const char *queue;    /* filter: in this queue */
+    const char *tag;      /* filter: with this tag */
+    int64_t all;          /* 1: all are meant, if there is no filter */
+    int64_t limit;        /* at most so many in this call, 1 to 10000; 0 means 1000 */
+    int64_t before;       /* only ids below this: next_before of the call before */
+    int64_t dry_run;      /* 1: change nothing */
+    const char *reason;   /* filter of dead letters; of awa_failed_move(): what is kept with them */
+    int64_t from_ms;      /* filter of dead letters: dead since then */
+    int64_t to_ms;        /* filter of dead letters: and before that */
+    int64_t run_at_ms;    /* awa_dlq_*retry(): not before this time */
+    int64_t delay_ms;     /* not before now + delay; excludes run_at_ms */
+    const char *to_queue; /* in another queue */
+    int64_t to_priority;  /* with another priority, 1 to 4 */
+} awa_bulk_options;
+
+#define AWA_BULK(...) (&(awa_bulk_options){ .size = sizeof(awa_bulk_options), __VA_ARGS__ })
+
+enum { AWA_SAMPLE_MAX = 10 };
+
+/* What one call did. */
+typedef struct awa_bulk_result {
+    size_t size;         /* set by the caller */
+    int64_t matched;     /* jobs that it found */
+    int64_t changed;     /* and those of them that it retried, moved or forgot */
+    int64_t conflicts;   /* left where they are: a newer job holds their unique key */
+    int64_t next_before; /* there may be more: .before of the next call; 0: there is no more */
+    int64_t nsample;     /* ids of the first ones that matched */
+    int64_t sample[AWA_SAMPLE_MAX];
+} awa_bulk_result;
+
+/*
+ * Each call does up to .limit jobs, newest id first, in the caller's transaction or one of its
+ * own; the caller goes on with .before until next_before is 0. result may be NULL. Bulk calls wait
+ * for each other. They return EINVAL inside a transaction that is not READ COMMITTED.
+ *
+ * Failed jobs that are not in the dead-letter queue: run again from attempt 0, forgotten, moved.
+ */
+AWA_API AWA_CHECKED awa_status awa_failed_retry(PGconn *conn, const awa_bulk_options *options,
+                                                awa_bulk_result *result, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_failed_discard(PGconn *conn, const awa_bulk_options *options,
+                                                  awa_bulk_result *result, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_failed_move(PGconn *conn, const awa_bulk_options *options,
+                                               awa_bulk_result *result, awa_error *reterr);
+
+/* Jobs in the dead-letter queue: run again from attempt 0, forgotten. */
+AWA_API AWA_CHECKED awa_status awa_dlq_jobs_retry(PGconn *conn, const awa_bulk_options *options,
+                                                  awa_bulk_result *result, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_dlq_purge(PGconn *conn, const awa_bulk_options *options,
+                                             awa_bulk_result *result, awa_error *reterr);
+
+/*
+ * One of them. options says when and where it runs, and may be NULL. Returns ENOTFOUND if it is not
+ * in the dead-letter queue, EEXISTS if a newer job holds its unique key.
+ */
+AWA_API AWA_CHECKED awa_status awa_dlq_retry(PGconn *conn, int64_t id,
+                                             const awa_bulk_options *options, awa_error *reterr);
+
+/* Moves one failed job there. reason is kept with it; NULL means "manual". Returns ENOTFOUND. */
+AWA_API AWA_CHECKED awa_status awa_dlq_move(PGconn *conn, int64_t id, const char *reason,
+                                            awa_error *reterr);
+
+/*
+ * Compares the terminal counters with the history and counts by how much they differ; rebuild also
+ * puts them right. Takes as long as reading the history does; nobody else waits for it.
+ */
+AWA_API AWA_CHECKED awa_status awa_counters_check(PGconn *conn, int64_t *ret_wrong,
+                                                  awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_counters_rebuild(PGconn *conn, int64_t *ret_corrected,
+                                                    awa_error *reterr);
+
+/*
+ * Forgets every job and every count; settings, queues and workers stay. database must be the name
+ * of the session's database, else EINVAL. Returns EBUSY while somebody uses the queue.
+ */
+AWA_API AWA_CHECKED awa_status awa_storage_reset(PGconn *conn, const char *database,
+                                                 awa_error *reterr);
 
 #ifdef __cplusplus
 }

@@ -38,6 +38,18 @@ awa_job_retry(PGconn *conn, int64_t id, awa_error *reterr)
     return change_job(conn, SQL_JOB_RETRY, id, NULL, "retry", reterr);
 }
 
+awa_status
+awa_job_delete(PGconn *conn, int64_t id, awa_error *reterr)
+{
+    return change_job(conn, SQL_JOB_DELETE, id, NULL, "delete", reterr);
+}
+
+awa_status
+awa_dlq_move(PGconn *conn, int64_t id, const char *reason, awa_error *reterr)
+{
+    return change_job(conn, SQL_DLQ_MOVE, id, reason, "move", reterr);
+}
+
 static awa_status
 change_queue(PGconn *conn, enum awa__sql_id statement, const char *queue, awa_error *err)
 {
@@ -58,4 +70,45 @@ awa_status
 awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr)
 {
     return change_queue(conn, SQL_QUEUE_RESUME, queue, reterr);
+}
+
+/* ---- Storage ----------------------------------------------------------------------------- */
+
+static awa_status
+compare_counters(PGconn *conn, const char *check_only, int64_t *ret_n, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL)
+        return awa__fail(err, AWA_EINVAL, "counters: want a connection");
+    s = awa__sql_run(conn, SQL_COUNTERS_REBUILD, (const char *[]){ check_only }, &res, err);
+    if (s != AWA_OK || ret_n == NULL)
+        return s;
+    *ret_n = 0;
+    for (int row = 0; row < PQntuples(res); row++)
+        *ret_n += strtoll(PQgetvalue(res, row, 3), NULL, 10);
+    return AWA_OK;
+}
+
+awa_status
+awa_counters_check(PGconn *conn, int64_t *ret_wrong, awa_error *reterr)
+{
+    return compare_counters(conn, "t", ret_wrong, reterr);
+}
+
+awa_status
+awa_counters_rebuild(PGconn *conn, int64_t *ret_corrected, awa_error *reterr)
+{
+    return compare_counters(conn, "f", ret_corrected, reterr);
+}
+
+awa_status
+awa_storage_reset(PGconn *conn, const char *database, awa_error *reterr)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (conn == NULL || database == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "reset: want a connection and a database's name");
+    return awa__sql_run(conn, SQL_STORAGE_RESET, (const char *[]){ database }, &res, reterr);
 }

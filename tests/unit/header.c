@@ -30,7 +30,9 @@ main(void)
 {
     const awa_job_options *job = AWA_JOB(.kind = "mail", .priority = 1);
     const awa_worker_options *worker = AWA_WORKER(.name = "w", .threads = 2);
-    int good = job->size == sizeof *job && worker->size == sizeof *worker && AWA_VERSION[0] != 0 &&
+    const awa_bulk_options *bulk = AWA_BULK(.kind = "mail", .all = 1);
+    int good = job->size == sizeof *job && worker->size == sizeof *worker &&
+               bulk->size == sizeof *bulk && AWA_VERSION[0] != 0 &&
                sizeof texts / sizeof texts[0] == AWA_ESYS + 1 && texts[0][0] != 0 && exported() &&
                checked();
 
