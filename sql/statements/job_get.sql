@@ -1,9 +1,11 @@
 -- All about job $1, for people.
--- returns: one row of texts, NULL for what does not apply; no row if the job is not known
+-- returns: one row of texts, NULL for what does not apply: dead_since and reason unless it is in the
+-- dead-letter queue; no row if the job is not known
 SELECT j.id, j.kind, j.queue, j.state, j.priority,
        format('%s of %s', j.attempt, j.max_attempts) AS attempt, j.created_at AS created,
        CASE WHEN j.state IN ('scheduled', 'retryable') THEN j.run_at END AS due,
        j.attempted_at AS started, j.deadline_at AS deadline, j.finalized_at AS ended,
+       j.dlq_at AS dead_since, j.dlq_reason AS reason,
        (SELECT w.name FROM awa.worker_list AS w WHERE w.worker_id = j.worker_id) AS worker,
        j.run_lease, array_to_string(j.tags, ', ') AS tags, j.unique_key,
        jsonb_pretty(j.metadata) AS metadata, jsonb_pretty(j.args) AS args,

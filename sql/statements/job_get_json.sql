@@ -1,3 +1,3 @@
 -- All about job $1.
--- returns: job json; no row if the job is not known
-SELECT to_json(j) AS job FROM awa.get_job($1::bigint) AS j
+-- returns: job json, and whether it is in the dead-letter queue; no row if the job is not known
+SELECT to_json(j) AS job, j.dlq_at IS NOT NULL AS dead FROM awa.get_job($1::bigint) AS j

@@ -1,6 +1,7 @@
 -- Exact counts of queue $1, or of each (NULL).
 -- returns: queue and a count for each state, without waiting_external, for which there is no way
--- yet; no row if the queue is not known
+-- yet; dead-lettered jobs; and the total of those that were pruned. No row if the queue is not known
 SELECT c.queue, c.available, c.scheduled, c.retryable, c.running, c.completed, c.failed,
-       c.cancelled
+       c.cancelled, c.dead_lettered AS dead,
+       c.pruned_completed + c.pruned_failed + c.pruned_cancelled AS pruned
   FROM awa.queue_counts($1::text) AS c

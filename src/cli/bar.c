@@ -13,12 +13,12 @@ enum {
 };
 
 void
-bar_begin(struct bar *b, const struct call *call, int64_t total_bytes)
+bar_begin(struct bar *b, const struct call *call, int64_t total)
 {
     *b = (struct bar){
         .on = isatty(STDERR_FILENO) && !call_flag(call, "quiet"),
         .began_at = now_ms(),
-        .total = total_bytes,
+        .total = total,
     };
 }
 
@@ -33,20 +33,43 @@ print_bar(int64_t part, int64_t whole)
     fprintf(stderr, "] %d%%", (int)(part < whole ? part * 100 / whole : 100));
 }
 
-void
-bar_show(struct bar *b, int64_t jobs, int64_t bytes)
+/* False: it was shown a moment ago, or is not to be shown at all. */
+static bool
+begin_line(struct bar *b, int64_t jobs)
 {
     int64_t now = now_ms();
     int64_t passed = now > b->began_at ? now - b->began_at : 1;
 
     if (!b->on || now - b->shown_at < EVERY_MS)
-        return;
+        return false;
     b->shown_at = now;
-    fprintf(stderr, "\r\033[K%lld jobs  %lld/s  %.1f MB", (long long)jobs,
-            (long long)(jobs * 1000 / passed), (double)bytes / 1e6);
+    fprintf(stderr, "\r\033[K%lld jobs  %lld/s", (long long)jobs,
+            (long long)(jobs * 1000 / passed));
+    return true;
+}
+
+static void
+end_line(const struct bar *b, int64_t part)
+{
     if (b->total > 0)
-        print_bar(bytes, b->total);
+        print_bar(part, b->total);
     fflush(stderr);
+}
+
+void
+bar_show(struct bar *b, int64_t jobs, int64_t bytes)
+{
+    if (!begin_line(b, jobs))
+        return;
+    fprintf(stderr, "  %.1f MB", (double)bytes / 1e6);
+    end_line(b, bytes);
+}
+
+void
+bar_show_jobs(struct bar *b, int64_t jobs)
+{
+    if (begin_line(b, jobs))
+        end_line(b, jobs);
 }
 
 void

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* awa job: look at jobs, and change them. */
-#include <errno.h>
 #include <string.h>
 
+#include "cli/bulk.h"
 #include "cli/commands.h"
 #include "cli/glyph.h"
+#include "cli/ids.h"
 #include "cli/output.h"
 #include "cli/query.h"
-#include "cli/session.h"
 
 static const struct query list_query = { SQL_JOBS_LIST, SQL_JOBS_LIST_JSON };
 static const struct query get_query = { SQL_JOB_GET, SQL_JOB_GET_JSON };
+static const struct query dump_query = { SQL_JOB_DUMP, SQL_JOB_DUMP_JSON };
 static const struct query explain_query = { SQL_JOB_EXPLAIN, SQL_JOB_EXPLAIN_JSON };
+
+static const struct bulk_verb retry_verb = { .done = "retried",
+                                             .run = awa_failed_retry,
+                                             .pruned = true };
+static const struct bulk_verb discard_verb = { .done = "discarded", .run = awa_failed_discard };
 
 /* ---- List -------------------------------------------------------------------------------- */
 
@@ -37,21 +43,6 @@ cmd_job_list(struct call *call)
 
 /* ---- One job ----------------------------------------------------------------------------- */
 
-/* An id is a number above 0. False: a usage error, which has been reported. */
-static bool
-check_id(const struct call *call, const char *text)
-{
-    char *end;
-    long long id;
-
-    errno = 0;
-    id = strtoll(text, &end, 10);
-    if (errno == 0 && id > 0 && *end == '\0' && *text >= '0' && *text <= '9')
-        return true;
-    usage_error("%s: '%s' is no id of a job", call->words, text);
-    return false;
-}
-
 static int
 not_found(const char *id)
 {
@@ -62,23 +53,36 @@ not_found(const char *id)
     return report(&err);
 }
 
+/* One record. */
 static int
-cmd_job_show(struct call *call)
+show(struct call *call, struct query query)
 {
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (!check_id(call, call->args[0]))
+    if (!id_check(call, call->args[0]))
         return EXIT_USAGE;
-    if (query_run(call, get_query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
+    if (query_run(call, query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
         return report(&err);
-    if (PQntuples(res) == 0)
+    if (PQntuples(res) == 0 || PQgetisnull(res, 0, 0))
         return not_found(call->args[0]);
     if (call_flag(call, "json"))
         print_json(res);
     else
         print_record(call, res);
     return EXIT_DONE;
+}
+
+static int
+cmd_job_show(struct call *call)
+{
+    return show(call, get_query);
+}
+
+static int
+cmd_job_dump(struct call *call)
+{
+    return show(call, dump_query);
 }
 
 static void
@@ -101,7 +105,7 @@ cmd_job_explain(struct call *call)
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (!check_id(call, call->args[0]))
+    if (!id_check(call, call->args[0]))
         return EXIT_USAGE;
     if (query_run(call, explain_query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
         return report(&err);
@@ -115,56 +119,73 @@ cmd_job_explain(struct call *call)
     return EXIT_DONE;
 }
 
-/* ---- Cancel, retry ----------------------------------------------------------------------- */
+/* ---- Change ------------------------------------------------------------------------------ */
 
-static awa_status
-change(PGconn *conn, enum awa__sql_id statement, const char *id, const char *reason,
-       const char *verb, awa_error *err)
-{
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, statement, (const char *[]){ id, reason }, &res, err);
-
-    if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
-        s = awa__fail(err, AWA_ENOTFOUND, "job %s: not known, or in no state to be %s", id, verb);
-    return s;
-}
-
-/* Every job of the call; what goes wrong with one does not keep the others from it. */
 static int
-change_all(const struct call *call, enum awa__sql_id statement, const char *verb)
+change_each(const struct call *call, id_verb *verb, const char *done, const char *nothing)
 {
     AUTO(pgconn) PGconn *conn = NULL;
-    int code = EXIT_DONE;
-    awa_error err;
-    awa_status s;
+    int code = ids_open(call, &conn);
 
-    for (int i = 0; i < call->nargs; i++)
-        if (!check_id(call, call->args[i]))
-            return EXIT_USAGE;
-    if (session_open_engine(call, &conn, &err) != AWA_OK)
-        return report(&err);
-    for (int i = 0; i < call->nargs; i++) {
-        s = change(conn, statement, call->args[i], call_text(call, "reason"), verb, &err);
-        if (s == AWA_OK)
-            say(call, "job %s: %s", call->args[i], verb);
-        else
-            code = report(&err);
-        if (s == AWA_ECONN)
-            break;
-    }
-    return code;
+    if (code != EXIT_DONE)
+        return code;
+    return ids_each(call, conn, verb, call_text(call, "reason"), done, nothing);
+}
+
+static awa_status
+cancel_one(PGconn *conn, int64_t id, const void *reason, awa_error *err)
+{
+    return awa_job_cancel(conn, id, reason, err);
 }
 
 static int
 cmd_job_cancel(struct call *call)
 {
-    return change_all(call, SQL_JOB_CANCEL, "cancelled");
+    return change_each(call, cancel_one, "cancelled", "not known, or in no state to be cancelled");
+}
+
+static awa_status
+retry_one(PGconn *conn, int64_t id, const void *nothing, awa_error *err)
+{
+    (void)nothing;
+    return awa_job_retry(conn, id, err);
 }
 
 static int
 cmd_job_retry(struct call *call)
 {
-    return change_all(call, SQL_JOB_RETRY, "retried");
+    const char *option = bulk_option(call, &retry_verb);
+    bool failed = call_flag(call, "failed");
+
+    if (failed && call->nargs > 0)
+        return usage_error("%s: --failed goes without ids", call->words);
+    if (failed)
+        return bulk_run(call, &retry_verb);
+    if (option != NULL)
+        return usage_error("%s: --%s goes with --failed", call->words, option);
+    if (call->nargs == 0)
+        return usage_error("%s: wants ids, or --failed; see %s --help", call->words, call->words);
+    return change_each(call, retry_one, "retried",
+                       "not known, or in no state to be retried; for dead letters: awa dlq retry");
+}
+
+static int
+cmd_job_discard(struct call *call)
+{
+    return bulk_run(call, &discard_verb);
+}
+
+static awa_status
+delete_one(PGconn *conn, int64_t id, const void *nothing, awa_error *err)
+{
+    (void)nothing;
+    return awa_job_delete(conn, id, err);
+}
+
+static int
+cmd_job_delete(struct call *call)
+{
+    return change_each(call, delete_one, "deleted", "not known");
 }
 
 /* ---- The table --------------------------------------------------------------------------- */
@@ -196,6 +217,19 @@ static const struct option_spec cancel_options[] = {
     { 0 },
 };
 
+static const struct option_spec retry_options[] = {
+    { .name = "failed", .help = "failed jobs that match every filter, instead of ids" },
+    BULK_FILTERS,
+    BULK_REST,
+    { 0 },
+};
+
+static const struct option_spec discard_options[] = {
+    BULK_FILTERS,
+    BULK_REST,
+    { 0 },
+};
+
 const struct command job_commands[] = {
     { .name = "insert",
       .summary = "add a job, or many from JSON lines",
@@ -223,6 +257,13 @@ const struct command job_commands[] = {
       .max_args = 1,
       .examples = "awa job show 42",
       .run = cmd_job_show },
+    { .name = "dump",
+      .summary = "all that is stored about a job: attempts, workers, claims, place",
+      .args = "ID",
+      .min_args = 1,
+      .max_args = 1,
+      .examples = "awa job dump 42\nawa job dump 42 --json | jq .appearances",
+      .run = cmd_job_dump },
     { .name = "explain",
       .summary = "why a job does not run, or where it is now",
       .args = "ID",
@@ -240,10 +281,30 @@ const struct command job_commands[] = {
       .run = cmd_job_cancel },
     { .name = "retry",
       .summary = "run failed or cancelled jobs again; make waiting ones due",
+      .args = "[ID...]",
+      .max_args = -1,
+      .options = retry_options,
+      .notes = "--failed goes page by page, each page in a transaction of its own. A job whose\n"
+               "unique key a newer one holds stays. Of jobs past retention only the number is\n"
+               "left, of each queue; they cannot be retried. Dead letters: awa dlq retry",
+      .examples = "awa job retry 42\n"
+                  "awa job retry --failed --queue mail --dry-run\n"
+                  "awa job retry --failed --kind invoice",
+      .run = cmd_job_retry },
+    { .name = "discard",
+      .summary = "forget failed jobs for good",
+      .options = discard_options,
+      .notes = "Dead letters: awa dlq purge",
+      .examples = "awa job discard --kind newsletter --dry-run\n"
+                  "awa job discard --queue mail --tag obsolete",
+      .run = cmd_job_discard },
+    { .name = "delete",
+      .summary = "forget jobs for good, whatever their state",
       .args = "ID...",
       .min_args = 1,
       .max_args = -1,
-      .examples = "awa job retry 42",
-      .run = cmd_job_retry },
+      .notes = "A job that runs is taken from its worker, which is told.",
+      .examples = "awa job delete 42 43",
+      .run = cmd_job_delete },
     { 0 },
 };

@@ -3,14 +3,17 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
+#include "lib/buffer.h"
 
 enum { DRAIN_BATCH = 1000 }; /* jobs cancelled in one transaction */
 
 static const struct query list_query = { SQL_QUEUES_LIST, SQL_QUEUES_LIST_JSON };
 static const struct query counts_query = { SQL_QUEUE_COUNTS, SQL_QUEUE_COUNTS_JSON };
+static const struct query fast_query = { SQL_QUEUE_COUNTS_FAST, SQL_QUEUE_COUNTS_FAST_JSON };
 
 static int
 cmd_queue_list(struct call *call)
@@ -38,10 +41,11 @@ static int
 cmd_queue_stats(struct call *call)
 {
     const char *queue = call->nargs > 0 ? call->args[0] : NULL;
+    struct query query = call_flag(call, "fast") ? fast_query : counts_query;
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (query_run(call, counts_query, (const char *[]){ queue }, &res, &err) != AWA_OK)
+    if (query_run(call, query, (const char *[]){ queue }, &res, &err) != AWA_OK)
         return report(&err);
     if (queue != NULL && is_empty(res))
         return not_found(queue);
@@ -151,26 +155,98 @@ cmd_queue_drain(struct call *call)
 
 /* ---- Set --------------------------------------------------------------------------------- */
 
-/* A duration in ms as a parameter; NULL if the option was not given. */
-static const char *
-duration(const struct call *call, const char *option, char text[24])
-{
-    int64_t ms = call_number(call, option);
+enum setting_type { SETTING_NUMBER, SETTING_DURATION, SETTING_SWITCH };
 
-    snprintf(text, 24, "%lld", (long long)ms);
-    return ms >= 0 ? text : NULL;
+/* In the order of the parameters of queue_set.sql, behind the queue. */
+static const struct {
+    const char *option;
+    const char *name; /* what awa.set_queue() calls it */
+    enum setting_type type;
+} settings[] = {
+    { "enqueue-shards", "enqueue_shards", SETTING_NUMBER },
+    { "deadline", "deadline", SETTING_DURATION },
+    { "aging", "aging_interval", SETTING_DURATION },
+    { "dlq", "dlq_enabled", SETTING_SWITCH },
+    { "keep-completed", "completed_retention", SETTING_DURATION },
+    { "keep-failed", "failed_retention", SETTING_DURATION },
+    { "keep-dead", "dlq_retention", SETTING_DURATION },
+};
+
+enum { NSETTINGS = sizeof settings / sizeof settings[0] };
+
+/* What was given, as parameters: a value, or the name among those that go back to the default. */
+struct change {
+    char durations[NSETTINGS][24];
+    const char *values[NSETTINGS]; /* NULL: stays as it is */
+    struct buffer defaults;        /* an array literal */
+    bool given;
+};
+
+static awa_status
+read_setting(struct change *c, size_t i, const char *text, awa_error *err)
+{
+    int64_t ms;
+
+    c->given = true;
+    if (strcmp(text, "default") == 0) {
+        buffer_array_text(&c->defaults, settings[i].name);
+        return AWA_OK;
+    }
+    c->values[i] = text;
+    switch (settings[i].type) {
+    case SETTING_NUMBER:
+        if (*text != '\0' && text[strspn(text, "0123456789")] == '\0')
+            return AWA_OK;
+        return awa__fail(err, AWA_EINVAL, "--%s: want a number or default, got '%s'",
+                         settings[i].option, text);
+    case SETTING_SWITCH:
+        if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0)
+            return AWA_OK;
+        return awa__fail(err, AWA_EINVAL, "--%s: want on, off or default, got '%s'",
+                         settings[i].option, text);
+    case SETTING_DURATION:
+        break;
+    }
+    if (awa__duration_parse(text, strlen(text), &ms, err) != AWA_OK)
+        return awa__fail(err, AWA_EINVAL, "--%s: %s", settings[i].option, err->message);
+    snprintf(c->durations[i], sizeof c->durations[i], "%lld", (long long)ms);
+    c->values[i] = c->durations[i];
+    return AWA_OK;
 }
 
 static awa_status
-set_queue(const struct call *call, PGconn *conn, awa_error *err)
+read_change(const struct call *call, struct change *c, awa_error *err)
 {
-    char deadline[24], aging[24];
+    awa_status s = AWA_OK;
+
+    c->given = call_flag(call, "reset");
+    buffer_array_begin(&c->defaults);
+    for (size_t i = 0; i < NSETTINGS && s == AWA_OK; i++)
+        if (call_flag(call, settings[i].option))
+            s = read_setting(c, i, call_text(call, settings[i].option), err);
+    buffer_array_end(&c->defaults);
+    if (s == AWA_OK && !c->given)
+        return awa__fail(err, AWA_EINVAL, "%s: nothing to set; see %s --help", call->words,
+                         call->words);
+    if (s == AWA_OK && c->defaults.failed)
+        return awa__fail(err, AWA_ENOMEM, "set: out of memory");
+    return s;
+}
+
+static awa_status
+set_queue(const struct call *call, const struct change *c, PGconn *conn, awa_error *err)
+{
     const char *params[] = {
         call->args[0],
-        call_text(call, "enqueue-shards"),
-        duration(call, "deadline", deadline),
-        duration(call, "aging", aging),
+        c->values[0],
+        c->values[1],
+        c->values[2],
         call_flag(call, "reset") ? "t" : "f",
+        c->values[3],
+        c->values[4],
+        c->values[5],
+        c->values[6],
+        c->defaults.data,
     };
     AUTO(pgresult) PGresult *res = NULL;
 
@@ -180,19 +256,16 @@ set_queue(const struct call *call, PGconn *conn, awa_error *err)
 static int
 cmd_queue_set(struct call *call)
 {
-    static const char *const any[] = { "enqueue-shards", "deadline", "aging", "reset" };
     AUTO(pgconn) PGconn *conn = NULL;
-    bool given = false;
+    struct change change = { 0 };
     awa_error err;
-    awa_status s;
+    awa_status s = read_change(call, &change, &err);
 
-    for (size_t i = 0; i < sizeof any / sizeof any[0]; i++)
-        given |= call_flag(call, any[i]);
-    if (!given)
-        return usage_error("%s: nothing to set; see %s --help", call->words, call->words);
-    s = session_open_engine(call, &conn, &err);
     if (s == AWA_OK)
-        s = set_queue(call, conn, &err);
+        s = session_open_engine(call, &conn, &err);
+    if (s == AWA_OK)
+        s = set_queue(call, &change, conn, &err);
+    buffer_done(&change.defaults);
     if (s != AWA_OK)
         return report(&err);
     say(call, "queue %s: set", call->args[0]);
@@ -207,20 +280,41 @@ static const struct option_spec drain_options[] = {
     { 0 },
 };
 
+static const struct option_spec stats_options[] = {
+    { .name = "fast", .help = "bounds at a bounded cost, instead of exact counts" },
+    { 0 },
+};
+
 static const struct option_spec set_options[] = {
     { .name = "enqueue-shards",
       .value = "N",
       .help = "lanes for each priority, 1 to 64; more than one loosens the order",
-      .type = OPTION_NUMBER },
+      .type = OPTION_TEXT },
     { .name = "deadline",
       .value = "TIME",
       .help = "how long an attempt may take; 0s: as long as it likes",
-      .type = OPTION_DURATION },
+      .type = OPTION_TEXT },
     { .name = "aging",
       .value = "TIME",
       .help = "after so long a waiting job counts as one priority higher; 0s: never",
-      .type = OPTION_DURATION },
-    { .name = "reset", .help = "what is not named here: back to the common settings" },
+      .type = OPTION_TEXT },
+    { .name = "dlq",
+      .value = "SWITCH",
+      .help = "on: jobs that fail from now on go to the dead-letter queue",
+      .type = OPTION_TEXT },
+    { .name = "keep-completed",
+      .value = "TIME",
+      .help = "retention of completed and cancelled jobs, while there is room",
+      .type = OPTION_TEXT },
+    { .name = "keep-failed",
+      .value = "TIME",
+      .help = "retention of failed jobs: so long they can be retried",
+      .type = OPTION_TEXT },
+    { .name = "keep-dead",
+      .value = "TIME",
+      .help = "retention of dead letters",
+      .type = OPTION_TEXT },
+    { .name = "reset", .help = "what is not named here, but the shards: back to the default" },
     { 0 },
 };
 
@@ -233,7 +327,15 @@ const struct command queue_commands[] = {
       .summary = "exact counts of jobs in each state",
       .args = "[QUEUE]",
       .max_args = 1,
-      .examples = "awa queue stats mail --json",
+      .options = stats_options,
+      .notes =
+          "completed, failed and cancelled jobs are those that are kept; dead ones are in the\n"
+          "dead-letter queue; of pruned ones only the number is left: --json tells of which.\n"
+          "--fast names each column with its bound: available is at most what it says. The\n"
+          "others are at least that: deferred, running and dead exactly, up to 10,000; completed,\n"
+          "failed and cancelled are what is folded or pruned, without what ended just now.",
+      .examples = "awa queue stats mail --json\n"
+                  "awa queue stats --fast",
       .run = cmd_queue_stats },
     { .name = "pause",
       .summary = "workers claim nothing more; what runs, runs on",
@@ -263,7 +365,9 @@ const struct command queue_commands[] = {
       .min_args = 1,
       .max_args = 1,
       .options = set_options,
-      .examples = "awa queue set reports --deadline 2h --aging 0s",
+      .notes = "Each may be default: as the common settings say. awa queue list shows what is set.",
+      .examples = "awa queue set reports --deadline 2h --aging 0s\n"
+                  "awa queue set mail --dlq on --keep-dead 90d --keep-failed default",
       .run = cmd_queue_set },
     { 0 },
 };

@@ -12,7 +12,7 @@ const struct option_spec global_options[] = {
     { .name = "dsn",
       .value = "URL",
       .env = "AWA_DATABASE_URL",
-      .help = "database: libpq URL or string; then DATABASE_URL, PG*",
+      .help = "libpq URL or string; then DATABASE_URL, PG*",
       .type = OPTION_TEXT },
     { .name = "dev", .help = "use the private cluster, starting it if need be" },
     { .name = "json", .help = "print JSON" },

@@ -111,7 +111,13 @@ print_json(const PGresult *res)
 void
 print_table(const struct call *call, const PGresult *res)
 {
-    table_print(stdout, res, terminal_width(), use_color(call));
+    print_columns(call, res, PQnfields(res));
+}
+
+void
+print_columns(const struct call *call, const PGresult *res, int n)
+{
+    table_print(stdout, res, n, terminal_width(), use_color(call));
 }
 
 void

@@ -25,6 +25,9 @@ void say(const struct call *call, const char *format, ...) __attribute__((format
 /* Rows, as a table that fits the terminal. */
 void print_table(const struct call *call, const PGresult *res);
 
+/* The same, but only their first n columns: those behind are for the program. */
+void print_columns(const struct call *call, const PGresult *res, int n);
+
 /* The first row, its columns one below the other. */
 void print_record(const struct call *call, const PGresult *res);
 

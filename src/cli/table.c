@@ -137,11 +137,11 @@ print_header(FILE *out, const PGresult *res, const struct column *columns, int n
 }
 
 void
-table_print(FILE *out, const PGresult *res, int width, bool color)
+table_print(FILE *out, const PGresult *res, int n, int width, bool color)
 {
-    int n = PQnfields(res) < COLUMNS_MAX ? PQnfields(res) : COLUMNS_MAX;
     struct column columns[COLUMNS_MAX];
 
+    n = n < COLUMNS_MAX ? n : COLUMNS_MAX;
     for (int i = 0; i < n; i++)
         columns[i] = measure(res, i);
     if (width > 0)

@@ -8,8 +8,10 @@
 
 #include <libpq-fe.h>
 
-/* width: columns of the terminal, long cells are cut to fit; 0: nothing is cut. */
-void table_print(FILE *out, const PGresult *res, int width, bool color);
+/* The first n columns. width: columns of the terminal, long cells are cut to fit; 0: nothing is
+ * cut.
+ */
+void table_print(FILE *out, const PGresult *res, int n, int width, bool color);
 
 /* The columns of one row, one below the other; those that are NULL are left out. */
 void record_print(FILE *out, const PGresult *res, int row, bool color);

@@ -13,7 +13,7 @@ counts_are_exact() {
     insert --kind x --queue counted --delay 1h >/dev/null
     insert --kind x --queue other >/dev/null
     exits 0 "$awa" queue stats counted
-    equal "$(sed -n 2p <<<"$out" | tr -s ' ')" "counted 2 1 0 0 0 0 0"
+    equal "$(sed -n 2p <<<"$out" | tr -s ' ')" "counted 2 1 0 0 0 0 0 0 0"
     exits 0 "$awa" queue stats --json
     equal "$(json 0.queue 0.available 0.scheduled 1.queue 1.available <<<"$out")" \
         "counted|2|1|other|1"
@@ -104,18 +104,66 @@ for q in json.load(sys.stdin):
     contains "$err" "queue: want 1 to 200 bytes, got 201"
 }
 
+each_setting_has_a_switch_and_a_default() {
+    setting() {
+        "$awa" queue list --json | python3 -c 'import json, sys
+for q in json.load(sys.stdin):
+    if q["queue"] == "kept":
+        print(q["dlq_enabled"], *(q[k + "_retention_ms"] // 3600000
+                                  for k in ("completed", "failed", "dlq")),
+              q["enqueue_shards"], q["deadline_ms"], q["aging_interval_ms"])'
+    }
+    exits 0 "$awa" queue set kept --dlq on --keep-completed 2h --keep-failed 3h --keep-dead 90d \
+        --enqueue-shards 2 --deadline 1s --aging 2s
+    equal "$(setting)" "True 2 3 2160 2 1000 2000"
+    exits 0 "$awa" queue list
+    contains "$(grep ^kept <<<"$out")" "  on   02:00:00        03:00:00     90 days"
+    exits 0 "$awa" queue set kept --dlq off --keep-failed default
+    equal "$(setting)" "False 2 72 2160 2 1000 2000"
+    exits 0 "$awa" queue set kept --dlq default --keep-completed default --keep-dead default
+    equal "$(setting)" "False 1 72 720 2 1000 2000"
+    exits 0 "$awa" queue set kept --enqueue-shards default --deadline default --aging default
+    equal "$(setting)" "False 1 72 720 1 300000 60000"
+    exits 0 "$awa" queue set kept --dlq on --reset
+    equal "$(setting)" "True 1 72 720 1 300000 60000"
+
+    exits 2 "$awa" queue set kept --dlq maybe
+    contains "$err" "--dlq: want on, off or default, got 'maybe'"
+    exits 2 "$awa" queue set kept --keep-failed forever
+    contains "$err" "--keep-failed: duration: 'forever' is none"
+    exits 2 "$awa" queue set kept --enqueue-shards two
+    contains "$err" "--enqueue-shards: want a number or default, got 'two'"
+    exits 2 "$awa" queue set kept --enqueue-shards ''
+    exits 2 "$awa" queue set kept --enqueue-shards 99999999999
+    exits 2 "$awa" queue set kept --dlq off --deadline 5
+    equal "$(setting)" "True 1 72 720 1 300000 60000"
+}
+
+gauges_say_which_bound_they_are() {
+    local id
+    exits 0 "$awa" queue stats --fast --json
+    insert --kind x --queue gauged >/dev/null
+    id=$(insert --kind x --queue gauged)
+    insert --kind x --queue gauged --delay 1h >/dev/null
+    "$awa" job delete "$id" --quiet
+    exits 0 "$awa" queue stats gauged --fast
+    equal "$(head -n 1 <<<"$out" | xargs)" \
+        "queue available<= deferred>= running>= completed>= failed>= cancelled>= dead>="
+    equal "$(sed -n 2p <<<"$out" | xargs)" "gauged 2 1 0 0 0 0 0"
+    exits 0 "$awa" queue stats gauged --fast --json
+    equal "$(json bounds.available bounds.dead_lettered queues.0.available queues.0.deferred \
+        <<<"$out")" "upper|lower|2|1"
+    equal "$(counts gauged available scheduled waiting_external)" "1|1|0"
+    exits 3 "$awa" queue stats nowhere --fast
+    exits 3 "$awa" queue stats nowhere --fast --json
+    equal "$out" ""
+}
+
 health_without_a_worker_is_none() {
     exits 1 "$awa" health
     contains "$out" "workers        NO   0 alive"
     exits 1 "$awa" health --json
     equal "$(json ok <<<"$out")" false
-}
-
-the_storage_tells_its_state() {
-    exits 0 "$awa" storage status
-    contains "$out" "current slot"
-    exits 0 "$awa" storage status --json
-    equal "$(json current_slot <<<"$out")" 0
 }
 
 a_queue_needs_its_name() {
@@ -125,5 +173,5 @@ a_queue_needs_its_name() {
 }
 
 run_tests counts_are_exact a_paused_queue_waits workers_are_listed draining_cancels_what_waits \
-    settings_are_kept_until_reset health_without_a_worker_is_none the_storage_tells_its_state \
-    a_queue_needs_its_name
+    settings_are_kept_until_reset each_setting_has_a_switch_and_a_default \
+    gauges_say_which_bound_they_are health_without_a_worker_is_none a_queue_needs_its_name

@@ -89,7 +89,7 @@ check_table(const PGresult *rows, int width)
     FILE *out = open_memstream(&text, &len);
 
     REQUIRE(out != NULL);
-    table_print(out, rows, width, false);
+    table_print(out, rows, PQnfields(rows), width, false);
     REQUIRE(fclose(out) == 0 && strlen(text) == len);
     REQUIRE(check_text(text, width > 0 ? width : INT32_MAX) == PQntuples(rows) + 1);
 }

@@ -61,3 +61,25 @@ run_jobs() {
     timeout 60 "$awa" work --until-empty "$@" </dev/null 2>"$work/worker" ||
         { cat "$work/worker"; exit 1; }
 }
+
+# fail_jobs QUEUE [N]: up to N jobs that wait in the queue are claimed, by a worker of their own, and
+# fail for good with the error `no luck`. Faster than to run a program for each.
+fail_jobs() {
+    local worker
+    worker=$(date +%s%N)
+    sql "SELECT awa.register_worker($worker, 'unlucky', ARRAY['$1']);
+         SELECT count(k.pos) FROM (
+            SELECT array_agg(c.ready_slot) AS slots, array_agg(c.claim_id) AS claims,
+                   array_agg(c.pos) AS positions, array_agg('failed'::text) AS outcomes,
+                   array_agg('no luck'::text) AS errors
+              FROM awa.claim_jobs($worker, '$1', ${2:-10000}) AS c) AS c,
+              awa.close_jobs($worker, c.slots, c.claims, c.positions, c.outcomes, c.errors) AS k;
+         SELECT awa.deregister_worker($worker)" >/dev/null
+}
+
+# counts QUEUE COLUMN...: numbers of awa queue stats, joined by |.
+counts() {
+    local queue=$1
+    shift
+    "$awa" queue stats "$queue" --json </dev/null | json "${@/#/0.}"
+}

@@ -34,7 +34,7 @@ expect(const char *text, const char *number, int width, const char *want)
     FILE *out = open_memstream(&got, &size);
 
     assert_non_null(out);
-    table_print(out, res, width, false);
+    table_print(out, res, PQnfields(res), width, false);
     assert_int_equal(fclose(out), 0);
     assert_string_equal(got, want);
 }

@@ -1,0 +1,7 @@
+-- Gauges of queue $1, or of each (NULL), at a bounded cost.
+-- returns: queue and counts, each named with the bound that it is; no row if the queue is not known
+SELECT c.queue, c.available AS "available<=", c.deferred AS "deferred>=", c.running AS "running>=",
+       c.completed AS "completed>=", c.failed AS "failed>=", c.cancelled AS "cancelled>=",
+       c.dead_lettered AS "dead>="
+  FROM awa.queue_counts_fast() AS c
+ WHERE $1::text IS NULL OR c.queue = $1::text
