@@ -68,10 +68,12 @@ flush_new(struct awa_worker *w, size_t max)
 {
     struct flush *f = calloc(1, sizeof *f + max * sizeof f->jobs[0]);
 
-    if (f == NULL)
-        worker_log(w, "flush: out of memory");
-    else
-        f->worker = w;
+    if (f == NULL) {
+        worker_complain(w, &w->complaints, "flush: out of memory");
+        w->flush_after = clock_ms() + RETRY_MS;
+        return NULL;
+    }
+    f->worker = w;
     return f;
 }
 
