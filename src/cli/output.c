@@ -44,6 +44,14 @@ report(const awa_error *err)
     return exit_code_of(err->status);
 }
 
+static void
+print_line(FILE *out, const char *line)
+{
+    fputs("awa: ", out);
+    text_print_line(out, line);
+    fputc('\n', out);
+}
+
 /* In one piece, for several threads and programs may write at once. */
 void
 log_line(const char *line)
@@ -52,13 +60,15 @@ log_line(const char *line)
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    if (out == NULL)
+    if (out == NULL) { /* no memory: that may be just what the line is about */
+        print_line(stderr, line);
         return;
-    fputs("awa: ", out);
-    text_print_line(out, line);
-    fputc('\n', out);
+    }
+    print_line(out, line);
     if (fclose(out) == 0)
         fputs(text, stderr);
+    else
+        print_line(stderr, line);
 }
 
 void
