@@ -101,8 +101,13 @@ run_one(const struct call *call, PGconn *conn)
     if (s == AWA_OK && PQgetisnull(res, 0, 0))
         s = awa__fail(&err, AWA_EEXISTS, "insert: a live job holds the unique key %s",
                       call_text(call, "unique-key"));
-    if (s != AWA_OK)
-        return report(&err);
+    if (s != AWA_OK) {
+        int code = report(&err);
+
+        if (s == AWA_ECONN)
+            say(call, "insert: no answer came; whether the job is in is not known");
+        return code;
+    }
     if (call_flag(call, "json"))
         printf("{\"id\": %s}\n", PQgetvalue(res, 0, 0));
     else
@@ -136,7 +141,7 @@ run_many(const struct call *call, PGconn *conn)
 
     print_report(call, &r);
     if (s == AWA_ECONN)
-        say(call, "insert: the session broke; whether the last lines are in is not known");
+        say(call, "insert: no answer came; whether the last lines are in is not known");
     if (r.interrupted) {
         say(call, "insert: interrupted; go on behind line %lld", (long long)r.done);
         return EXIT_INTERRUPTED;

@@ -108,13 +108,17 @@ wants_migration(const char *sqlstate, const char *text)
     return false;
 }
 
-/* A dead session is ECONN whatever it said last. */
+/*
+ * A dead session is ECONN whatever it said last. So is an error without an SQLSTATE, which is
+ * libpq's own: it had no memory for the answer, or could not read it, and what it answers may have
+ * been committed.
+ */
 static awa_status
 status_of(const PGconn *conn, const char *sqlstate, const char *text)
 {
     size_t i = 0;
 
-    if (PQstatus(conn) == CONNECTION_BAD)
+    if (PQstatus(conn) == CONNECTION_BAD || sqlstate[0] == '\0')
         return AWA_ECONN;
     if (wants_migration(sqlstate, text))
         return AWA_ESCHEMA;

@@ -161,12 +161,13 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
     if (err != NULL) {
         q->look_at = now + 100;
         /*
-         * Given up for dead; or the claim may have brought jobs that we shall never hear of. What
-         * the old identity holds and does not run is rescued when it says good-bye.
+         * Given up for dead; or the claim may have brought jobs that we shall never hear of: the
+         * session is gone, or libpq had no memory for the answer. What the old identity holds and
+         * does not run is rescued when it says good-bye.
          */
         if (err->status == AWA_ESTALE || err->status == AWA_ECONN)
             w->identity_lost = true;
-        else
+        if (err->status != AWA_ESTALE && conn_is_open(&w->claims))
             worker_complain(w, &w->complaints, "claim %s: %s", q->name, err->message);
         return;
     }
@@ -179,7 +180,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
     q->look_at = now;
     b = batch_new(res, w, w->identities, q->name);
     if (b == NULL) {
-        worker_log(w, "claim %s: out of memory", q->name);
+        worker_complain(w, &w->complaints, "claim %s: out of memory", q->name);
         w->identity_lost = true; /* what was claimed goes back with the identity */
         return;
     }

@@ -60,6 +60,19 @@ a_sqlstate_decides_the_status(void **state)
     }
 }
 
+/* Of a session that lives: nobody knows what became of the statement. */
+static void
+an_error_of_libpq_itself_is_an_unknown_outcome(void **state)
+{
+    PGconn *conn = test_connect(*state, "producer");
+    awa_error err;
+
+    assert_int_equal(PQenterPipelineMode(conn), 1);
+    assert_int_equal(awa__sql_exec(conn, "x", "SELECT 1", &err), AWA_ECONN);
+    assert_int_equal(PQstatus(conn), CONNECTION_OK);
+    assert_string_equal(err.sqlstate, "");
+}
+
 /* What is missing in schema awa comes with a migration; what is missing elsewhere does not. */
 static void
 what_is_missing_in_the_schema_wants_a_migration(void **state)
@@ -128,6 +141,7 @@ main(void)
         TEST_DB(every_statement_can_be_prepared),
         TEST_DB(an_error_in_a_text_of_several_lines_names_its_line),
         TEST_DB(a_sqlstate_decides_the_status),
+        TEST_DB(an_error_of_libpq_itself_is_an_unknown_outcome),
         TEST_DB(what_is_missing_in_the_schema_wants_a_migration),
         TEST_DB(without_the_schema_every_call_wants_a_migration),
         TEST_DB(a_session_that_was_ended_is_gone),
