@@ -33,6 +33,15 @@ count(const char *const *keywords, const char *word)
     return n;
 }
 
+static bool
+has_service(const PQconninfoOption *chosen)
+{
+    for (; chosen != NULL && chosen->keyword != NULL; chosen++)
+        if (strcmp(chosen->keyword, "service") == 0)
+            return chosen->val != NULL;
+    return false;
+}
+
 PGconn *
 __wrap_PQconnectdbParams(const char *const *keywords, const char *const *values, int expand_dbname)
 {
@@ -43,6 +52,8 @@ __wrap_PQconnectdbParams(const char *const *keywords, const char *const *values,
     for (size_t i = 0; keywords[i] != NULL; i++)
         REQUIRE(values[i] != NULL && count(keywords, keywords[i]) == 1);
     REQUIRE(count(keywords, "client_encoding") == 1);
+    if (has_service(chosen))
+        return NULL; /* if there is no such service, libpq reads no further, and will refuse */
     for (PQconninfoOption *o = chosen; o != NULL && o->keyword != NULL; o++)
         if (o->val != NULL && strcmp(o->keyword, "dbname") != 0 &&
             strcmp(o->keyword, "client_encoding") != 0)
