@@ -23,6 +23,29 @@ a_producer_inserts() {
     as producer 1 work --exec true
 }
 
+# Every verb on history, and what it wants.
+verbs=("job retry 1" "job retry --failed --all" "job discard --all" "job delete 1" "dlq retry 1"
+    "dlq retry --all" "dlq move 1" "dlq move --all" "dlq purge --all" "queue set default --dlq on"
+    "storage rebuild-terminal-counters" "storage reset --yes nowhere")
+
+who_may_not_change_history_is_told_so() {
+    local role verb
+    for role in producer bulk_producer worker viewer; do
+        for verb in "${verbs[@]}"; do
+            # shellcheck disable=SC2086
+            as $role 1 $verb
+            contains "$err" "permission denied for "
+            contains "$err" "; the login needs another role of awa"
+        done
+    done
+    for verb in "dlq list" "dlq show 1" "dlq depth" "job dump 1" "queue stats --fast"; do
+        # shellcheck disable=SC2086
+        as producer 1 $verb
+        contains "$err" "the login needs another role of awa"
+    done
+    equal "$(sql "SELECT count(*) FROM awa.jobs WHERE state = 'available'")" 1
+}
+
 a_bulk_producer_copies() {
     python3 -c 'print("{\"kind\": \"x\"}\n" * 10, end="")' |
         "$awa" job insert - --quiet --dsn "$AWA_DATABASE_URL user=test_bulk_producer"
@@ -33,7 +56,8 @@ a_bulk_producer_copies() {
 a_viewer_looks() {
     local command
     for command in "job list" "job show 1" "job explain 1" "queue list" "queue stats" \
-        "worker list" "storage status"; do
+        "queue stats --fast" "job dump 1" "dlq list --from 1h" "dlq depth" "worker list" \
+        "storage status"; do
         # shellcheck disable=SC2086
         as viewer 0 $command
         # shellcheck disable=SC2086
@@ -55,6 +79,15 @@ an_operator_changes() {
     as operator 0 queue set default --deadline 1m
     as operator 0 queue drain default --dry-run
     as operator 0 job explain 1
+    as operator 0 job retry --failed --all
+    as operator 0 job discard --queue default
+    as operator 0 dlq move --all
+    as operator 0 dlq retry --all --in 1h --from 1h
+    as operator 0 dlq purge --all --dry-run
+    as operator 3 dlq retry 1
+    as operator 3 job delete 999999999
+    as operator 0 storage rebuild-terminal-counters
+    as operator 2 storage reset --yes nowhere
     as operator 1 work --exec true
 }
 
@@ -76,5 +109,6 @@ a_worker_works() {
     as worker 1 job cancel 1
 }
 
-run_tests a_producer_inserts a_bulk_producer_copies a_viewer_looks an_operator_changes \
+run_tests a_producer_inserts who_may_not_change_history_is_told_so a_bulk_producer_copies \
+    a_viewer_looks an_operator_changes \
     who_has_no_role_is_told_so a_worker_works
