@@ -67,13 +67,19 @@ keep_text(char *text)
     return texts[ntexts++] = text;
 }
 
+void
+test_forget_texts(void)
+{
+    while (ntexts > 0)
+        free(texts[--ntexts]);
+}
+
 static void
 forget_all(void)
 {
     while (nsessions > 0)
         PQfinish(sessions[--nsessions]);
-    while (ntexts > 0)
-        free(texts[--ntexts]);
+    test_forget_texts();
 }
 
 const char *
@@ -333,12 +339,43 @@ test_answer_error_at(PGconn *conn, const char *sqlstate, const char *file, int l
         fail_at(file, line, "want %s, got %s", sqlstate, shown);
 }
 
+const char *
+test_outcome_at(PGconn *conn, const char *file, int line)
+{
+    PGresult *res = receive(conn, file, line);
+    const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *text = sqlstate != NULL ? test_format("%s", sqlstate) : rows_of(res);
+
+    PQclear(res);
+    return text;
+}
+
+bool
+test_is_blocked_at(PGconn *db, PGconn *conn, const char *file, int line)
+{
+    const char *asks =
+        test_format("SELECT cardinality(pg_blocking_pids(%d)) > 0", PQbackendPID(conn));
+    int64_t deadline = now_ms() + STEP_MS;
+    struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
+
+    while (PQconsumeInput(conn) && PQisBusy(conn)) {
+        if (now_ms() > deadline)
+            fail_at(file, line, "neither blocked nor answered within %d ms", STEP_MS);
+        if (poll(&fd, 1, NAP_MS) == 0 && is_true(db, asks, file, line))
+            return true;
+    }
+    return false;
+}
+
 /* No lock_timeout of the engine's functions holds at a gate. */
 static const char make_gate[] =
+    "SET LOCAL client_min_messages = warning;"
     "CREATE SCHEMA IF NOT EXISTS test;"
     "GRANT USAGE ON SCHEMA test TO PUBLIC;"
-    "CREATE OR REPLACE FUNCTION test.gate() RETURNS void LANGUAGE plpgsql SET lock_timeout = 0 AS"
-    " $$BEGIN PERFORM pg_advisory_lock_shared(7, 7), pg_advisory_unlock_shared(7, 7); END$$";
+    "CREATE OR REPLACE FUNCTION test.gate(p_name text DEFAULT '') RETURNS void LANGUAGE plpgsql"
+    " SET lock_timeout = 0 AS $$BEGIN"
+    " IF p_name = coalesce(current_setting('test.gate', true), '') THEN"
+    " PERFORM pg_advisory_lock_shared(7, 7), pg_advisory_unlock_shared(7, 7); END IF; END$$";
 
 /* Replaces a text that stands once in a function of schema awa. */
 static void
@@ -360,10 +397,15 @@ edit(PGconn *db, const char *function, const char *from, const char *to, const c
 }
 
 void
-test_gate_at(PGconn *db, const char *function, const char *before, const char *file, int line)
+test_gate_at(PGconn *db, const char *function, const char *before, const char *name,
+             const char *file, int line)
 {
+    char *quoted = PQescapeLiteral(db, name, strlen(name));
+    const char *at = test_format("PERFORM test.gate(%s); %s", *name != '\0' ? quoted : "", before);
+
+    PQfreemem(quoted);
     test_exec_at(db, make_gate, file, line);
-    edit(db, function, before, test_format("PERFORM test.gate(); %s", before), file, line);
+    edit(db, function, before, at, file, line);
 }
 
 void

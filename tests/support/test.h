@@ -67,22 +67,34 @@ const char *test_dsn(PGconn *db, const char *role);
 #define test_answer(conn)                 test_answer_at(conn, __FILE__, __LINE__)
 #define test_answer_error(conn, sqlstate) test_answer_error_at(conn, sqlstate, __FILE__, __LINE__)
 
+/* The same, whatever it is: the rows, or the SQLSTATE. */
+#define test_outcome(conn) test_outcome_at(conn, __FILE__, __LINE__)
+
+/* Waits until what was sent has its answer (false), or waits for a lock of somebody else (true). */
+#define test_is_blocked(db, conn) test_is_blocked_at(db, conn, __FILE__, __LINE__)
+
 /*
  * A gate inside an engine function of this database: whoever comes to the text `before` in its
  * body waits there while the gate is shut. Once a test has waited for somebody at the gate, that
- * session is stopped between two statements, with all the locks that it holds there.
+ * session is stopped between two statements, with all the locks that it holds there. At a gate
+ * with a name only those sessions stop that said SET test.gate = 'its name'.
  */
-#define test_gate(db, function, before) test_gate_at(db, function, before, __FILE__, __LINE__)
-#define test_ungate(db, function)       test_ungate_at(db, function, __FILE__, __LINE__)
-#define test_gate_shut(db)              test_exec(db, "SELECT pg_advisory_lock(7, 7)")
-#define test_gate_open(db)              test_exec(db, "SELECT pg_advisory_unlock(7, 7)")
-#define test_wait_at_gate(db, conn)     test_wait_at_gate_at(db, conn, __FILE__, __LINE__)
+#define test_gate(db, function, before) test_gate_at(db, function, before, "", __FILE__, __LINE__)
+#define test_gate_named(db, function, before, name) \
+    test_gate_at(db, function, before, name, __FILE__, __LINE__)
+#define test_ungate(db, function)   test_ungate_at(db, function, __FILE__, __LINE__)
+#define test_gate_shut(db)          test_exec(db, "SELECT pg_advisory_lock(7, 7)")
+#define test_gate_open(db)          test_exec(db, "SELECT pg_advisory_unlock(7, 7)")
+#define test_wait_at_gate(db, conn) test_wait_at_gate_at(db, conn, __FILE__, __LINE__)
 
 /* The call must succeed; shows its error if not. err is the awa_error it was given. */
 #define test_ok(status, err) test_ok_at(status, err, #status, __FILE__, __LINE__)
 
 /* A text that lives until the test has ended: for SQL with numbers in it. */
 const char *test_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* For tests of many rounds: what they got as texts so far is not used any more. */
+void test_forget_texts(void);
 
 PGconn *test_connect_at(PGconn *db, const char *role, const char *file, int line);
 void test_exec_at(PGconn *db, const char *sql, const char *file, int line);
@@ -97,7 +109,10 @@ void test_send_at(PGconn *conn, const char *sql, const char *file, int line);
 void test_wait_blocked_at(PGconn *db, PGconn *conn, const char *file, int line);
 const char *test_answer_at(PGconn *conn, const char *file, int line);
 void test_answer_error_at(PGconn *conn, const char *sqlstate, const char *file, int line);
-void test_gate_at(PGconn *db, const char *function, const char *before, const char *file, int line);
+const char *test_outcome_at(PGconn *conn, const char *file, int line);
+bool test_is_blocked_at(PGconn *db, PGconn *conn, const char *file, int line);
+void test_gate_at(PGconn *db, const char *function, const char *before, const char *name,
+                  const char *file, int line);
 void test_ungate_at(PGconn *db, const char *function, const char *file, int line);
 void test_wait_at_gate_at(PGconn *db, PGconn *conn, const char *file, int line);
 void test_ok_at(awa_status status, const awa_error *err, const char *call, const char *file,
