@@ -134,25 +134,36 @@ BEGIN
       INTO v_whole, v_slots, v_outside, v_xids
       FROM (SELECT u.*, u.outside = '{(,)}' AND u.deltas_xid = '0' AS whole
               FROM awa.unfolded_slots() AS u) AS u;
+    -- Slot by slot: = ANY (v_whole) would read the others as well.
     RETURN QUERY
-        SELECT k.ready_slot, k.lane_id,
-               sum(k.n) FILTER (WHERE k.outcome = 'completed')::bigint,
-               sum(k.n) FILTER (WHERE k.outcome = 'failed')::bigint,
-               sum(k.n) FILTER (WHERE k.outcome = 'cancelled')::bigint,
-               -sum(k.n) FILTER (WHERE k.outcome <> 'removed')::bigint
-          FROM awa.closures AS k
-         WHERE k.ready_slot = ANY (v_whole)
-         GROUP BY k.ready_slot, k.lane_id
+        SELECT w.slot, k.lane_id, k.completed, k.failed, k.cancelled, -k.closed
+          FROM unnest(v_whole) AS w (slot)
+         CROSS JOIN LATERAL (
+                SELECT k.lane_id,
+                       sum(k.n) FILTER (WHERE k.outcome = 'completed')::bigint AS completed,
+                       sum(k.n) FILTER (WHERE k.outcome = 'failed')::bigint AS failed,
+                       sum(k.n) FILTER (WHERE k.outcome = 'cancelled')::bigint AS cancelled,
+                       sum(k.n) FILTER (WHERE k.outcome <> 'removed')::bigint AS closed
+                  FROM awa.closures AS k
+                 WHERE k.ready_slot = w.slot
+                 GROUP BY k.lane_id) AS k
         UNION ALL
-        SELECT c.ready_slot, c.lane_id, NULL, NULL, NULL, sum(c.n)
-          FROM awa.claims AS c
-         WHERE c.ready_slot = ANY (v_whole)
-         GROUP BY c.ready_slot, c.lane_id
+        SELECT w.slot, c.lane_id, NULL, NULL, NULL, c.n
+          FROM unnest(v_whole) AS w (slot)
+         CROSS JOIN LATERAL (
+                SELECT c.lane_id, sum(c.n)::bigint AS n
+                  FROM awa.claims AS c
+                 WHERE c.ready_slot = w.slot
+                 GROUP BY c.lane_id) AS c
         UNION ALL
-        SELECT d.ready_slot, d.lane_id, sum(d.completed), sum(d.failed), sum(d.cancelled), NULL
-          FROM awa.queue_terminal_count_deltas AS d
-         WHERE d.ready_slot = ANY (v_whole)
-         GROUP BY d.ready_slot, d.lane_id;
+        SELECT w.slot, d.lane_id, d.completed, d.failed, d.cancelled, NULL
+          FROM unnest(v_whole) AS w (slot)
+         CROSS JOIN LATERAL (
+                SELECT d.lane_id, sum(d.completed)::bigint AS completed,
+                       sum(d.failed)::bigint AS failed, sum(d.cancelled)::bigint AS cancelled
+                  FROM awa.queue_terminal_count_deltas AS d
+                 WHERE d.ready_slot = w.slot
+                 GROUP BY d.lane_id) AS d;
     RETURN QUERY SELECT f.* FROM awa.unfolded_rest(v_slots, v_outside, v_xids) AS f;
 END
 $$;

@@ -15,6 +15,7 @@ enum {
     LEVELS = 3,       /* of an index that was one page while its table was small */
     MARGIN = 400,     /* pages more than that */
     TRIES = 4,
+    FEW = 20,         /* pages of which nothing is said */
 };
 
 /* A call, with a job or an attempt in it if it needs one. */
@@ -186,6 +187,41 @@ an_old_gap_does_not_make_a_claim_read_all_that_came_after(void **state)
     test_exec(late, "COMMIT");
 }
 
+/* Jobs that end one by one, each with a closure of its own; then their slot is sealed and folded.
+ */
+static void
+make_history(PGconn *db, int jobs)
+{
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('k'::text, '{%d}'));"
+                              "SELECT awa.complete_jobs(7, ARRAY[c.ready_slot], ARRAY[c.claim_id],"
+                              " ARRAY[int8multirange(int8range(c.pos, c.pos + 1))])"
+                              " FROM awa.claim_jobs(7, 'default', %d) AS c;",
+                              jobs, jobs));
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(db, "SELECT awa.turn_ring()");
+}
+
+static void
+folded_history_is_not_read_to_be_counted(void **state)
+{
+    PGconn *db = *state;
+    int64_t before, after;
+
+    test_exec(db, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    make_history(db, 10);
+    test_exec(db, "ANALYZE");
+    pages(db, "awa.queue_counts()"); /* makes plans */
+    before = pages(db, "awa.queue_counts()");
+    make_history(db, 5000);
+    test_exec(db, "ANALYZE");
+    pages(db, "awa.queue_counts()");
+    after = pages(db, "awa.queue_counts()");
+    assert_int_equal(test_int(db, "SELECT completed FROM awa.queue_counts()"), 5010);
+    assert_true(test_int(db, "SELECT pg_relation_size('awa.closures_1') / 8192") > 2 * FEW);
+    if (after > before + FEW)
+        fail_msg("%" PRId64 " pages, and %" PRId64 " after 5,000 jobs", before, after);
+}
+
 /* ---- Plans as they are ------------------------------------------------------------------- */
 
 struct plans {
@@ -260,6 +296,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_call_reads_as_little_from_large_tables_as_from_small_ones),
+        TEST_DB(folded_history_is_not_read_to_be_counted),
         TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
         TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),
     };
