@@ -24,7 +24,7 @@ struct member {
 
 struct crew {
     struct tally *tally;
-    int64_t handler_us;
+    int64_t handler_us, fail_percent;
     pthread_t watch;
     bool watched;
     atomic_bool stop;
@@ -65,7 +65,10 @@ handle(awa_job *job, void *userdata)
         work(job, m->crew->handler_us);
     place = atomic_fetch_add(&m->nended, 1);
     atomic_store(&m->ended[place % RING], (uint32_t)number + 1);
-    return AWA_COMPLETE;
+    if (number % 100 >= m->crew->fail_percent)
+        return AWA_COMPLETE;
+    awa__ignore(awa_job_set_error(job, "one of those that fail"));
+    return AWA_FAIL;
 }
 
 /* ---- The watch --------------------------------------------------------------------------- */
@@ -74,11 +77,12 @@ static int64_t
 look_at(struct member *m)
 {
     awa_worker_stats stats = { .size = sizeof stats };
-    int64_t now;
+    int64_t now, ended;
 
     awa_worker_get_stats(m->worker, &stats);
     now = clock_us();
-    while (m->nseen < stats.completed) {
+    ended = stats.completed + stats.failed;
+    while (m->nseen < ended) {
         uint32_t plus_1 = atomic_exchange(&m->ended[m->nseen % RING], 0);
 
         if (plus_1 == 0)
@@ -86,7 +90,7 @@ look_at(struct member *m)
         tally_ended(m->crew->tally, (int64_t)plus_1 - 1, now);
         m->nseen++;
     }
-    return stats.completed;
+    return ended;
 }
 
 static void
@@ -146,6 +150,7 @@ crew_new(const char *conninfo, const struct plan *plan, struct tally *tally, str
         return awa__fail(err, AWA_ENOMEM, "bench: out of memory");
     c->tally = tally;
     c->handler_us = plan->handler_us;
+    c->fail_percent = plan->fail_percent;
     for (; c->n < n && s == AWA_OK; c->n++) {
         c->each[c->n].crew = c;
         s = hire(&c->each[c->n], conninfo, plan, err);

@@ -78,6 +78,8 @@ meter_count(const struct meter *m, int others, struct counts *ret_counts, awa_er
                                    .inserts = number(res, 1),
                                    .updates = number(res, 2),
                                    .deletes = number(res, 3),
-                                   .dead = number(res, 4) };
+                                   .dead = number(res, 4),
+                                   .rotations = number(res, 5),
+                                   .ring_bytes = number(res, 6) };
     return AWA_OK;
 }

@@ -21,6 +21,7 @@ struct costs {
 struct counts {
     double commits;
     double inserts, updates, deletes, dead; /* tuples in the ringed tables */
+    double rotations, ring_bytes;           /* how often a slot was opened; the size of all */
 };
 
 awa_status meter_init(struct meter *m, const char *conninfo, awa_error *err) AWA_CHECKED;

@@ -28,6 +28,8 @@ const struct metric flow_metrics[FLOW_METRICS] = {
     [RING_UPDATES] = { NULL, "ring_updates", 0, OVERALL_WORST },
     [RING_DELETES] = { NULL, "ring_deletes", 0, OVERALL_WORST },
     [DEAD_TUPLES] = { NULL, "dead_tuples", 0, OVERALL_WORST },
+    [RING_ROTATIONS] = { NULL, "ring_rotations", 0, OVERALL_MEDIAN },
+    [RING_BYTES] = { NULL, "ring_bytes", 0, OVERALL_WORST },
     [CPU_CLIENT] = { "cpu_s", "client", 2, OVERALL_MEDIAN },
     [CPU_SERVER] = { "cpu_s", "server", 2, OVERALL_MEDIAN },
     [LOST] = { NULL, "lost", 0, OVERALL_SUM },
@@ -43,6 +45,16 @@ const struct metric scheduled_metrics[SCHEDULED_METRICS] = {
     [RATIO] = { NULL, "ratio", 3, OVERALL_MEDIAN },
     [PROMOTE_RATIO] = { NULL, "promote_ratio", 3, OVERALL_MEDIAN },
     [CLAIM_RATIO] = { NULL, "claim_ratio", 3, OVERALL_MEDIAN },
+};
+
+const struct metric counts_metrics[COUNTS_METRICS] = {
+    [TERMINAL_ROWS] = { NULL, "terminal_rows", 0, OVERALL_MEDIAN },
+    [OPEN_ROWS] = { NULL, "open_rows", 0, OVERALL_MEDIAN },
+    [FOLDED_MS] = { NULL, "folded_ms", 3, OVERALL_MEDIAN },
+    [UNFOLDED_MS] = { NULL, "unfolded_ms", 3, OVERALL_MEDIAN },
+    [SCAN_MS] = { NULL, "scan_ms", 3, OVERALL_MEDIAN },
+    [SPEEDUP] = { NULL, "speedup", 1, OVERALL_MEDIAN },
+    [UNFOLDED_SPEEDUP] = { NULL, "unfolded_speedup", 1, OVERALL_MEDIAN },
 };
 
 /* What is measured comes first, in ascending order. */

@@ -16,7 +16,8 @@ struct metric {
     } overall;
 };
 
-/* Of a round: those of every mode but `scheduled`. Its values are doubles, NAN if not measured. */
+/* Of a round: those of every mode but `scheduled` and `counts`. Its values are doubles, NAN if not
+ * measured. */
 enum flow_metric {
     JOBS_PER_S,
     FLOOR_JOBS_PER_S,
@@ -47,6 +48,8 @@ enum flow_metric {
     RING_UPDATES,
     RING_DELETES,
     DEAD_TUPLES,
+    RING_ROTATIONS,
+    RING_BYTES,
     CPU_CLIENT,
     CPU_SERVER,
     LOST,
@@ -69,6 +72,19 @@ enum scheduled_metric {
 };
 
 extern const struct metric scheduled_metrics[SCHEDULED_METRICS];
+
+enum counts_metric {
+    TERMINAL_ROWS,
+    OPEN_ROWS,
+    FOLDED_MS,
+    UNFOLDED_MS,
+    SCAN_MS,
+    SPEEDUP,
+    UNFOLDED_SPEEDUP,
+    COUNTS_METRICS,
+};
+
+extern const struct metric counts_metrics[COUNTS_METRICS];
 
 enum { METRICS_MAX = FLOW_METRICS };
 

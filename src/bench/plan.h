@@ -19,7 +19,8 @@ struct plan {
     bool hold_snapshot; /* others keep a snapshot and a writer open all the time */
     bool floor;         /* measure plain COPY, too */
     int64_t producers, batch, payload_bytes, shards;
-    int64_t workers, threads, claim_batch, prefetch, handler_us;
+    int64_t workers, threads, claim_batch, prefetch, handler_us, fail_percent;
+    int64_t slot_bytes, keep_seconds;
     int64_t seconds, warmup, jobs, depth, rate, rows, repeat;
 };
 

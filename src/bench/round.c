@@ -196,6 +196,8 @@ put_counts(struct round *r, bool completes, double *values)
     values[RING_UPDATES] = r->after.updates - r->before.updates;
     values[RING_DELETES] = r->after.deletes - r->before.deletes;
     values[DEAD_TUPLES] = r->after.dead;
+    values[RING_ROTATIONS] = r->after.rotations - r->before.rotations;
+    values[RING_BYTES] = r->after.ring_bytes;
     values[LOST] = (double)r->balance.lost;
     values[DUPLICATED] = (double)r->balance.duplicated;
 }
@@ -222,6 +224,18 @@ set_shards(const struct round *r, awa_error *err)
 }
 
 static awa_status
+set_settings(const struct round *r, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    char bytes[24], seconds[24];
+
+    snprintf(bytes, sizeof bytes, "%lld", (long long)r->plan->slot_bytes);
+    snprintf(seconds, sizeof seconds, "%lld", (long long)r->plan->keep_seconds);
+    return awa__sql_run(r->meter.conn, SQL_BENCH_SETTINGS, (const char *[]){ bytes, seconds }, &res,
+                        err);
+}
+
+static awa_status
 open_round(struct round *r, awa_error *err)
 {
     awa_status s = tally_init(&r->tally, err);
@@ -230,6 +244,8 @@ open_round(struct round *r, awa_error *err)
         s = meter_init(&r->meter, r->conninfo, err);
     if (s == AWA_OK)
         s = set_shards(r, err);
+    if (s == AWA_OK)
+        s = set_settings(r, err);
     if (s == AWA_OK && r->plan->hold_snapshot)
         s = holder_init(&r->holder, r->conninfo, err);
     return s;

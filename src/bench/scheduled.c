@@ -3,10 +3,10 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bench/clock.h"
 #include "bench/interrupt.h"
+#include "bench/login.h"
 #include "bench/metric.h"
 #include "bench/payload.h"
 
@@ -19,8 +19,7 @@ enum {
 
 /* One of the two databases. */
 struct stage {
-    PGconn *conn;
-    char worker[24];
+    struct login login;
     int64_t promote_us, claim_us; /* of the last turn */
 };
 
@@ -36,8 +35,8 @@ struct bench {
 static void
 auto_bench(struct bench *b)
 {
-    PQfinish(b->empty.conn);
-    PQfinish(b->full.conn);
+    login_done(&b->empty.login);
+    login_done(&b->full.login);
     free(b->payload);
     free(b->jobs);
     free(b->rounds);
@@ -46,30 +45,9 @@ auto_bench(struct bench *b)
 /* ---- Before ------------------------------------------------------------------------------ */
 
 static awa_status
-stage_init(struct stage *st, const char *conninfo, awa_error *err)
-{
-    AUTO(pgresult) PGresult *session = NULL;
-    AUTO(pgresult) PGresult *registered = NULL;
-    int64_t id = 0;
-    awa_status s;
-
-    if (getrandom(&id, sizeof id, 0) != sizeof id)
-        return awa__fail(err, AWA_ESYS, "bench: no random number: %m");
-    snprintf(st->worker, sizeof st->worker, "%lld", (long long)(id & INT64_MAX) | 1);
-    s = awa_connect(conninfo, &st->conn, err);
-    if (s == AWA_OK)
-        s = awa__sql_run(st->conn, SQL_WORKER_SESSION, (const char *[]){ "on" }, &session, err);
-    if (s == AWA_OK)
-        s = awa__sql_run(st->conn, SQL_WORKER_REGISTER,
-                         (const char *[]){ st->worker, "bench", "{default}", NULL, "t" },
-                         &registered, err);
-    return s;
-}
-
-static awa_status
 fill(struct bench *b, awa_error *err)
 {
-    awa_status s = awa__sql_exec(b->full.conn, "bench", "SET statement_timeout = 0", err);
+    awa_status s = awa__sql_exec(b->full.login.conn, "bench", "SET statement_timeout = 0", err);
 
     pace_begin(b->pace, "filling", 0);
     for (int64_t done = 0; done < b->plan->rows && s == AWA_OK; done += FILL_ROWS) {
@@ -80,14 +58,14 @@ fill(struct bench *b, awa_error *err)
         snprintf(n, sizeof n, "%lld", (long long)(left < FILL_ROWS ? left : FILL_ROWS));
         snprintf(first, sizeof first, "%lld", (long long)done);
         pace_show(b->pace, done);
-        s = awa__sql_run(b->full.conn, SQL_BENCH_FILL, (const char *[]){ n, first, b->payload },
-                         &res, err);
+        s = awa__sql_run(b->full.login.conn, SQL_BENCH_FILL,
+                         (const char *[]){ n, first, b->payload }, &res, err);
         if (s == AWA_OK)
             s = interrupt_check(err);
     }
     if (s == AWA_OK)
-        s = awa__sql_exec(b->full.conn, "bench", "VACUUM ANALYZE awa.deferred_jobs", err);
-    awa__ignore(awa__sql_exec(b->full.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
+        s = awa__sql_exec(b->full.login.conn, "bench", "VACUUM ANALYZE awa.deferred_jobs", err);
+    awa__ignore(awa__sql_exec(b->full.login.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
     return s;
 }
 
@@ -108,9 +86,9 @@ prepare(struct bench *b, const char *empty, const char *full, awa_error *err)
         b->jobs[i] = (awa_job_options){ .size = sizeof(awa_job_options),
                                         .kind = "bench",
                                         .args_json = b->payload };
-    s = stage_init(&b->empty, empty, err);
+    s = login_init(&b->empty.login, empty, err);
     if (s == AWA_OK)
-        s = stage_init(&b->full, full, err);
+        s = login_init(&b->full.login, full, err);
     return s == AWA_OK ? fill(b, err) : s;
 }
 
@@ -124,7 +102,7 @@ schedule(const struct bench *b, struct stage *st, awa_error *err)
     clock_gettime(CLOCK_REALTIME, &now);
     for (int64_t i = 0; i < b->plan->batch; i++)
         b->jobs[i].run_at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + DELAY_MS;
-    return awa_jobs_insert(st->conn, b->jobs, (size_t)b->plan->batch, NULL, err);
+    return awa_jobs_insert(st->login.conn, b->jobs, (size_t)b->plan->batch, NULL, err);
 }
 
 static awa_status
@@ -132,7 +110,8 @@ promote(const struct bench *b, struct stage *st, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
     int64_t began = clock_us();
-    awa_status s = awa__sql_run(st->conn, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
+    awa_status s =
+        awa__sql_run(st->login.conn, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
 
     st->promote_us = clock_us() - began;
     if (s == AWA_OK && strtoll(PQgetvalue(res, 0, 0), NULL, 10) != b->plan->batch)
@@ -153,8 +132,8 @@ complete(struct stage *st, const PGresult *claimed, awa_error *err)
     snprintf(claims, sizeof claims, "{%s}", PQgetvalue(claimed, 0, 2));
     snprintf(positions, sizeof positions, "{\"{[%s,%s]}\"}", PQgetvalue(claimed, 0, 0),
              PQgetvalue(claimed, last, 0));
-    return awa__sql_run(st->conn, SQL_JOBS_COMPLETE,
-                        (const char *[]){ st->worker, slots, claims, positions }, &res, err);
+    return awa__sql_run(st->login.conn, SQL_JOBS_COMPLETE,
+                        (const char *[]){ st->login.worker, slots, claims, positions }, &res, err);
 }
 
 static awa_status
@@ -166,8 +145,8 @@ claim(const struct bench *b, struct stage *st, awa_error *err)
     awa_status s;
 
     snprintf(max, sizeof max, "%lld", (long long)b->plan->batch);
-    s = awa__sql_run(st->conn, SQL_JOBS_CLAIM, (const char *[]){ st->worker, "default", max }, &res,
-                     err);
+    s = awa__sql_run(st->login.conn, SQL_JOBS_CLAIM,
+                     (const char *[]){ st->login.worker, "default", max }, &res, err);
     st->claim_us = clock_us() - began;
     if (s == AWA_OK && PQntuples(res) != b->plan->batch)
         return awa__fail(err, AWA_EDB, "bench: %d jobs were claimed, not %lld", PQntuples(res),

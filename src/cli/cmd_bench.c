@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "bench/counts.h"
 #include "bench/interrupt.h"
 #include "bench/place.h"
 #include "bench/report.h"
@@ -271,6 +272,35 @@ cmd_bench_scheduled(struct call *call)
     return finish(s, &err);
 }
 
+/* ---- counts ------------------------------------------------------------------------------ */
+
+static awa_status
+run_counts(struct bench *b, awa_error *err)
+{
+    AUTO(place) struct place *place = NULL;
+    awa_status s = place_new(b->home, b->plan.database, &place, err);
+
+    if (s == AWA_OK)
+        s = counts_run(&b->plan, place->conninfo, &b->pace, b->overall, b->min, b->max, err);
+    return s;
+}
+
+static int
+cmd_bench_counts(struct call *call)
+{
+    AUTO(bench) struct bench b = { .call = call };
+    awa_error err;
+    awa_status s;
+
+    interrupt_catch();
+    s = open_bench(&b, &err);
+    if (s == AWA_OK)
+        s = run_counts(&b, &err);
+    if (s == AWA_OK)
+        s = print_bench(&b, counts_metrics, COUNTS_METRICS, &err);
+    return finish(s, &err);
+}
+
 /* ---- The table --------------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -340,7 +370,19 @@ static const struct option_spec steady_options[] = {
       .type = OPTION_TEXT },
     INSERT_OPTIONS,
     WORK_OPTIONS,
+    NUMBER("fail-percent", "N", "0", "handlers that fail for good"),
+    NUMBER("slot-bytes", "N", NULL, "size at which a slot of the ring is full; 536870912"),
+    NUMBER("keep-seconds", "N", NULL, "completed and failed jobs are kept so long; 3600, 259200"),
     ROUND_OPTIONS,
+    DATABASE_OPTION,
+    { 0 },
+};
+
+static const struct option_spec counts_options[] = {
+    NUMBER("rows", "N", "10000000", "jobs in history"),
+    NUMBER("batch", "N", "1000", "jobs of a claim and of a closure, up to 10000"),
+    NUMBER("payload-bytes", "N", "75", "arguments of a job, JSON text"),
+    NUMBER("repeat", "N", "15", "times each is measured; prints medians"),
     DATABASE_OPTION,
     { 0 },
 };
@@ -382,7 +424,8 @@ const struct command bench_commands[] = {
       .options = steady_options,
       .notes = ROUND_NOTES,
       .examples = "awa bench steady --dev --depth 10000 --floor --hold-snapshot\n"
-                  "awa bench steady --dev --rate 20    # latency of an idle queue",
+                  "awa bench steady --dev --rate 20    # latency of an idle queue\n"
+                  "awa bench steady --dev --fail-percent 100 --slot-bytes 8000000",
       .run = cmd_bench_steady },
     { .name = "scheduled",
       .summary = "due jobs, with and without many that are not due",
@@ -391,5 +434,16 @@ const struct command bench_commands[] = {
                "single statements. ratio is the larger of promote_ratio and claim_ratio.",
       .examples = "awa bench scheduled --dev --rows 10000000",
       .run = cmd_bench_scheduled },
+    { .name = "counts",
+      .summary = "exact counts of a long history, against count(*)",
+      .options = counts_options,
+      .notes =
+          "A percent of the jobs has failed and a percent has an output; the others were\n"
+          "completed in batches. unfolded_ms is awa.queue_counts() while nothing is folded of\n"
+          "the current slot, in which open_rows of the jobs are: as many as fill it, if there\n"
+          "are that many; folded_ms once they are folded. scan_ms is count(*) of the same jobs.\n"
+          "speedup is scan_ms / folded_ms, unfolded_speedup is scan_ms / unfolded_ms.",
+      .examples = "awa bench counts --dev",
+      .run = cmd_bench_counts },
     { 0 },
 };

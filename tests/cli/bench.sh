@@ -71,6 +71,20 @@ scheduled_compares_two_databases() {
         'all(d[f"{w}_ms_{t}"] > 0 for w in ("promote", "claim") for t in ("empty", "full"))'
 }
 
+counts_compares_with_a_scan() {
+    bench counts --rows 50000 --batch 500 --repeat 3
+    holds 'd["terminal_rows"] == 50000 and d["open_rows"] == 50000' \
+        'all(d[k] > 0 for k in ("folded_ms", "unfolded_ms", "scan_ms"))' \
+        'abs(d["speedup"] - d["scan_ms"] / d["folded_ms"]) < 0.1'
+}
+
+the_ring_turns_while_all_jobs_fail() {
+    bench steady --seconds 4 --warmup 0 --depth 500 --fail-percent 100 --slot-bytes 300000 \
+        --keep-seconds 1
+    holds "$keys" "$sound" 'd["ring_rotations"] > 0 and d["ring_bytes"] > 0' \
+        'd["dead_tuples"] == 0'
+}
+
 what_cannot_be_is_refused() {
     exits 2 "$awa" bench steady --rate 1 --depth 1 --dev
     exits 2 "$awa" bench insert --payload-bytes 1 --dev
@@ -124,6 +138,7 @@ a_killed_one_is_cleared_away_and_people_get_a_table() {
 "$awa" dev psql -- -XqAtc 'ALTER SYSTEM SET fsync = off' -c 'SELECT pg_reload_conf()' >/dev/null
 run_tests insert_counts_what_was_committed drain_ends_with_the_last_job \
     rounds_are_summed_up a_closed_loop_keeps_its_depth an_open_loop_keeps_its_rate \
-    scheduled_compares_two_databases what_cannot_be_is_refused \
+    scheduled_compares_two_databases counts_compares_with_a_scan \
+    the_ring_turns_while_all_jobs_fail what_cannot_be_is_refused \
     somebody_elses_database_is_left_alone a_second_one_is_refused_and_a_signal_tidies_up \
     a_killed_one_is_cleared_away_and_people_get_a_table

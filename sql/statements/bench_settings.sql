@@ -1,0 +1,7 @@
+-- For awa bench: a slot is full at $1 bytes; completed and failed jobs are kept for $2 seconds, in
+-- this database, which is dropped afterwards. 0: as it is.
+-- returns: nothing
+UPDATE awa.settings
+   SET slot_bytes = coalesce(nullif($1::bigint, 0), slot_bytes),
+       completed_retention = coalesce(nullif($2::bigint, 0) * interval '1 s', completed_retention),
+       failed_retention = coalesce(nullif($2::bigint, 0) * interval '1 s', failed_retention)
