@@ -3,17 +3,20 @@
 -- The ring: rotate into an empty slot, carry what is still alive out of an old one, truncate it.
 -- All of it is called by the leader, in transactions of its own.
 --
--- A truncate waits for nobody: it takes its locks within 10 ms or comes back later. Claims take
--- locks in another order, and a wait here would become a deadlock.
+-- A truncate hardly waits: it takes its locks within 10 ms, or 200 ms if the slot has been due for a
+-- while, or comes back later. Others may take locks in another order, and a long wait would become
+-- a deadlock.
 --
 -- Each refuses an isolation level that could hold an old snapshot: what was committed after it
 -- would be truncated unseen.
 
--- The ringed tables. In this order a slot's children are locked.
+-- The ringed tables. In this order a slot's children are locked: first the one that claims and
+-- closes begin with. Those that are under way then find the other tables free and come to their
+-- end, and those that begin wait with nothing in their hands.
 CREATE OR REPLACE FUNCTION awa.ringed_tables()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE
-RETURN ARRAY['ready_entries', 'ready_tombstones', 'claims', 'closures', 'done_entries',
+RETURN ARRAY['claims', 'ready_entries', 'ready_tombstones', 'closures', 'done_entries',
              'queue_terminal_count_deltas', 'queue_terminal_live_counts'];
 
 -- How many slots the ring has.
@@ -407,6 +410,11 @@ BEGIN
     IF p_slot = awa.current_slot() THEN
         RETURN 'current';
     END IF;
+    -- A plan that is kept locks the tables of all slots whenever it runs. Beside closes that follow
+    -- each other and take longer, 10 ms are never enough.
+    IF awa.slot_is_overdue(p_slot, p_now) THEN
+        PERFORM set_config('lock_timeout', '200ms', true); -- of this call
+    END IF;
     SELECT string_agg(format('awa.%I', t || '_' || p_slot), ', ' ORDER BY ord) INTO v_children
       FROM unnest(awa.ringed_tables()) WITH ORDINALITY AS u (t, ord);
     EXECUTE format('LOCK TABLE awa.%I IN SHARE MODE', 'ready_entries_' || p_slot);
@@ -440,6 +448,20 @@ BEGIN
               LEFT JOIN awa.queues AS q ON q.queue = l.queue
              WHERE EXISTS (SELECT 1 FROM awa.claims AS c
                             WHERE c.ready_slot = p_slot AND c.lane_id = l.lane_id));
+END
+$$;
+
+-- Whether a slot should have been emptied some seconds ago, or the ring needs it now.
+CREATE OR REPLACE FUNCTION awa.slot_is_overdue(p_slot smallint, p_now timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FILTER (WHERE r.bytes = 0) < 2
+                   OR bool_or(r.sealed_at < p_now - interval '5 s'
+                              - awa.slot_retention(p_slot, s.completed_retention))
+                      FILTER (WHERE r.ready_slot = p_slot)
+              FROM awa.ring_slots() AS r, awa.settings AS s);
 END
 $$;
 

@@ -3,13 +3,18 @@
 #include "test_jobs.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 
 #include "cli/spawn.h"
 
 #define PRUNE "SELECT awa.prune_slot(0::smallint)"
 
-enum { PATIENCE_MS = 2000 }; /* for something that gives up after 10 ms */
+enum {
+    PATIENCE_MS = 2000, /* for something that gives up after 10 ms */
+    BUSY_MS = 60,       /* more than that, less than 200 ms */
+    BUSY_ROUNDS = 50,
+};
 
 /* A database in which slot 0 is sealed and holds nothing that is alive. */
 static void
@@ -369,10 +374,40 @@ an_insert_does_not_come_between_the_last_look_and_the_truncate(void **state)
     assert_int_equal(strlen(test_claim_ids(worker, 7, 10)), 1);
 }
 
+/*
+ * Whoever claims or closes locks the tables of all slots. Where they follow each other without a
+ * pause, a slot is emptied all the same, once it has been due for a while.
+ */
+static void
+an_overdue_slot_is_pruned_beside_those_who_take_their_time(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *busy = test_connect(db, NULL);
+    const char *answer = "";
+
+    seal_slot_0(db, worker);
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(db, "UPDATE awa.settings SET completed_retention = '0 s'");
+    for (int i = 0; i < BUSY_ROUNDS && strcmp(answer, "pruned") != 0; i++) {
+        if (i == 1) {
+            assert_string_equal(answer, "busy");
+            test_exec(db, "UPDATE awa.ring_rotations SET opened_at = opened_at - interval '1 min'");
+        }
+        test_exec(busy, "BEGIN; SELECT count(*) FROM awa.claims");
+        test_send(leader, PRUNE);
+        (void)poll(NULL, 0, BUSY_MS);
+        test_exec(busy, "COMMIT");
+        answer = test_answer(leader);
+    }
+    assert_string_equal(answer, "pruned");
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST_DB(an_overdue_slot_is_pruned_beside_those_who_take_their_time),
         TEST_DB(a_slot_with_an_insert_in_flight_is_not_pruned),
         TEST_DB(a_slot_with_an_end_in_flight_is_not_pruned),
         TEST_DB(an_end_that_comes_during_a_prune_is_stale),
