@@ -411,8 +411,9 @@ BEGIN
         RETURN 'current';
     END IF;
     -- A plan that is kept locks the tables of all slots whenever it runs. Beside closes that follow
-    -- each other and take longer, 10 ms are never enough.
-    IF awa.slot_is_overdue(p_slot, p_now) THEN
+    -- each other and take longer, 10 ms are never enough. But whoever comes while we wait must wait,
+    -- too: that is for nothing, and again each second, if a long transaction holds a lock.
+    IF awa.slot_is_overdue(p_slot, p_now) AND NOT awa.slot_is_held(p_slot) THEN
         PERFORM set_config('lock_timeout', '200ms', true); -- of this call
     END IF;
     SELECT string_agg(format('awa.%I', t || '_' || p_slot), ', ' ORDER BY ord) INTO v_children
@@ -462,6 +463,37 @@ BEGIN
                               - awa.slot_retention(p_slot, s.completed_retention))
                       FILTER (WHERE r.ready_slot = p_slot)
               FROM awa.ring_slots() AS r, awa.settings AS s);
+END
+$$;
+
+-- Who has a lock on a slot's tables.
+CREATE OR REPLACE FUNCTION awa.slot_holders(p_slot smallint)
+RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT DISTINCT l.virtualtransaction
+                   FROM pg_locks AS l, unnest(awa.ringed_tables()) AS t
+                  WHERE l.relation = format('awa.%I', t || '_' || p_slot)::regclass
+                    AND l.database = (SELECT d.oid FROM pg_database AS d
+                                       WHERE d.datname = current_database())
+                    AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid());
+END
+$$;
+
+-- Whether a transaction has had such a lock for longer than a prune would wait.
+CREATE OR REPLACE FUNCTION awa.slot_is_held(p_slot smallint)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_holders text[] := awa.slot_holders(p_slot);
+BEGIN
+    IF cardinality(v_holders) = 0 THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_sleep(0.25);
+    RETURN v_holders && awa.slot_holders(p_slot);
 END
 $$;
 

@@ -403,11 +403,52 @@ an_overdue_slot_is_pruned_beside_those_who_take_their_time(void **state)
     assert_string_equal(answer, "pruned");
 }
 
+/* The longest of the claims of a worker while somebody prunes, in ms. */
+static int64_t
+longest_claim_during_a_prune(PGconn *leader, PGconn *worker)
+{
+    int64_t longest = 0;
+
+    test_send(leader, PRUNE);
+    while (PQconsumeInput(leader) && PQisBusy(leader)) {
+        int64_t began = now_ms();
+
+        test_exec(worker, "SELECT awa.claim_jobs(7, 'default', 1)");
+        longest = now_ms() - began > longest ? now_ms() - began : longest;
+    }
+    assert_string_equal(test_answer(leader), "busy");
+    return longest;
+}
+
+/* Else a report that has read jobs, and is still open, would cost claims a fifth of each second. */
+static void
+a_prune_does_not_wait_for_a_long_transaction(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *report = test_connect(db, NULL);
+    int64_t shortest = INT64_MAX;
+
+    seal_slot_0(db, worker);
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(db, "UPDATE awa.settings SET completed_retention = '0 s'; UPDATE awa.ring_rotations"
+                  " SET opened_at = opened_at - interval '1 min'");
+    test_exec(report, "BEGIN; SELECT count(*) FROM awa.jobs");
+    for (int i = 0; i < 5; i++) { /* on a busy machine a claim may take its time by itself */
+        int64_t longest = longest_claim_during_a_prune(leader, worker);
+
+        shortest = longest < shortest ? longest : shortest;
+    }
+    if (shortest >= 150)
+        fail_msg("a claim waited for %" PRId64 " ms", shortest);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(an_overdue_slot_is_pruned_beside_those_who_take_their_time),
+        TEST_DB(a_prune_does_not_wait_for_a_long_transaction),
         TEST_DB(a_slot_with_an_insert_in_flight_is_not_pruned),
         TEST_DB(a_slot_with_an_end_in_flight_is_not_pruned),
         TEST_DB(an_end_that_comes_during_a_prune_is_stale),
