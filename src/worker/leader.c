@@ -16,7 +16,7 @@ enum {
     RETRY_MS = 1000,        /* after a lost session */
     RING_MS = 1000,         /* the ring's turn while there is load */
     RING_IDLE_MS = 60000,   /* and while there is none */
-    BUSY_JOBS = 100,        /* so many new jobs since the last look are load */
+    BUSY_JOBS = 100,        /* so many new jobs since the ring's last turn are load */
     EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
     SEAL_MS = 600000,       /* how often lanes are looked at */
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
@@ -32,7 +32,7 @@ struct leader {
     atomic_int_least64_t queries;
     PGconn *pg;
     bool leads;
-    int64_t newest_id;                              /* of a job, at the last look */
+    int64_t newest_id;                              /* of a job, at the ring's last turn */
     char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
     int64_t ring_at;                                /* monotonic ms: the last turn */
@@ -204,10 +204,10 @@ lead(struct leader *l)
         if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
             tasks[i].run(l);
     busy = strtoll(PQgetvalue(res, 0, 3), NULL, 10) - l->newest_id > BUSY_JOBS;
-    l->newest_id = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
     if (now - l->ring_at >= (busy ? RING_MS : RING_IDLE_MS)) {
         turn_ring(l);
         l->ring_at = now;
+        l->newest_id = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
     }
     if (now >= l->seal_at) {
         seal_lanes(l);

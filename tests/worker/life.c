@@ -375,6 +375,29 @@ fifty_workers_leave_nothing_behind(void **state)
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers WHERE ended_at IS NULL"), 0);
 }
 
+/* ---- Maintenance ------------------------------------------------------------------------- */
+
+/* Retries wake the leader so often that it meets only a few new jobs each time. */
+static void
+the_ring_turns_under_load_however_often_the_leader_looks(void **state)
+{
+    static const awa_kind kind = { .handler = complete };
+    PGconn *db = *state;
+    int64_t until;
+
+    test_exec(db, "UPDATE awa.settings SET slot_age = '100 ms'");
+    (void)test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2);
+    test_wait_until(db, "SELECT count(*) = 1 FROM awa.leaders", 5000);
+    until = now_ms() + 20000;
+    while (test_int(db, "SELECT count(*) FROM awa.ring_rotations") < 3) {
+        if (now_ms() > until)
+            fail_msg("the ring does not turn");
+        test_exec(db, "SELECT awa.insert_job('k') FROM generate_series(1, 8)");
+        test_exec(db, "SELECT awa.insert_job('k', p_delay => '60 ms')");
+        (void)usleep(20000);
+    }
+}
+
 int
 main(void)
 {
@@ -392,6 +415,7 @@ main(void)
         TEST_WORKER(a_second_stop_is_immediate),
         TEST_WORKER(what_a_freed_worker_leaves_unfinished_is_run_by_another),
         TEST_WORKER(fifty_workers_leave_nothing_behind),
+        TEST_WORKER(the_ring_turns_under_load_however_often_the_leader_looks),
     };
 
     return TEST_RUN(tests);
