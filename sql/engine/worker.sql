@@ -158,11 +158,15 @@ RETURN EXISTS (
        AND l.classid = ((p_worker >> 32) & 4294967295)::oid
        AND l.objid = (p_worker & 4294967295)::oid);
 
--- A number that differs after a restart or a failover: attempts from before may have been lost.
+-- A number that differs after a restart, a crash or a failover: attempts from before may have been
+-- lost. A backend that dies takes the others with it and has the server recover, while the postmaster
+-- lives on, with its start time; but then the statistics begin anew. They also do when somebody
+-- resets them: workers then register once more, which costs nothing.
 CREATE OR REPLACE FUNCTION awa.server_number()
 RETURNS bigint
 LANGUAGE sql STABLE
-RETURN (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
+RETURN (extract(epoch FROM greatest(pg_postmaster_start_time(),
+                                    pg_stat_get_bgwriter_stat_reset_time())) * 1000000)::bigint;
 
 -- The worker ends and holds nothing any more: what is still open of it is rescued at once, by a
 -- leader that is woken for it.
