@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Job by job: what was accepted has come to its end, once for each reason to run it, and with one
+ * effect.
+ *
+ * The ring forgets jobs that have ended, so a job need not be in the tables in the end. Then its
+ * end is taken from what its handler returned, or an operator was told. That alone would believe
+ * a handler whose result the engine had lost: so in the end each queue's own count of all jobs,
+ * pruned ones included, must be the number of jobs that exist, less the deleted ones.
+ */
+#include "final.h"
+#include "verdict.h"
+
+enum { RUNS_MAX = 400 };
+
+/* One job's story. */
+struct story {
+    const struct insert *insert;
+    uint64_t key;
+    const struct record *const *events;
+    size_t n;
+    const struct record *runs[RUNS_MAX]; /* its STARTs, by time */
+    size_t nruns;
+    const struct record *job, *effect; /* in the end */
+    bool ended;                        /* by a handler's return or an operator */
+    bool operated;                     /* an operator has, or may have, changed it */
+    bool cancelled;                    /* and the last thing that he did was to cancel it */
+    bool business, exists;
+    unsigned effects;
+};
+
+/* ---- Reading the story ------------------------------------------------------------------- */
+
+/* The answer to an INVOKE; NULL: there was none. */
+static const struct record *
+answer_of(const struct story *s, const struct record *r)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->events[i]->op == OP_OPERATE && s->events[i]->proc == r->proc &&
+            s->events[i]->id == r->id && s->events[i]->phase != PHASE_INVOKE)
+            return s->events[i];
+    return NULL;
+}
+
+/* Whether an operation has, or may have, changed something: each once, by its last record. */
+static bool
+has_happened(const struct story *s, const struct record *r)
+{
+    return r->phase == PHASE_INVOKE ? answer_of(s, r) == NULL : r->phase != PHASE_FAIL;
+}
+
+static void
+read_operation(struct story *s, struct verdict *v, const struct record *r)
+{
+    if (!has_happened(s, r))
+        return;
+    s->operated = true;
+    s->exists |= r->phase == PHASE_OK;
+    if (r->res == VERB_CANCEL) {
+        s->ended = true;
+        s->cancelled = r->phase == PHASE_OK;
+        v->cancels += r->phase == PHASE_OK;
+    } else if (r->res == VERB_DELETE) {
+        s->ended = true;
+        v->deleted[key_queue(s->key)] += r->phase == PHASE_OK;
+        v->maybe_deleted[key_queue(s->key)] += r->phase != PHASE_OK;
+    } else {
+        s->cancelled = false;
+    }
+}
+
+static void
+read_event(struct story *s, struct verdict *v, const struct record *r)
+{
+    int64_t last = key_max_attempts(s->key);
+
+    switch (r->op) {
+    case OP_START:
+        s->exists = true;
+        s->ended |= r->aux >= last; /* taken from a dead worker, it has failed */
+        if (s->nruns < RUNS_MAX)
+            s->runs[s->nruns++] = r;
+        if (r->res != 0)
+            break_rule(v, RULE_CHANGED, "key %llx", (unsigned long long)s->key);
+        break;
+    case OP_END:
+        s->ended |= r->res == AWA_COMPLETE || r->res == AWA_FAIL || r->res == AWA_CANCEL;
+        break;
+    case OP_OPERATE:
+        read_operation(s, v, r);
+        break;
+    case OP_JOB:
+        s->job = r;
+        s->exists = true;
+        break;
+    case OP_EFFECT:
+        s->effect = r;
+        s->effects++;
+        break;
+    default:
+        s->business = true;
+    }
+}
+
+/* ---- Why it ran again -------------------------------------------------------------------- */
+
+static const struct record *
+end_of(const struct story *s, const struct record *run)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct record *r = s->events[i];
+
+        if (r->op == OP_END && r->proc == run->proc && r->claim == run->claim &&
+            r->position == run->position && r->mono_ns >= run->mono_ns)
+            return r;
+    }
+    return NULL;
+}
+
+/* An operator who may have revived it at some time in [from, to]. */
+static bool
+operator_between(const struct story *s, uint64_t from_ns, uint64_t to_ns)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct record *r = s->events[i], *answer;
+
+        if (r->op != OP_OPERATE || r->phase != PHASE_INVOKE || r->mono_ns > to_ns ||
+            (r->res != VERB_RETRY_JOB && r->res != VERB_REVIVE))
+            continue;
+        answer = answer_of(s, r);
+        if (answer == NULL || (answer->phase != PHASE_FAIL && answer->mono_ns >= from_ns))
+            return true;
+    }
+    return false;
+}
+
+/* retry_failed() does not say which jobs it took; only hopeless ones fail. */
+static bool
+may_be_retried_unseen(const struct story *s)
+{
+    return key_kind(s->key) == KIND_HOPELESS;
+}
+
+/*
+ * The attempt that came first, whenever it began to run: a job that becomes runnable again gets a
+ * higher position in its lane. Claims of one position rise, too, but a crash may set them back.
+ */
+static bool
+is_older(const struct history *h, const struct record *a, const struct record *b)
+{
+    if (a->position != b->position && a->position >> 44 == b->position >> 44)
+        return a->position < b->position;
+    if (outage_between(h, a->mono_ns, b->mono_ns))
+        return a->mono_ns <= b->mono_ns;
+    return a->claim <= b->claim;
+}
+
+static void
+judge_attempt_numbers(const struct story *s, struct verdict *v, const struct record *old,
+                      const struct record *new, bool given_back)
+{
+    bool anew = operator_between(s, 0, new->mono_ns) || may_be_retried_unseen(s);
+
+    if (anew || new->aux > old->aux || (given_back && new->aux == old->aux))
+        return;
+    break_rule(v, RULE_ATTEMPTS, "key %llx: attempt %u of process %u after attempt %u of %u",
+               (unsigned long long)s->key, new->aux, new->proc, old->aux, old->proc);
+}
+
+/*
+ * Whether there was an outage while the process of an attempt was held up, just before it began to
+ * run: then it had been claimed before the outage.
+ */
+static bool
+outage_while_held_up(const struct history *h, const struct record *run)
+{
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= run->mono_ns; i++) {
+        const struct trouble *t = &h->troubles[i];
+
+        if (t->proc == run->proc && t->to_ns > run->mono_ns - 5000000000ull &&
+            (t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE || t->fault == FAULT_HOLE ||
+             t->fault == FAULT_DELAY) &&
+            outage_between(h, t->from_ns, run->mono_ns))
+            return true;
+    }
+    return false;
+}
+
+/* Why an attempt was followed by another. */
+static void
+judge_repetition(struct history *h, const struct story *s, struct verdict *v,
+                 const struct record *old, const struct record *new)
+{
+    const struct record *end = end_of(s, old);
+    uint64_t first = old->mono_ns < new->mono_ns ? old->mono_ns : new->mono_ns;
+    uint64_t last = old->mono_ns < new->mono_ns ? new->mono_ns : old->mono_ns;
+    bool snoozed = end != NULL && end->res == AWA_SNOOZE;
+    bool crash = outage_between(h, first, last) || outage_while_held_up(h, old);
+
+    if (old->claim == new->claim && old->position == new->position &&
+        (!crash || old->hash == new->hash))
+        break_rule(v, RULE_TOKEN, "key %llx: claim %llu, position %llu by processes %u and %u",
+                   (unsigned long long)s->key, (unsigned long long)old->claim,
+                   (unsigned long long)old->position, old->proc, new->proc);
+    if (end != NULL && end->mono_ns <= new->mono_ns && end->res != AWA_COMPLETE) {
+        v->by_own++;
+        judge_attempt_numbers(s, v, old, new, snoozed || crash);
+    } else if (operator_between(s, first, last)) {
+        v->by_operator++;
+    } else if (crash) { /* the claim may be forgotten; if not, there was a rescue */
+        v->by_crash++;
+        v->lawful_duplicates++;
+    } else if (key_kind(s->key) == KIND_EFFECT && end != NULL &&
+               trouble_between(h, old->mono_ns, last)) {
+        v->by_unknown++; /* its COMMIT was not answered, so the worker reported a retry */
+        v->lawful_duplicates++;
+    } else if (h->rescued[old->proc % PROCS_MAX] > 0) {
+        h->rescued[old->proc % PROCS_MAX]--;
+        v->by_rescue++;
+        v->lawful_duplicates++;
+        judge_attempt_numbers(s, v, old, new, false);
+    } else {
+        break_rule(v, RULE_DOUBLE,
+                   "key %llx (%s): attempt %u of process %u, claim %llu, at %llu ms, end %d; then "
+                   "attempt %u of process %u, claim %llu, at %llu ms",
+                   (unsigned long long)s->key, kind_name(key_kind(s->key)), old->aux, old->proc,
+                   (unsigned long long)old->claim, (unsigned long long)(old->mono_ns / 1000000),
+                   end != NULL ? end->res : -1, new->aux, new->proc, (unsigned long long)new->claim,
+                   (unsigned long long)(new->mono_ns / 1000000));
+    }
+}
+
+/*
+ * From the death of its worker until it runs again, if nothing else was in the way: neither an
+ * outage, nor a low priority.
+ */
+static void
+measure_recovery(const struct history *h, const struct story *s, struct verdict *v,
+                 const struct record *old, const struct record *new)
+{
+    uint64_t killed = h->killed_ns[old->proc % PROCS_MAX];
+
+    if (killed == 0 || end_of(s, old) != NULL || new->mono_ns < killed ||
+        key_priority(s->key) > 2 || outage_between(h, killed, new->mono_ns) ||
+        (old->mode & MODE_ZOMBIE) != 0)
+        return;
+    figure_add(&v->recovery[FAULT_KILL], (double)(new->mono_ns - killed) / 1e6);
+}
+
+static void
+judge_runs(struct history *h, const struct story *s, struct verdict *v)
+{
+    v->runs += s->nruns;
+    for (size_t i = 0; i < s->nruns; i++)
+        if (s->runs[i]->aux < 1 || s->runs[i]->aux > key_max_attempts(s->key))
+            break_rule(v, RULE_ATTEMPTS, "key %llx: attempt %u of %lld", (unsigned long long)s->key,
+                       s->runs[i]->aux, (long long)key_max_attempts(s->key));
+    for (size_t i = 1; i < s->nruns; i++) {
+        const struct record *a = s->runs[i - 1], *b = s->runs[i];
+        bool in_order = is_older(h, a, b);
+
+        judge_repetition(h, s, v, in_order ? a : b, in_order ? b : a);
+        measure_recovery(h, s, v, a, b);
+    }
+}
+
+/* ---- What is left of it ------------------------------------------------------------------ */
+
+static const struct record *
+run_of_effect(const struct story *s)
+{
+    for (size_t i = 0; i < s->nruns; i++)
+        if (s->runs[i]->claim == s->effect->claim && s->runs[i]->position == s->effect->position &&
+            (s->runs[i]->mode & MODE_ZOMBIE) == 0)
+            return s->runs[i];
+    return NULL;
+}
+
+static void
+judge_effect(const struct history *h, const struct story *s, struct verdict *v)
+{
+    const struct record *run = s->effect != NULL ? run_of_effect(s) : NULL;
+    unsigned long long key = s->key;
+
+    if (s->effect == NULL) {
+        if (key_kind(s->key) == KIND_EFFECT && s->exists &&
+            (!s->operated || (s->job != NULL && s->job->res == STATE_COMPLETED)))
+            break_rule(v, RULE_EFFECT, "key %llx: no effect, %zu runs", key, s->nruns);
+        return;
+    }
+    if (s->effects > 1 || key_kind(s->key) != KIND_EFFECT || run == NULL)
+        break_rule(v, RULE_EFFECT, "key %llx: %u effects, the last of claim %llu", key, s->effects,
+                   (unsigned long long)s->effect->claim);
+    else if (s->cancelled)
+        break_rule(v, RULE_EFFECT, "key %llx: an effect, although it was cancelled", key);
+    for (size_t i = 0; run != NULL && i < s->nruns; i++)
+        if (s->runs[i] != run && s->runs[i]->mono_ns > run->mono_ns && is_older(h, run, s->runs[i]))
+            break_rule(v, RULE_EFFECT, "key %llx: ran again after its effect was committed", key);
+}
+
+static void
+judge_existence(struct story *s, struct verdict *v)
+{
+    bool accepted = s->insert->phase == PHASE_OK;
+    bool with_business = (s->insert->mode & MODE_MASK) == MODE_TRANSACTION;
+
+    s->exists |= accepted || (with_business && s->business);
+    if (s->insert->phase == PHASE_FAIL && s->exists) {
+        break_rule(v, RULE_NOWHERE, "key %llx was refused or rolled back, and is there",
+                   (unsigned long long)s->key);
+        return;
+    }
+    if (s->insert->phase == PHASE_INFO && !s->exists)
+        v->unresolved++;
+    if (!s->exists)
+        return;
+    v->jobs++;
+    v->existing[key_queue(s->key)]++;
+    if (with_business && !s->business)
+        break_rule(v, RULE_TORN, "key %llx: no business row", (unsigned long long)s->key);
+    if (s->job != NULL ? s->job->res == STATE_OTHER : !s->ended)
+        break_rule(v, RULE_LOST, "key %llx (%s, mode %u): %zu runs", (unsigned long long)s->key,
+                   kind_name(key_kind(s->key)), s->insert->mode, s->nruns);
+}
+
+static void
+judge(struct history *h, struct verdict *v, struct story *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        read_event(s, v, s->events[i]);
+    judge_existence(s, v);
+    judge_runs(h, s, v);
+    judge_effect(h, s, v);
+}
+
+/* ---- All of them ------------------------------------------------------------------------- */
+
+static void
+judge_insert(struct history *h, struct verdict *v, const struct insert *insert, size_t *at)
+{
+    static struct story story;
+
+    v->refused += insert->phase == PHASE_FAIL ? insert->n : 0;
+    v->unknown += insert->phase == PHASE_INFO ? insert->n : 0;
+    for (uint32_t i = 0; i < insert->n; i++) {
+        size_t first;
+
+        for (; *at < h->nof_keys && h->of_keys[*at]->key < insert->key + i; (*at)++)
+            break_rule(v, RULE_NOWHERE, "key %llx, op %u", (unsigned long long)h->of_keys[*at]->key,
+                       h->of_keys[*at]->op);
+        first = *at;
+        while (*at < h->nof_keys && h->of_keys[*at]->key == insert->key + i)
+            (*at)++;
+        story = (struct story){
+            .insert = insert, .key = insert->key + i, .events = h->of_keys + first, .n = *at - first
+        };
+        judge(h, v, &story);
+    }
+}
+
+/* What each queue says that it has had, against what we know that it got. */
+static void
+judge_counts(const struct history *h, struct verdict *v)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        const struct record *r = &h->records[i];
+        uint64_t high, low;
+
+        if (r->op != OP_COUNT)
+            continue;
+        v->pruned += r->position;
+        if (r->lane >= QUEUES) {
+            if (r->job > 0)
+                break_rule(v, RULE_NOWHERE, "%llu jobs in a queue of nobody",
+                           (unsigned long long)r->job);
+            continue;
+        }
+        high = v->existing[r->lane] - v->deleted[r->lane] + v->unresolved;
+        low = v->existing[r->lane] - v->deleted[r->lane] - v->maybe_deleted[r->lane];
+        if (r->job < low || r->job > high)
+            break_rule(v, RULE_MISCOUNTED, "queue %s counts %llu, not %llu to %llu",
+                       queue_name((enum queue)r->lane), (unsigned long long)r->job,
+                       (unsigned long long)low, (unsigned long long)high);
+    }
+}
+
+static void
+judge_writes(const struct history *h, struct verdict *v)
+{
+    static const char *const verbs[] = {
+#define X(name, text) text,
+        VERB_MAP(X)
+#undef X
+    };
+
+    for (size_t i = 0; i < h->n; i++) {
+        const struct record *r = &h->records[i];
+
+        if (r->op != OP_WRITE || r->phase == PHASE_INVOKE)
+            continue;
+        v->stale_tried++;
+        v->stale_refused += r->phase == PHASE_FAIL;
+        if (r->phase == PHASE_OK)
+            break_rule(v, RULE_STALE, "%s%s by process %u: key %llx, claim %llu, position %llu",
+                       (r->mode & MODE_FOREIGN) != 0 ? "foreign " : "", verbs[r->res], r->proc,
+                       (unsigned long long)r->key, (unsigned long long)r->claim,
+                       (unsigned long long)r->position);
+    }
+}
+
+/* Anything that may have silenced a process, or cost it a session. */
+static bool
+was_hit(const struct history *h, uint32_t proc)
+{
+    for (size_t i = 0; i < h->ntroubles; i++) {
+        enum fault fault = h->troubles[i].fault;
+
+        if (h->troubles[i].proc == proc || is_outage(fault) || fault == FAULT_CLAIMER ||
+            fault == FAULT_CLOSER || fault == FAULT_LEADER || fault == FAULT_CONNECTIONS)
+            return true;
+    }
+    return false;
+}
+
+/* Jobs are taken from the dead, not from workers to whom nothing happened. */
+static void
+judge_rescues(const struct history *h, struct verdict *v)
+{
+    for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
+        if (h->role[proc] == ROLE_WORKER && h->rescued[proc] > 0 && !was_hit(h, proc))
+            break_rule(v, RULE_DOUBLE, "%lld jobs were taken from process %u, which lived",
+                       (long long)h->rescued[proc], proc);
+}
+
+void
+check_jobs(const struct history *h, struct verdict *v)
+{
+    AUTO(free) struct history *mine = malloc(sizeof *mine);
+    size_t at = 0;
+
+    if (mine == NULL)
+        return;
+    *mine = *h; /* its rescues are used up here */
+    for (size_t i = 0; i < h->ninserts; i++)
+        judge_insert(mine, v, &h->inserts[i], &at);
+    for (; at < h->nof_keys; at++)
+        break_rule(v, RULE_NOWHERE, "key %llx", (unsigned long long)h->of_keys[at]->key);
+    judge_rescues(h, v);
+    judge_counts(h, v);
+    judge_writes(h, v);
+}

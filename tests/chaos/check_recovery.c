@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long it takes until all is well again: from a moment at which it could be, until a process
+ * begins its next job. Only what no outage of the server disturbs is measured.
+ */
+#include "verdict.h"
+
+enum { PATIENCE_S = 60 };
+
+/* When each process began a job, by process and time. */
+struct starts {
+    uint64_t *at;
+    size_t from[PROCS_MAX + 1];
+};
+
+static bool
+is_sign_of_life(const struct record *r)
+{
+    return (r->op == OP_START && (r->mode & MODE_ZOMBIE) == 0) ||
+           (r->op == OP_INSERT && r->phase == PHASE_OK);
+}
+
+static bool
+collect(const struct history *h, struct starts *s)
+{
+    static size_t next[PROCS_MAX + 1];
+
+    for (size_t i = 0; i < h->n; i++)
+        if (is_sign_of_life(&h->records[i]))
+            s->from[h->records[i].proc % PROCS_MAX + 1]++;
+    for (size_t i = 1; i <= PROCS_MAX; i++)
+        s->from[i] += s->from[i - 1];
+    s->at = malloc((s->from[PROCS_MAX] + 1) * sizeof *s->at);
+    if (s->at == NULL)
+        return false;
+    memcpy(next, s->from, sizeof next);
+    for (size_t i = 0; i < h->n; i++)
+        if (is_sign_of_life(&h->records[i]))
+            s->at[next[h->records[i].proc % PROCS_MAX]++] = h->records[i].mono_ns;
+    return true;
+}
+
+/* The first after a moment; UINT64_MAX: none. */
+static uint64_t
+next_start(const struct starts *s, uint32_t proc, uint64_t after)
+{
+    size_t low = s->from[proc % PROCS_MAX], end = s->from[proc % PROCS_MAX + 1], high = end;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (s->at[middle] <= after)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < end ? s->at[low] : UINT64_MAX;
+}
+
+/* Something else that stops this process in between. */
+static bool
+disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint64_t to_ns)
+{
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= to_ns; i++) {
+        const struct trouble *o = &h->troubles[i];
+
+        if (o == t || o->to_ns < t->to_ns)
+            continue;
+        if (is_outage(o->fault) || o->fault == FAULT_CONNECTIONS || o->proc == proc)
+            return true;
+    }
+    return false;
+}
+
+static void
+measure(const struct history *h, struct verdict *v, const struct starts *s, const struct trouble *t,
+        uint32_t proc)
+{
+    uint64_t at = next_start(s, proc, t->to_ns);
+
+    if (at == UINT64_MAX || at - t->to_ns > PATIENCE_S * 1000000000ull || disturbed(h, t, proc, at))
+        return;
+    figure_add(&v->recovery[t->fault], (double)(at - t->to_ns) / 1e6);
+}
+
+static void
+measure_leader(const struct history *h, struct verdict *v, const struct trouble *t)
+{
+    uint64_t best = UINT64_MAX;
+
+    for (size_t i = 0; i < h->n; i++)
+        if (h->records[i].op == OP_TERM && h->records[i].wall_us > t->wall_us &&
+            h->records[i].wall_us < best)
+            best = h->records[i].wall_us;
+    if (best == UINT64_MAX ||
+        outage_between(h, t->from_ns, t->from_ns + (best - t->wall_us) * 1000))
+        return;
+    figure_add(&v->leader, (double)(best - t->wall_us) / 1e3);
+}
+
+static void
+measure_trouble(const struct history *h, struct verdict *v, const struct starts *s,
+                const struct trouble *t)
+{
+    if (t->fault == FAULT_KILL_LEADER)
+        measure_leader(h, v, t);
+    if (t->to_ns == UINT64_MAX)
+        return;
+    if (t->fault == FAULT_HOLE || t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE)
+        measure(h, v, s, t, t->proc);
+    if (is_outage(t->fault))
+        for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
+            if (h->role[proc] == ROLE_WORKER && h->started_ns[proc] != 0 &&
+                h->started_ns[proc] < t->from_ns &&
+                (h->ended_ns[proc] == 0 || h->ended_ns[proc] > t->to_ns))
+                measure(h, v, s, t, proc);
+}
+
+void
+check_recovery(const struct history *h, struct verdict *v)
+{
+    static struct starts s;
+
+    if (!collect(h, &s))
+        return;
+    for (size_t i = 0; i < h->ntroubles; i++)
+        measure_trouble(h, v, &s, &h->troubles[i]);
+    free(s.at);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* See place.h. */
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "cli/disk.h"
+#include "cli/spawn.h"
+
+enum { START_TRIES = 100 };
+
+/*
+ * full_page_writes is on because a killed process may leave half a page behind. wal_writer_delay
+ * leaves claims, which commit asynchronously, unflushed for longer: a crash forgets some.
+ */
+static const char *const settings[] = {
+    "synchronous_commit = on",         "full_page_writes = on",           "max_connections = 120",
+    "wal_writer_delay = '10s'",        "shared_buffers = '128MB'",        "max_wal_size = '64MB'",
+    "min_wal_size = '32MB'",           "log_line_prefix = '%m [%p] %u '", "log_checkpoints = off",
+    "log_min_error_statement = error",
+};
+
+#define DISK_SIZE "384m"
+
+static const char tables[] =
+    "CREATE ROLE chaos_producer LOGIN; CREATE ROLE chaos_worker LOGIN;"
+    "CREATE ROLE chaos_operator LOGIN; CREATE ROLE chaos_zombie LOGIN;"
+    "GRANT awa_producer, awa_bulk_producer TO chaos_producer;"
+    "GRANT awa_worker TO chaos_worker;"
+    "GRANT awa_operator, awa_viewer TO chaos_operator;"
+    "GRANT awa_worker, awa_viewer TO chaos_zombie;"
+    "CREATE TABLE effects (key bigint, claim_id bigint, position bigint);"
+    "CREATE TABLE business (key bigint PRIMARY KEY);"
+    "GRANT INSERT ON effects TO chaos_worker, chaos_zombie;"
+    "GRANT INSERT, SELECT ON business TO chaos_producer;"
+    "UPDATE awa.settings SET slot_bytes = 512 * 1024, slot_age = '1 s',"
+    "       completed_retention = '1 s', failed_retention = '6 s';"
+    "SELECT awa.set_queue('bulk', 2), awa.set_queue('letters', p_dlq_enabled => true)";
+
+static awa_status
+administer(const struct place *p, const char *what, const char *sql, awa_error *err)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    awa_status s = awa_connect(cluster_dsn(p->cluster), &conn, err);
+
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "quiet", "SET client_min_messages = warning", err);
+    return s == AWA_OK ? awa__sql_exec(conn, what, sql, err) : s;
+}
+
+/* ---- The disk of the WAL ----------------------------------------------------------------- */
+
+/*
+ * The WAL moves to a small disk of its own, if we may mount one; in a namespace of ours, so that it
+ * goes when we go, however that is. The server does not run.
+ */
+static bool
+move_wal(struct place *p, const struct stat *owner)
+{
+    char options[80], old[200], new[200];
+
+    snprintf(p->disk, sizeof p->disk, "%s/disk", p->dir);
+    snprintf(options, sizeof options, "size=" DISK_SIZE ",mode=0700,uid=%u,gid=%u", owner->st_uid,
+             owner->st_gid);
+    snprintf(old, sizeof old, "%s/" SERVER_DATA "/pg_wal", p->server);
+    snprintf(new, sizeof new, "%s/pg_wal", p->disk);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mkdir(p->disk, 0700) != 0 || mount("tmpfs", p->disk, "tmpfs", 0, options) != 0) {
+        p->disk[0] = '\0';
+        return true;
+    }
+    const char *const copy[] = { "/bin/cp", "-a", old, new, NULL };
+    const struct spawn what = { .argv = copy, .owner = owner_now(), .output = 2, .keep = -1 };
+    pid_t pid;
+    int status;
+
+    return spawn_start(&what, &pid, NULL) == AWA_OK && spawn_wait(pid, 30000, &status) &&
+           status == 0 && disk_remove(old, NULL) == AWA_OK && symlink(new, old) == 0;
+}
+
+void
+place_fill_disk(const struct place *p)
+{
+    static const char block[65536];
+    char path[200];
+    AUTO(fd) int fd = -1;
+
+    snprintf(path, sizeof path, "%s/filler", p->disk);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (size_t n = sizeof block; fd >= 0 && n >= 512;)
+        if (write(fd, block, n) != (ssize_t)n)
+            n /= 2;
+}
+
+void
+place_empty_disk(const struct place *p)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "%s/filler", p->disk);
+    (void)unlink(path);
+}
+
+/* ---- The server -------------------------------------------------------------------------- */
+
+pid_t
+place_postmaster(const struct place *p)
+{
+    const struct server server = { .folder = &p->folder, .throwaway = true };
+
+    return p->cluster != NULL ? server_pid(&server) : 0;
+}
+
+/*
+ * A postmaster that was killed must be gone before the next is started: otherwise the start would
+ * take its number for somebody else's, and delete the file that keeps two servers apart.
+ */
+void
+place_end_server(const struct place *p, int signal)
+{
+    pid_t pid = place_postmaster(p);
+
+    if (pid == 0)
+        return;
+    (void)kill(pid, signal);
+    if (process_wait(pid, 60000))
+        (void)waitpid(pid, NULL, WNOHANG);
+}
+
+/* While backends of a killed postmaster live, a new one gives up. */
+awa_status
+place_start(struct place *p, awa_error *err)
+{
+    awa_status s = AWA_EBUSY;
+    bool started;
+
+    for (int i = 0; i < START_TRIES && s != AWA_OK; i++) {
+        if (i > 0)
+            (void)usleep(100000);
+        s = cluster_start(p->cluster, &started, err);
+    }
+    return s;
+}
+
+static awa_status
+configure(struct place *p, awa_error *err)
+{
+    awa_status s = AWA_OK;
+    struct stat owner;
+    bool changed;
+
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && s == AWA_OK; i++) {
+        char sql[200];
+
+        snprintf(sql, sizeof sql, "ALTER SYSTEM SET %s", settings[i]);
+        s = administer(p, "setting", sql, err);
+    }
+    if (s == AWA_OK)
+        s = cluster_stop(p->cluster, &changed, err);
+    if (s == AWA_OK && (stat(p->server, &owner) != 0 || !move_wal(p, &owner)))
+        s = awa__fail(err, AWA_ESYS, "chaos: cannot move the WAL: %m");
+    return s == AWA_OK ? place_start(p, err) : s;
+}
+
+awa_status
+place_make(struct place *p, awa_error *err)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    char events[120];
+    bool started;
+    awa_status s;
+
+    snprintf(p->dir, sizeof p->dir, "/tmp/awa-chaos-%d", (int)getpid());
+    snprintf(events, sizeof events, "%s/events", p->dir);
+    snprintf(p->server, sizeof p->server, "%s/server", p->dir);
+    if (mkdir(p->dir, 0755) != 0 || mkdir(events, 0700) != 0)
+        return awa__fail(err, AWA_ESYS, "%s: %m", p->dir);
+    s = cluster_new(p->server, true, &p->cluster, err);
+    if (s == AWA_OK)
+        s = folder_init(&p->folder, p->server, err);
+    if (s == AWA_OK)
+        s = cluster_start(p->cluster, &started, err);
+    if (s == AWA_OK)
+        s = configure(p, err);
+    if (s == AWA_OK)
+        s = awa_connect(cluster_dsn(p->cluster), &conn, err);
+    if (s == AWA_OK)
+        s = awa_migrate(conn, err);
+    return s == AWA_OK ? administer(p, "tables", tables, err) : s;
+}
+
+void
+place_dsn(const struct place *p, const char *user, int link, char *to, size_t size)
+{
+    if (user == NULL)
+        snprintf(to, size, "%s connect_timeout=5", cluster_dsn(p->cluster));
+    else if (link < 0)
+        snprintf(to, size, "host=%s port=5432 dbname=awa user=%s connect_timeout=5", p->server,
+                 user);
+    else
+        snprintf(to, size, "host=%s/link%d port=5432 dbname=awa user=%s", p->dir, link, user);
+}
+
+void
+place_remove(struct place *p)
+{
+    awa_error err;
+
+    if (p->cluster == NULL)
+        return;
+    place_end_server(p, SIGINT);
+    if (p->disk[0] != '\0')
+        (void)umount2(p->disk, MNT_DETACH);
+    if (cluster_remove(p->cluster, &err) != AWA_OK)
+        fprintf(stderr, "chaos: %s\n", err.message);
+    p->cluster = cluster_free(p->cluster);
+    folder_done(&p->folder);
+}
+
+void
+place_forget(const struct place *p)
+{
+    awa_error err;
+
+    if (disk_remove(p->dir, &err) != AWA_OK)
+        fprintf(stderr, "chaos: %s\n", err.message);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watcher: looks at the database from outside while it runs. Argument "counts": it compares
+ * numbers, which it reads in one snapshot; it holds the ringed tables against truncation meanwhile,
+ * because TRUNCATE does not know snapshots.
+ */
+#include "watcher.h"
+
+#include "process.h"
+
+enum {
+    LOOK_MS = 100,
+    PRUNES = 5,         /* tries in one look */
+    RECOUNT_MS = 10000, /* between two recounts, which cost much */
+};
+
+/* Three questions about one reading of all jobs, for that is what costs. */
+static const char recount[] =
+    "WITH j AS MATERIALIZED (SELECT id, queue, state, unique_key, dlq_at FROM awa.jobs)"
+    "SELECT (SELECT string_agg(format('%s: counted %s, found %s', coalesce(c.queue, r.queue), c.n,"
+    "                                 r.n), '; ')"
+    "          FROM (SELECT q.queue, ARRAY[q.available, q.scheduled, q.retryable, q.running,"
+    "                       q.completed, q.failed, q.cancelled, q.dead_lettered] AS n"
+    "                  FROM awa.queue_counts() AS q"
+    "                 WHERE q.available + q.scheduled + q.retryable + q.running + q.completed"
+    "                       + q.failed + q.cancelled + q.dead_lettered > 0) AS c"
+    "          FULL JOIN (SELECT j.queue, ARRAY["
+    "                       count(*) FILTER (WHERE j.state = 'available'),"
+    "                       count(*) FILTER (WHERE j.state = 'scheduled'),"
+    "                       count(*) FILTER (WHERE j.state = 'retryable'),"
+    "                       count(*) FILTER (WHERE j.state = 'running'),"
+    "                       count(*) FILTER (WHERE j.state = 'completed'),"
+    "                       count(*) FILTER (WHERE j.state = 'failed' AND j.dlq_at IS NULL),"
+    "                       count(*) FILTER (WHERE j.state = 'cancelled'),"
+    "                       count(*) FILTER (WHERE j.dlq_at IS NOT NULL)] AS n"
+    "                       FROM j GROUP BY j.queue) AS r ON r.queue = c.queue"
+    "         WHERE c.n IS DISTINCT FROM r.n),"
+    "       (SELECT string_agg(d.unique_key, ' ')"
+    "          FROM (SELECT j.unique_key FROM j"
+    "                 WHERE j.unique_key IS NOT NULL"
+    "                   AND j.state NOT IN ('completed', 'failed', 'cancelled')"
+    "                 GROUP BY j.unique_key HAVING count(*) > 1) AS d),"
+    "       (SELECT string_agg(d.id::text, ' ')"
+    "          FROM (SELECT j.id FROM j GROUP BY j.id HAVING count(*) > 1) AS d)";
+
+static const char waits[] =
+    "SELECT string_agg(format('%s waits for %s on %s: %s', a.pid, pg_blocking_pids(a.pid),"
+    "                         l.locktype, left(a.query, 60)), '; ')"
+    "  FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+    " WHERE NOT l.granted AND l.waitstart < clock_timestamp() - interval '5 s'";
+
+static const char sizes[] =
+    "SELECT (SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c"
+    "         WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'r'),"
+    "       (SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'chaos_%'),"
+    "       (SELECT coalesce(sum(s.n_dead_tup), 0)::bigint FROM pg_stat_user_tables AS s"
+    "         WHERE s.schemaname = 'awa' AND s.relname ~ '_[0-9]+$'),"
+    "       (pg_notification_queue_usage() * 1000000)::bigint";
+
+static const char terms[] = "SELECT l.term, coalesce((SELECT w.name FROM awa.workers AS w"
+                            "                          WHERE w.worker_id = l.worker_id), 'c0'),"
+                            "       (extract(epoch FROM l.elected_at) * 1000000)::bigint"
+                            "  FROM awa.leaders AS l WHERE l.term > $1::bigint ORDER BY l.term";
+
+static void
+sample(enum sample what, bool good, uint64_t number)
+{
+    record_write((struct record){ .op = OP_SAMPLE,
+                                  .phase = good ? PHASE_OK : PHASE_FAIL,
+                                  .res = (uint8_t)what,
+                                  .job = number });
+}
+
+/* A statement whose columns say what must not be, for one sample after the other; NULL: nothing. */
+static void
+expect_nothing(PGconn *conn, const struct process *p, enum sample what, const char *sql)
+{
+    AUTO(pgresult) PGresult *res = query(conn, sql, 0, NULL);
+
+    for (int i = 0; succeeded(res) && i < PQnfields(res); i++) {
+        sample((enum sample)(what + i), PQgetisnull(res, 0, i), 0);
+        if (!PQgetisnull(res, 0, i))
+            fprintf(stderr, "%llu watcher %u: %s: %s\n", (unsigned long long)(mono_ns() / 1000000),
+                    p->proc, sample_name((enum sample)(what + i)), PQgetvalue(res, 0, i));
+    }
+}
+
+static void
+look_at_numbers(PGconn *conn, const struct process *p)
+{
+    AUTO(pgresult)
+    PGresult *begun = query(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL);
+    AUTO(pgresult)
+    PGresult *locked =
+        query(conn,
+              "LOCK TABLE awa.ready_entries, awa.ready_tombstones, awa.claims, awa.closures,"
+              " awa.done_entries, awa.queue_terminal_count_deltas, awa.queue_terminal_live_counts"
+              " IN ACCESS SHARE MODE",
+              0, NULL);
+    AUTO(pgresult) PGresult *ended = NULL;
+
+    if (succeeded(locked))
+        expect_nothing(conn, p, SAMPLE_COUNTS, recount);
+    ended = query(conn, "ROLLBACK", 0, NULL);
+}
+
+static void
+look_at_sizes(PGconn *conn)
+{
+    AUTO(pgresult) PGresult *res = query(conn, sizes, 0, NULL);
+
+    for (int i = 0; succeeded(res) && i < PQnfields(res); i++)
+        sample((enum sample)(SAMPLE_BYTES + i), true, (uint64_t)number_at(res, 0, i));
+}
+
+static void
+look_at_terms(PGconn *conn, int64_t *last)
+{
+    char text[24];
+    AUTO(pgresult) PGresult *res = NULL;
+
+    snprintf(text, sizeof text, "%lld", (long long)*last);
+    res = query(conn, terms, 1, (const char *[]){ text });
+    for (int i = 0; succeeded(res) && i < PQntuples(res); i++) {
+        *last = number_at(res, i, 0);
+        record_write((struct record){ .op = OP_TERM,
+                                      .phase = PHASE_OK,
+                                      .job = (uint64_t)*last,
+                                      .key = strtoull(PQgetvalue(res, i, 1) + 1, NULL, 10),
+                                      .wall_us = (uint64_t)number_at(res, i, 2) });
+    }
+}
+
+static void
+look_at_backlog(PGconn *conn, const struct process *p)
+{
+    AUTO(pgresult)
+    PGresult *res =
+        query(conn, "SELECT sum(available)::bigint FROM awa.queue_counts_fast()", 0, NULL);
+
+    if (succeeded(res))
+        atomic_store(&p->board->backlog, number_at(res, 0, 0));
+}
+
+/*
+ * Empties slots beside the leader, as a second one would that does not know that it is none. On a
+ * busy machine the leader alone hardly ever finds the 10 ms in which nobody reads a slot.
+ */
+static void
+prune(PGconn *conn)
+{
+    for (int i = 0; i < PRUNES; i++) {
+        AUTO(pgresult)
+        PGresult *res = query(conn,
+                              "SELECT awa.prune_slot(s) FROM awa.slot_to_prune() AS s"
+                              " WHERE s IS NOT NULL",
+                              0, NULL);
+
+        if (!succeeded(res) || PQntuples(res) == 0 || strcmp(PQgetvalue(res, 0, 0), "busy") != 0)
+            return;
+    }
+}
+
+static void
+look(PGconn *conn, const struct process *p, int64_t *term, uint64_t *look_at)
+{
+    look_at_backlog(conn, p);
+    prune(conn);
+    look_at_terms(conn, term);
+    if (mono_ns() < *look_at)
+        return;
+    expect_nothing(conn, p, SAMPLE_WAITS, waits);
+    look_at_sizes(conn);
+    *look_at = mono_ns() + 1000000000ull;
+}
+
+static void
+count(PGconn *conn, const struct process *p)
+{
+    uint64_t began = mono_ns();
+
+    look_at_numbers(conn, p);
+    sample(SAMPLE_RECOUNT_MS, true, (mono_ns() - began) / 1000000);
+}
+
+int
+watcher_main(struct process *p)
+{
+    bool counts = p->argc > 0 && strcmp(p->argv[0], "counts") == 0;
+    PGconn *conn = NULL;
+    int64_t term = 0;
+    uint64_t look_at = 0;
+
+    while (!process_ends()) {
+        if (conn != NULL && PQstatus(conn) != CONNECTION_OK)
+            PQfinish(TAKE(conn));
+        if (conn == NULL && (conn = process_session(p, "SET lock_timeout = '2s'")) == NULL)
+            break;
+        if (counts)
+            count(conn, p);
+        else
+            look(conn, p, &term, &look_at);
+        sleep_ms(counts ? RECOUNT_MS : LOOK_MS);
+    }
+    PQfinish(conn);
+    return 0;
+}
