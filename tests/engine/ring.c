@@ -309,6 +309,46 @@ a_slot_with_a_stubborn_backlog_is_left_for_last(void **state)
     assert_string_equal(to_prune(worker, "0 s"), "0");
 }
 
+/*
+ * A slot full of failed jobs that nobody retries is carried round and round; for three turns of the
+ * ring every slot finds an empty one after it, and the jobs are where they were.
+ */
+static void
+a_slot_full_of_failed_jobs_does_not_stop_the_ring(void **state)
+{
+    enum { FAILED = 500 };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    const char *slot;
+
+    test_exec(db, "UPDATE awa.settings SET slot_bytes = 100000, slot_age = '1 year'");
+    test_exec(db,
+              test_format("SELECT awa.insert_jobs(array_fill('failing'::text, '{%d}'))", FAILED));
+    test_exec(worker, test_format("SELECT awa.close_jobs(7, array_agg(c.ready_slot),"
+                                  " array_agg(c.claim_id), array_agg(c.pos),"
+                                  " array_fill('failed'::text, '{%d}'))"
+                                  " FROM awa.claim_jobs(7, 'default', %d) AS c",
+                                  FAILED, FAILED));
+    for (int turn = 0; turn < 3 * 16; turn++) {
+        test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20}'))");
+        test_complete(worker, "default", 20);
+        rotate(db);
+        assert_int_equal(test_int(db, "SELECT generation FROM awa.ring_rotations"
+                                      " ORDER BY generation DESC LIMIT 1"),
+                         turn + 2);
+        slot = to_prune(worker, "0 s");
+        if (*slot != '\0')
+            assert_string_equal(empty_slot(worker, (int)strtol(slot, NULL, 10), "0 s"), "pruned");
+    }
+    test_counts(db);
+    assert_int_equal(test_count(db, "failed"), FAILED);
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 0);
+    assert_int_equal(test_int(test_connect(db, "operator"),
+                              "SELECT changed FROM awa.retry_failed(p_kind => 'failing')"),
+                     FAILED);
+    test_counts(db);
+}
+
 static void
 a_turn_opens_a_slot_and_names_one_to_empty(void **state)
 {
@@ -354,6 +394,7 @@ main(void)
         TEST_DB(a_gap_outlives_the_slots),
         TEST_DB(a_slot_is_emptied_when_its_history_is_old_or_room_is_short),
         TEST_DB(a_slot_with_a_stubborn_backlog_is_left_for_last),
+        TEST_DB(a_slot_full_of_failed_jobs_does_not_stop_the_ring),
         TEST_DB(a_turn_opens_a_slot_and_names_one_to_empty),
         TEST_DB(the_index_of_ids_is_kept_up_to_date),
     };
