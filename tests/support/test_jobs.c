@@ -133,20 +133,21 @@ test_state(PGconn *db, int64_t id)
 
 /*
  * test.recount(): in the caller's snapshot, what is wrong with the counts; every count as a text;
- * how many jobs there are and were pruned; and the jobs, as "id state id state ...". The facts are
- * awa.jobs, counted one by one, by the keys that the counters have. The texts of the checks that
- * fail name the rows that are too many on one side.
+ * how many jobs there are and were pruned; and the jobs, each as "id state attempt slot", with slot
+ * -1 for those that are in none. The facts are awa.jobs, counted one by one, by the keys that the
+ * counters have. The texts of the checks that fail name the rows that are too many on one side.
+ * Without p_scan, what awa.scanned_terminal() finds is left out: it plans anew at each call.
  */
 static const char make_recount[] =
     "CREATE SCHEMA IF NOT EXISTS test;"
     "GRANT USAGE ON SCHEMA test TO PUBLIC;"
-    "CREATE OR REPLACE FUNCTION test.recount(OUT trouble text, OUT counts text, OUT total bigint,"
-    " OUT jobs text) LANGUAGE plpgsql STABLE SECURITY DEFINER"
+    "CREATE OR REPLACE FUNCTION test.recount(p_scan boolean DEFAULT true, OUT trouble text,"
+    " OUT counts text, OUT total bigint, OUT jobs text) LANGUAGE plpgsql STABLE SECURITY DEFINER"
     " SET jit = off SET plan_cache_mode = force_generic_plan"
     " SET search_path = pg_catalog, pg_temp AS $$\n" /* as the engine: or each call plans anew */
     "BEGIN\n"
     "WITH jobs AS MATERIALIZED (\n"
-    "    SELECT j.id, j.queue, j.priority, j.enqueue_shard, j.ready_slot,\n"
+    "    SELECT j.id, j.attempt, j.queue, j.priority, j.enqueue_shard, j.ready_slot,\n"
     "           CASE WHEN j.dlq_at IS NULL THEN j.state::text ELSE 'dead' END AS state\n"
     "      FROM awa.jobs AS j),\n"
     "facts AS (\n"
@@ -162,7 +163,8 @@ static const char make_recount[] =
     "           coalesce(sum(w.completed), 0) AS completed, coalesce(sum(w.failed), 0) AS failed,\n"
     "           coalesce(sum(w.cancelled), 0) AS cancelled\n"
     "      FROM (SELECT 'counted' AS way, c.* FROM awa.counted_terminal() AS c\n"
-    "            UNION ALL SELECT 'scanned', s.* FROM awa.scanned_terminal() AS s) AS w\n"
+    "            UNION ALL SELECT 'scanned', s.* FROM awa.scanned_terminal() AS s\n"
+    "                       WHERE p_scan) AS w\n"
     "      JOIN awa.lanes AS l ON l.lane_id = w.lane_id\n"
     "     GROUP BY 1, 2, 3, 4, 5),\n"
     "counted AS (SELECT w.ready_slot, w.queue, w.priority, w.enqueue_shard, w.completed,\n"
@@ -193,18 +195,15 @@ static const char make_recount[] =
     "            c.completed, c.failed, c.cancelled, c.dead_lettered)\n"
     "           <> (0, 0, 0, 0, 0, 0, 0, 0, 0))\n"
     "SELECT (SELECT string_agg(t.what, E'\\n')\n"
-    "          FROM (SELECT 'counted, not there: ' || d::text AS what\n"
-    "                  FROM (TABLE counted EXCEPT TABLE facts) AS d\n"
-    "                UNION ALL SELECT 'there, not counted: ' || d::text\n"
-    "                  FROM (TABLE facts EXCEPT TABLE counted) AS d\n"
-    "                UNION ALL SELECT 'scanned, not there: ' || d::text\n"
-    "                  FROM (TABLE scanned EXCEPT TABLE facts) AS d\n"
-    "                UNION ALL SELECT 'there, not scanned: ' || d::text\n"
-    "                  FROM (TABLE facts EXCEPT TABLE scanned) AS d\n"
-    "                UNION ALL SELECT 'told, not there: ' || d::text\n"
-    "                  FROM (TABLE told EXCEPT TABLE here) AS d\n"
-    "                UNION ALL SELECT 'there, not told: ' || d::text\n"
-    "                  FROM (TABLE here EXCEPT TABLE told) AS d\n"
+    "          FROM (SELECT CASE WHEN sum(s.side) > 0 THEN 'there, not ' || s.way\n"
+    "                            ELSE s.way || ', not there' END || ': ' || s.key AS what\n"
+    "                  FROM (SELECT 'counted' AS way, f::text AS key, 1 AS side FROM facts AS f\n"
+    "                        UNION ALL SELECT 'counted', c::text, -1 FROM counted AS c\n"
+    "                        UNION ALL SELECT 'scanned', f::text, 1 FROM facts AS f WHERE p_scan\n"
+    "                        UNION ALL SELECT 'scanned', s::text, -1 FROM scanned AS s\n"
+    "                        UNION ALL SELECT 'told', h::text, 1 FROM here AS h\n"
+    "                        UNION ALL SELECT 'told', t::text, -1 FROM told AS t) AS s\n"
+    "                 GROUP BY s.way, s.key HAVING sum(s.side) <> 0\n"
     "                UNION ALL SELECT 'several times there: ' || j.id\n"
     "                  FROM jobs AS j GROUP BY j.id HAVING count(*) > 1) AS t),\n"
     "       (SELECT string_agg(c::text, ' ' ORDER BY c.queue) FROM said AS c),\n"
@@ -212,7 +211,9 @@ static const char make_recount[] =
     "                            + c.waiting_external + c.completed + c.failed + c.cancelled\n"
     "                            + c.dead_lettered + c.pruned_completed + c.pruned_failed\n"
     "                            + c.pruned_cancelled), 0) FROM said AS c),\n"
-    "       (SELECT string_agg(j.id || ' ' || j.state, ' ' ORDER BY j.id) FROM jobs AS j)\n"
+    "       (SELECT string_agg(concat_ws(' ', j.id, j.state, j.attempt,\n"
+    "                                    coalesce(j.ready_slot, -1)), ' ' ORDER BY j.id)\n"
+    "          FROM jobs AS j)\n"
     "  INTO trouble, counts, total, jobs;\n"
     "END $$;";
 
@@ -222,14 +223,19 @@ test_make_recount(PGconn *db)
     test_exec(db, make_recount);
 }
 
+const char *
+test_trouble_at(PGconn *db, const char *file, int line)
+{
+    if (test_int_at(db, "SELECT count(to_regproc('test.recount'))", file, line) == 0)
+        test_exec_at(db, make_recount, file, line);
+    return test_text_at(db, "SELECT coalesce(trouble, '') FROM test.recount()", file, line);
+}
+
 void
 test_counts_at(PGconn *db, const char *file, int line)
 {
-    const char *trouble;
+    const char *trouble = test_trouble_at(db, file, line);
 
-    if (test_int_at(db, "SELECT count(to_regproc('test.recount'))", file, line) == 0)
-        test_exec_at(db, make_recount, file, line);
-    trouble = test_text_at(db, "SELECT coalesce(trouble, '') FROM test.recount()", file, line);
     if (*trouble != '\0') {
         print_error("%s:%d: the counts are wrong\n%s\n", file, line, trouble);
         _fail(file, line);

@@ -71,7 +71,8 @@ const char *test_state(PGconn *db, int64_t id);
  * counted one by one, in one snapshot: the session's, if it holds one. The first use in a database
  * makes test.recount(), which has to be there before a snapshot is taken.
  */
-#define test_counts(db) test_counts_at(db, __FILE__, __LINE__)
+#define test_counts(db)  test_counts_at(db, __FILE__, __LINE__)
+#define test_trouble(db) test_trouble_at(db, __FILE__, __LINE__) /* what is wrong, in words */
 void test_make_recount(PGconn *db);
 
 /*
@@ -84,6 +85,7 @@ void test_end_at(PGconn *conn, const char *queue, int max, const char *outcome, 
                  int line);
 void test_complete_at(PGconn *conn, const char *queue, int max, const char *file, int line);
 void test_counts_at(PGconn *db, const char *file, int line);
+const char *test_trouble_at(PGconn *db, const char *file, int line);
 PGconn *test_worker_at(PGconn *db, int64_t worker, const char *file, int line);
 int test_claim_at(PGconn *conn, int64_t worker, int max, struct attempt *ret, const char *file,
                   int line);
