@@ -29,7 +29,7 @@ tool pkg-config
 tool initdb 'echo "initdb (PostgreSQL) 15.1"'
 tool meson 'mkdir -p "$2"; echo new >"$2/build.ninja"'
 tool ninja '! grep -q spoiled "$2/build.ninja"'
-for name in cc python3 psql apt-get; do tool $name; done
+for name in cc python3 psql strace apt-get; do tool $name; done
 
 run_dev() {
     env -i PATH="$tools" HOME="$work/home" "$checkout/$1" "${@:2}"

@@ -340,8 +340,8 @@ def main():
     if words[:1] == ["--sample"]:
         sample, words = int(words[1]), words[2:]
     if what == "calls" and not shutil.which("strace"):
-        print("sweep: there is no strace\n0 passed, 0 failed")
-        return
+        print("sweep: there is no strace\n0 passed, 1 failed")
+        sys.exit(1)
     kinds = ([Memory(shim, forever) for forever in (False, True)] if what == "memory" else
              [Call(call, error) for call, errors in CALLS.items() for error in errors])
     template = Database(f"sweep_{os.getpid()}")
