@@ -63,16 +63,6 @@ read_options(const awa_bulk_options *from, const char *what, int takes, awa_bulk
     return AWA_OK;
 }
 
-/* A number as a parameter; NULL for 0, which means nothing said. */
-static const char *
-number(char text[24], int64_t v)
-{
-    if (v == 0)
-        return NULL;
-    snprintf(text, 24, "%" PRId64, v);
-    return text;
-}
-
 /* Ids, joined by spaces. */
 static void
 read_sample(const char *text, awa_bulk_result *done)
@@ -114,16 +104,16 @@ run(PGconn *conn, enum awa__sql_id statement, const awa_bulk_options *o, PGresul
         o->queue,
         o->tag,
         o->all != 0 ? "t" : "f",
-        number(limit, o->limit != 0 ? o->limit : 1000),
-        number(before, o->before),
+        awa__options_number(limit, o->limit != 0 ? o->limit : 1000),
+        awa__options_number(before, o->before),
         o->dry_run != 0 ? "t" : "f",
         o->reason,
-        number(from, o->from_ms),
-        number(to, o->to_ms),
-        number(run_at, o->run_at_ms),
-        number(delay, o->delay_ms),
+        awa__options_number(from, o->from_ms),
+        awa__options_number(to, o->to_ms),
+        awa__options_number(run_at, o->run_at_ms),
+        awa__options_number(delay, o->delay_ms),
         o->to_queue,
-        number(priority, o->to_priority),
+        awa__options_number(priority, o->to_priority),
     };
 
     return awa__sql_run(conn, statement, params, ret_res, err);
@@ -203,8 +193,11 @@ awa_dlq_retry(PGconn *conn, int64_t id, const awa_bulk_options *options, awa_err
         return s;
     snprintf(text, sizeof text, "%" PRId64, id);
     const char *params[] = {
-        text,       number(run_at, o.run_at_ms),     number(delay, o.delay_ms),
-        o.to_queue, number(priority, o.to_priority),
+        text,
+        awa__options_number(run_at, o.run_at_ms),
+        awa__options_number(delay, o.delay_ms),
+        o.to_queue,
+        awa__options_number(priority, o.to_priority),
     };
     s = awa__sql_run(conn, SQL_DLQ_RETRY, params, &res, reterr);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)

@@ -2,7 +2,6 @@
 /* The two SQL doors into the queue: one job, and many in one statement. */
 #include "lib/internal.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "lib/buffer.h"
@@ -62,16 +61,6 @@ awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job, a
     return AWA_OK;
 }
 
-/* A number as a parameter; NULL for 0, which means the default. */
-static const char *
-number(char text[24], int64_t v)
-{
-    if (v == 0)
-        return NULL;
-    snprintf(text, 24, "%" PRId64, v);
-    return text;
-}
-
 static const char *
 text_array(struct buffer *b, const char *const *texts, size_t n)
 {
@@ -108,10 +97,10 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
         job.kind,
         job.args_json,
         job.queue,
-        number(priority, job.priority),
-        number(max_attempts, job.max_attempts),
-        number(run_at, job.run_at_ms),
-        number(delay, job.delay_ms),
+        awa__options_number(priority, job.priority),
+        awa__options_number(max_attempts, job.max_attempts),
+        awa__options_number(run_at, job.run_at_ms),
+        awa__options_number(delay, job.delay_ms),
         text_array(&tags, job.tags, job.ntags),
         job.metadata_json,
         job.unique_key,

@@ -87,6 +87,9 @@ awa_status awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const
 /* Copies what both sides know; false if the caller set something that we do not know. */
 bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_size);
 
+/* A number as a parameter of a statement; NULL for 0, which means the default, or nothing said. */
+const char *awa__options_number(char text[24], int64_t v);
+
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
 /*

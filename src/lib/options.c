@@ -2,6 +2,7 @@
 /* Option structs of callers that were compiled with an older or a newer header. */
 #include "lib/internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { OPTIONS_MAX = 4096 }; /* no struct of ours will ever be larger; a size that is, is garbage */
@@ -20,4 +21,13 @@ awa__options_read(void *to, size_t to_size, const void *from, size_t from_size)
     memset(to, 0, to_size);
     memcpy(to, from, from_size < to_size ? from_size : to_size);
     return true;
+}
+
+const char *
+awa__options_number(char text[24], int64_t v)
+{
+    if (v == 0)
+        return NULL;
+    snprintf(text, 24, "%" PRId64, v);
+    return text;
 }
