@@ -186,7 +186,7 @@ $$;
 -- p_limit of them. Needs a filter, or p_all. With p_dry_run only counts.
 CREATE OR REPLACE FUNCTION awa.move_failed_to_dlq(p_kind text DEFAULT NULL,
         p_queue text DEFAULT NULL, p_tag text DEFAULT NULL, p_all boolean DEFAULT false,
-        p_reason text DEFAULT 'manual', p_limit int DEFAULT 1000, p_before bigint DEFAULT NULL,
+        p_reason text DEFAULT 'manual', p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
         p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql SECURITY DEFINER
@@ -298,7 +298,7 @@ BEGIN
                        AND (p_from IS NULL OR d.dlq_at >= p_from)
                        AND (p_to IS NULL OR d.dlq_at < p_to)
                      ORDER BY d.id DESC
-                     LIMIT p_limit) AS d
+                     LIMIT coalesce(p_limit, awa.default_bulk_limit())) AS d
              CROSS JOIN LATERAL awa.job_at(d.id, NULL, NULL) AS j);
 END
 $$;
@@ -309,7 +309,7 @@ CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue 
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
         p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false,
         p_run_at timestamptz DEFAULT NULL, p_to_queue text DEFAULT NULL,
-        p_to_priority int DEFAULT NULL, p_limit int DEFAULT 1000, p_before bigint DEFAULT NULL,
+        p_to_priority int DEFAULT NULL, p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
         p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql SECURITY DEFINER
@@ -338,7 +338,7 @@ $$;
 -- Forget dead letters that match every filter.
 CREATE OR REPLACE FUNCTION awa.purge_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
-        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT 1000,
+        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql SECURITY DEFINER

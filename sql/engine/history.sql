@@ -5,13 +5,19 @@
 
 -- ---- Many at once --------------------------------------------------------------------------
 
+-- How many jobs one call of a bulk verb takes if nobody says.
+CREATE OR REPLACE FUNCTION awa.default_bulk_limit()
+RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 1000;
+
 -- A bulk verb needs a filter, or the word that all are meant.
 CREATE OR REPLACE FUNCTION awa.check_bulk(p_all boolean, p_limit int, VARIADIC p_filters text[])
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
+    IF p_limit NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
     END IF;
     IF p_all IS NOT TRUE AND num_nonnulls(VARIADIC p_filters) = 0 THEN
@@ -41,7 +47,7 @@ BEGIN
                        AND (p_queue IS NULL OR j.queue = p_queue)
                        AND (p_tag IS NULL OR p_tag = ANY (j.tags))
                      ORDER BY d.id DESC
-                     LIMIT p_limit) AS f);
+                     LIMIT coalesce(p_limit, awa.default_bulk_limit())) AS f);
 END
 $$;
 
@@ -54,7 +60,8 @@ DECLARE
     v_n int := cardinality(p_jobs);
 BEGIN
     RETURN ROW(v_n, 0, 0, ARRAY(SELECT j.id FROM unnest(p_jobs[:10]) AS j),
-               CASE WHEN v_n = p_limit THEN p_jobs[v_n].id END)::awa.bulk_result;
+               CASE WHEN v_n = coalesce(p_limit, awa.default_bulk_limit())
+                    THEN p_jobs[v_n].id END)::awa.bulk_result;
 END
 $$;
 
@@ -124,7 +131,7 @@ $$;
 -- p_limit of them. Needs a filter, or p_all. Those whose unique key a newer job holds stay, and are
 -- counted as conflicts. With p_dry_run only counts.
 CREATE OR REPLACE FUNCTION awa.retry_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
-        p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT 1000,
+        p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql SECURITY DEFINER
@@ -154,7 +161,7 @@ $$;
 
 -- Forget failed jobs that match every filter.
 CREATE OR REPLACE FUNCTION awa.discard_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
-        p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT 1000,
+        p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql SECURITY DEFINER

@@ -235,6 +235,26 @@ cmd_bench_steady(struct call *call)
     return bench_flow(call, &flow_steady);
 }
 
+/* ---- What has a course of its own -------------------------------------------------------- */
+
+typedef awa_status bench_run(struct bench *b, awa_error *err);
+
+static int
+bench_report(struct call *call, bench_run *run, const struct metric *metrics, size_t n)
+{
+    AUTO(bench) struct bench b = { .call = call };
+    awa_error err;
+    awa_status s;
+
+    interrupt_catch();
+    s = open_bench(&b, &err);
+    if (s == AWA_OK)
+        s = run(&b, &err);
+    if (s == AWA_OK)
+        s = print_bench(&b, metrics, n, &err);
+    return finish(s, &err);
+}
+
 /* ---- scheduled --------------------------------------------------------------------------- */
 
 static awa_status
@@ -259,17 +279,7 @@ run_scheduled(struct bench *b, awa_error *err)
 static int
 cmd_bench_scheduled(struct call *call)
 {
-    AUTO(bench) struct bench b = { .call = call };
-    awa_error err;
-    awa_status s;
-
-    interrupt_catch();
-    s = open_bench(&b, &err);
-    if (s == AWA_OK)
-        s = run_scheduled(&b, &err);
-    if (s == AWA_OK)
-        s = print_bench(&b, scheduled_metrics, SCHEDULED_METRICS, &err);
-    return finish(s, &err);
+    return bench_report(call, run_scheduled, scheduled_metrics, SCHEDULED_METRICS);
 }
 
 /* ---- counts ------------------------------------------------------------------------------ */
@@ -288,17 +298,7 @@ run_counts(struct bench *b, awa_error *err)
 static int
 cmd_bench_counts(struct call *call)
 {
-    AUTO(bench) struct bench b = { .call = call };
-    awa_error err;
-    awa_status s;
-
-    interrupt_catch();
-    s = open_bench(&b, &err);
-    if (s == AWA_OK)
-        s = run_counts(&b, &err);
-    if (s == AWA_OK)
-        s = print_bench(&b, counts_metrics, COUNTS_METRICS, &err);
-    return finish(s, &err);
+    return bench_report(call, run_counts, counts_metrics, COUNTS_METRICS);
 }
 
 /* ---- The table --------------------------------------------------------------------------- */

@@ -104,7 +104,7 @@ run(PGconn *conn, enum awa__sql_id statement, const awa_bulk_options *o, PGresul
         o->queue,
         o->tag,
         o->all != 0 ? "t" : "f",
-        awa__options_number(limit, o->limit != 0 ? o->limit : 1000),
+        awa__options_number(limit, o->limit),
         awa__options_number(before, o->before),
         o->dry_run != 0 ? "t" : "f",
         o->reason,

@@ -6,6 +6,7 @@
  */
 #include "faults.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #include "clock.h"
@@ -14,16 +15,23 @@ enum { SERVER_MS = 120000, SWITCHES = 12 };
 
 /* ---- The server -------------------------------------------------------------------------- */
 
+/* A session as the administrator. */
+static PGconn *
+open_session(const struct faults *f)
+{
+    char dsn[300];
+
+    place_dsn(f->place, NULL, -1, dsn, sizeof dsn);
+    return PQconnectdb(dsn);
+}
+
 /* Asks the server something as the administrator; NULL: it does not answer. */
 static PGresult *
 ask(const struct faults *f, const char *sql)
 {
-    char dsn[300];
-    AUTO(pgconn) PGconn *conn = NULL;
+    AUTO(pgconn) PGconn *conn = open_session(f);
     PGresult *res;
 
-    place_dsn(f->place, NULL, -1, dsn, sizeof dsn);
-    conn = PQconnectdb(dsn);
     if (PQstatus(conn) != CONNECTION_OK)
         return NULL;
     res = query(conn, sql, 0, NULL);
@@ -83,17 +91,29 @@ static const char *const conditions[FAULTS] = {
                      " AND usename = 'chaos_worker'",
 };
 
+/*
+ * The server ends all sessions when one of its processes was killed: a session of ours tells when
+ * it has noticed. Before, it would still take connections, as if it had recovered already.
+ */
+static bool
+kill_backend(const struct faults *f)
+{
+    AUTO(pgconn) PGconn *witness = open_session(f);
+    pid_t pid = find_backend(f, conditions[FAULT_BACKEND]);
+    struct pollfd fd = { .fd = PQsocket(witness), .events = POLLIN };
+
+    if (PQstatus(witness) != CONNECTION_OK || pid == 0 || kill(pid, SIGKILL) != 0)
+        return false;
+    return poll(&fd, 1, SERVER_MS) == 1;
+}
+
 static bool
 hit_server(struct faults *f, const struct planned *what)
 {
-    pid_t pid;
-
     switch (what->fault) {
     case FAULT_BACKEND:
-        pid = find_backend(f, conditions[FAULT_BACKEND]);
-        if (pid == 0 || kill(pid, SIGKILL) != 0)
+        if (!kill_backend(f))
             return false;
-        (void)usleep(50000); /* until the postmaster has noticed */
         break;
     case FAULT_POSTMASTER:
         place_end_server(f->place, SIGKILL);

@@ -251,23 +251,12 @@ all_pages_are_visited() {
         "$awa" job insert - --quiet
     fail_jobs many
     "$awa" dlq purge --all --quiet
-    python3 - "$awa" <<'END'
-import os, pty, subprocess, sys
-leader, terminal = pty.openpty()
-done = subprocess.run([sys.argv[1], "dlq", "move", "--queue", "many"], stderr=terminal,
-                      capture_output=False, stdout=subprocess.PIPE)
-os.close(terminal)
-said = b""
-try:
-    while part := os.read(leader, 100000):  # a terminal hands out what it likes
-        said += part
-except OSError:
-    pass  # so it says that nobody else has it open
-text = said.decode()
-assert done.stdout == b"2500 jobs moved\n", done.stdout
-assert "\r\033[K1000 jobs" in text and "] 40%" in text and "MB" not in text, text
-assert text.endswith("\r\033[K"), text
-END
+    on_terminal "$awa" dlq move --queue many >"$work/out"
+    equal "$(cat "$work/out")" "2500 jobs moved"
+    contains "$said" $'[K1000 jobs'
+    contains "$said" '] 40%'
+    [[ $said != *MB* ]]
+    [[ $said == *$'[K' ]]
     exits 0 "$awa" dlq retry --all --dry-run
     contains "$out" $'2500 jobs would be retried\nthe newest of them: '
     equal "$err" ""

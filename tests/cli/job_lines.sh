@@ -222,21 +222,11 @@ a_broken_session_is_a_failure() {
 a_terminal_gets_a_progress_bar() {
     "$awa" job insert - --queue many <"$work/many" 2>"$work/err"
     equal "$(grep -c $'\r' "$work/err")" 0
-    python3 - "$awa" "$work/many" <<'END'
-import os, pty, subprocess, sys
-leader, terminal = pty.openpty()
-done = subprocess.run([sys.argv[1], "job", "insert", "-"], stdin=open(sys.argv[2]), stderr=terminal)
-os.close(terminal)
-said = b""
-try:
-    while part := os.read(leader, 100000):  # a terminal hands out what it likes
-        said += part
-except OSError:
-    pass  # so it says that nobody else has it open
-text = said.decode()
-assert done.returncode == 0 and "\r\033[K" in text and "/s  " in text and "%" in text, text
-assert text.endswith("bad lines\r\n"), text
-END
+    on_terminal "$awa" job insert - <"$work/many" >"$work/out"
+    contains "$said" $'[K'
+    contains "$said" '/s  '
+    contains "$said" %
+    [[ $said == *$'bad lines' ]]
 }
 
 run_tests every_line_becomes_a_job every_field_arrives options_say_what_a_line_leaves_out \

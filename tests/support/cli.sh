@@ -42,6 +42,16 @@ exits() {
     exit 1
 }
 
+support=$(dirname "${BASH_SOURCE[0]}")
+
+# on_terminal COMMAND...: runs it with a terminal as standard error; $said is what that was told.
+on_terminal() {
+    local code=0
+    python3 "$support/on_terminal.py" "$work/said" "$@" || code=$?
+    said=$(cat "$work/said")
+    return "$code"
+}
+
 # contains TEXT PART
 contains() {
     [[ $1 == *"$2"* ]] && return
