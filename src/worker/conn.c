@@ -40,6 +40,7 @@ conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchro
         return awa__fail_pg(err, pg, NULL, "pipeline");
     c->pg = TAKE(pg);
     c->head = c->tail = 0;
+    c->over = false;
     c->want_write = false;
     return AWA_OK;
 }
@@ -120,28 +121,48 @@ conn_events(const struct conn *c)
     return POLLIN | (c->want_write ? POLLOUT : 0);
 }
 
+/*
+ * What PQgetResult() gave: a result of the oldest statement, NULL at its end, or its sync. Where
+ * libpq has no memory for a sync, it gives an error in its place. To go on would match every answer
+ * to the question after its own.
+ */
+static awa_status
+take(struct conn *c, PGresult *res, awa_error *err)
+{
+    struct pending *oldest = &c->ring[c->head % CONN_PENDING_MAX];
+
+    if (res == NULL) {
+        c->over = true;
+        return PQstatus(c->pg) == CONNECTION_OK ? AWA_OK
+                                                : awa__fail_pg(err, c->pg, NULL, "receive");
+    }
+    if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+        PQclear(res);
+        c->over = false;
+        settle(c, NULL);
+        return AWA_OK;
+    }
+    if (c->over) {
+        PQclear(res);
+        return awa__fail(err, AWA_ECONN, "receive: an answer is missing");
+    }
+    PQclear(oldest->res); /* NULL, unless the session broke */
+    oldest->res = res;
+    return AWA_OK;
+}
+
 awa_status
 conn_dispatch(struct conn *c, short revents, awa_error *err)
 {
+    awa_status s = AWA_OK;
+
     if ((revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !PQconsumeInput(c->pg))
         return awa__fail_pg(err, c->pg, NULL, "receive");
 
-    while (conn_pending(c) > 0 && !PQisBusy(c->pg)) {
-        PGresult *res = PQgetResult(c->pg);
-
-        if (res == NULL) {
-            if (PQstatus(c->pg) != CONNECTION_OK)
-                return awa__fail_pg(err, c->pg, NULL, "receive");
-            continue; /* end of one statement; its sync comes next */
-        }
-        if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
-            PQclear(res);
-            settle(c, NULL);
-        } else {
-            PQclear(c->ring[c->head % CONN_PENDING_MAX].res); /* NULL, unless the session broke */
-            c->ring[c->head % CONN_PENDING_MAX].res = res;
-        }
-    }
+    while (s == AWA_OK && conn_pending(c) > 0 && !PQisBusy(c->pg))
+        s = take(c, PQgetResult(c->pg), err);
+    if (s != AWA_OK)
+        return s;
     for (PGnotify *n; (n = PQnotifies(c->pg)) != NULL; PQfreemem(n))
         if (c->notify != NULL)
             c->notify(c->arg, n->relname, n->extra);

@@ -33,6 +33,7 @@ struct conn {
     void *arg; /* of all callbacks */
     struct pending ring[CONN_PENDING_MAX];
     unsigned head, tail; /* of ring; tail - head statements are under way */
+    bool over;           /* the oldest statement has ended, its sync did not arrive */
     bool want_write;
     int64_t sent_at; /* monotonic ms of the oldest unanswered statement */
     int64_t queries; /* sent so far */

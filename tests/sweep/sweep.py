@@ -27,6 +27,7 @@ import tempfile
 import time
 
 DEADLINE_S = 20  # for what takes a tenth of a second
+SILENCE_S = 60   # for a worker: it waits 40 s for an answer that libpq has no memory for
 PATIENCE_S = 4   # for a worker without memory, which goes on trying until it is told to end
 JOBS = 12
 
@@ -87,6 +88,7 @@ class Result:
 class Operation:
     """One command. Its checks return what is wrong, or None."""
     stdin = ""
+    deadline_s = DEADLINE_S
     endless = False  # without memory it goes on until it is told to end
     known_hangs = 0  # that are not ours, see operations()
 
@@ -144,6 +146,8 @@ class Insert(Operation):
 class Work(Operation):
     """Jobs that a worker runs: all of them end in a good state, sooner or later, and once."""
 
+    deadline_s = SILENCE_S
+
     def __init__(self, name, endless, awa, *command):
         super().__init__(name, *command)
         self.endless, self.awa, self.total = endless, awa, 0
@@ -179,8 +183,7 @@ class Work(Operation):
 
 def operations(awa, worker):
     """libpq 15 waits for ever if it has no memory for what the server says as a COPY begins (its
-    getCopyStart() takes that for data that have not come yet): two allocations of each COPY. So it
-    does with any answer, in the thread of the leader, if there is no memory from then on."""
+    getCopyStart() takes that for data that have not come yet): two allocations of each COPY."""
     lines = "".join(f'{{"kind": "k", "args": {{"n": {n}}}}}\n' for n in range(40))
     mixed = lines + '{"kind": "k", "tags": ["a"]}\n'
     return [
@@ -268,7 +271,8 @@ def run(operation, database, wrapper, extra, endless):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    errors="replace", start_new_session=True)
     told = False
-    for wait in ([PATIENCE_S] if endless and operation.endless else []) + [DEADLINE_S, None]:
+    patience = [PATIENCE_S] if endless and operation.endless else []
+    for wait in patience + [operation.deadline_s, None]:
         try:
             out, err = process.communicate(timeout=wait)
             break
@@ -279,7 +283,7 @@ def run(operation, database, wrapper, extra, endless):
             else:
                 os.killpg(process.pid, signal.SIGKILL)
     seconds = time.monotonic() - began
-    return Result(process.returncode if seconds < DEADLINE_S or told else "hang", out, err, seconds)
+    return Result(process.returncode if seconds < operation.deadline_s else "hang", out, err, seconds)
 
 
 # ---- The sweep ---------------------------------------------------------------------------------
@@ -290,9 +294,7 @@ def fault(operation, database, kind, n, usual):
     result = kind.run(operation, database, n)
     wrong = operation.check(database, result)
     hang = result.code == "hang" or result.code == -signal.SIGTERM
-    if hang and isinstance(kind, Memory) and isinstance(operation, Work) and kind.forever:
-        pass
-    elif hang and isinstance(kind, Memory) and operation.known_hangs > 0:
+    if hang and isinstance(kind, Memory) and operation.known_hangs > 0:
         operation.known_hangs -= 1
     elif result.code not in (0, 1):
         wrong = f"ended with {result.code} after {result.seconds:.1f} s"
