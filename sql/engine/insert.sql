@@ -278,6 +278,7 @@ AS $$
 DECLARE
     v_group record;
     v_lane awa.lanes;
+    v_shards int;
     v_problem text;
 BEGIN
     FOR v_group IN
@@ -294,8 +295,10 @@ BEGIN
         IF v_problem IS NOT NULL THEN
             RAISE EXCEPTION '%', v_problem USING ERRCODE = 'JQ001';
         END IF;
-        v_lane := awa.open_lane(v_group.queue, v_group.priority, awa.shard_of(v_group.key,
-                (SELECT q.enqueue_shards FROM awa.queues AS q WHERE q.queue = v_group.queue)));
+        -- By itself, so that the call below is inlined.
+        SELECT q.enqueue_shards INTO v_shards FROM awa.queues AS q WHERE q.queue = v_group.queue;
+        v_lane := awa.open_lane(v_group.queue, v_group.priority,
+                                awa.shard_of(v_group.key, v_shards));
         ord := v_group.ord;
         first_id := awa.draw_block('awa.job_ids', 0, v_group.n);
         first_pos := awa.draw_block(v_lane.positions, v_lane.lane_id, v_group.n);

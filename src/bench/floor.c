@@ -125,7 +125,7 @@ number(struct copier *c, int64_t first)
 static awa_status
 copy(struct copier *c, awa_error *err)
 {
-    awa_status s = awa__sql_copy_begin(c->conn, SQL_BENCH_FLOOR_COPY, err);
+    awa_status s = awa__sql_copy_begin(c->conn, SQL_BENCH_FLOOR_COPY, false, err);
 
     if (s != AWA_OK)
         return s;

@@ -44,8 +44,11 @@ number(struct producer *p, int64_t first, int64_t n)
 static awa_status
 insert_by_copy(struct producer *p, int64_t first, int64_t n, awa_error *err)
 {
-    awa_status s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
+    awa_status s = AWA_OK;
 
+    if (!p->all->feed.pickup)
+        return awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
+    s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
     if (s == AWA_OK)
         s = awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
     if (s != AWA_OK)

@@ -16,6 +16,7 @@ struct feed {
     int64_t limit; /* jobs; 0: until the tally is closed */
     int64_t depth; /* most jobs on their way; 0: any number */
     int64_t rate;  /* jobs per second, evenly; 0: as fast as they can */
+    bool pickup;   /* somebody wants to know when the COMMIT was sent */
 };
 
 /* Connects them all, then lets them run. */

@@ -27,7 +27,8 @@ run(struct round *r, awa_error *err)
                                .plan = r->plan,
                                .tally = &r->tally,
                                .depth = r->plan->depth,
-                               .rate = r->plan->rate };
+                               .rate = r->plan->rate,
+                               .pickup = true };
     AUTO(crew) struct crew *c = NULL;
     AUTO(producers) struct producers *p = NULL; /* freed first: it may wait for the crew */
     awa_status s = crew_new(r->conninfo, r->plan, &r->tally, &c, err);

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-#include <endian.h>
-
 void
 buffer_done(struct buffer *b)
 {
@@ -35,10 +32,12 @@ reserve(struct buffer *b, size_t len)
         b->failed = true;
         return false;
     }
-    if (b->len + len < b->size)
+    if (len < b->size - b->len)
         return true;
     while (size <= b->len + len)
         size *= 2;
+    if (size > max)
+        size = max;
     data = realloc(b->data, size);
     if (data == NULL) {
         b->failed = true;
@@ -50,13 +49,10 @@ reserve(struct buffer *b, size_t len)
 }
 
 void
-buffer_add(struct buffer *b, const void *data, size_t len)
+buffer_add_growing(struct buffer *b, const void *data, size_t len)
 {
-    if (!reserve(b, len))
-        return;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    b->data[b->len] = '\0';
+    if (reserve(b, len))
+        buffer_add(b, data, len);
 }
 
 void
@@ -82,30 +78,6 @@ buffer_format(struct buffer *b, const char *format, ...)
         b->len += (size_t)len;
     }
     va_end(again);
-}
-
-void
-buffer_int16(struct buffer *b, int v)
-{
-    uint16_t n = htons((uint16_t)v);
-
-    buffer_add(b, &n, sizeof n);
-}
-
-void
-buffer_int32(struct buffer *b, int64_t v)
-{
-    uint32_t n = htonl((uint32_t)v);
-
-    buffer_add(b, &n, sizeof n);
-}
-
-void
-buffer_int64(struct buffer *b, int64_t v)
-{
-    uint64_t n = htobe64((uint64_t)v);
-
-    buffer_add(b, &n, sizeof n);
 }
 
 void

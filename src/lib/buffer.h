@@ -6,9 +6,11 @@
 #ifndef AWA_BUFFER_H
 #define AWA_BUFFER_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buffer {
     char *data; /* len bytes and a NUL; NULL while empty */
@@ -21,14 +23,47 @@ enum { BUFFER_MAX = 1 << 30 }; /* what Postgres takes in one message */
 
 void buffer_done(struct buffer *b);  /* may be used again */
 void buffer_reset(struct buffer *b); /* empty, but keeps its memory */
-void buffer_add(struct buffer *b, const void *data, size_t len);
+void buffer_add_growing(struct buffer *b, const void *data, size_t len);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Inline, because a job that is copied is some twenty small pieces. */
+static inline void
+buffer_add(struct buffer *b, const void *data, size_t len)
+{
+    if (b->failed || len >= b->size - b->len) {
+        buffer_add_growing(b, data, len);
+        return;
+    }
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+
 /* Network order, as the binary formats of Postgres have it. */
-void buffer_int16(struct buffer *b, int v);
-void buffer_int32(struct buffer *b, int64_t v);
-void buffer_int64(struct buffer *b, int64_t v);
+static inline void
+buffer_int16(struct buffer *b, int v)
+{
+    uint16_t n = htobe16((uint16_t)v);
+
+    buffer_add(b, &n, sizeof n);
+}
+
+static inline void
+buffer_int32(struct buffer *b, int64_t v)
+{
+    uint32_t n = htobe32((uint32_t)v);
+
+    buffer_add(b, &n, sizeof n);
+}
+
+static inline void
+buffer_int64(struct buffer *b, int64_t v)
+{
+    uint64_t n = htobe64((uint64_t)v);
+
+    buffer_add(b, &n, sizeof n);
+}
 
 /* An array literal: begin, one call per element, end. NULL is NULL. */
 void buffer_array_begin(struct buffer *b);

@@ -33,6 +33,7 @@ struct batch {
     size_t *other, nother; /* and for insert.c */
     struct group *groups;
     size_t ngroups;
+    bool own; /* transaction */
 };
 
 static void
@@ -65,6 +66,9 @@ check(const awa_job_options *job, size_t i, awa_error *err)
     if (args > ARGS_MAX)
         return awa__fail(err, AWA_EINVAL, "job %zu: args: want at most %d bytes, got %zu", i,
                          ARGS_MAX, args);
+    if (job->priority < 0 || job->priority > INT16_MAX)
+        return awa__fail(err, AWA_EINVAL, "job %zu: priority: want 1 to 4, got %lld", i,
+                         (long long)job->priority);
     if (job->max_attempts < 0 || job->max_attempts > INT16_MAX) /* two bytes, in COPY */
         return awa__fail(err, AWA_EINVAL, "job %zu: max_attempts: want 1 to 1000, got %lld", i,
                          (long long)job->max_attempts);
@@ -109,6 +113,7 @@ plan(struct batch *b, size_t n, awa_error *err)
     return AWA_OK;
 }
 
+/* Begins the batch's own transaction. */
 static awa_status
 reserve(PGconn *conn, struct batch *b, awa_error *err)
 {
@@ -140,7 +145,8 @@ reserve(PGconn *conn, struct batch *b, awa_error *err)
             s = awa__fail(err, AWA_ENOMEM, "copy: out of memory");
     }
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_POSITIONS_RESERVE, params, &res, err);
+        s = (b->own ? awa__sql_begin : awa__sql_run)(conn, SQL_POSITIONS_RESERVE, params, &res,
+                                                     err);
     for (int a = 0; a < 4; a++)
         buffer_done(&arrays[a]);
     if (s != AWA_OK)
@@ -235,6 +241,7 @@ name_the_job(const struct batch *b, const struct awa__copy_error *at, awa_status
     return s;
 }
 
+/* Commits the batch's own transaction, if nothing else belongs into it. */
 static awa_status
 send_rows(PGconn *conn, const struct batch *b, awa_error *err)
 {
@@ -243,7 +250,7 @@ send_rows(PGconn *conn, const struct batch *b, awa_error *err)
     struct awa__copy_error at = { 0 };
     awa_status s;
 
-    s = awa__sql_copy_begin(conn, SQL_ENTRIES_COPY, err);
+    s = awa__sql_copy_begin(conn, SQL_ENTRIES_COPY, b->own && b->nother == 0, err);
     if (s != AWA_OK)
         return s;
     buffer_add(&out, head, sizeof head);
@@ -293,6 +300,8 @@ copy_batch(PGconn *conn, struct batch *b, int64_t *ret_ids, awa_error *err)
     }
     if (s == AWA_OK)
         s = insert_others(conn, b, ret_ids, err);
+    if (s == AWA_OK && b->own && PQtransactionStatus(conn) != PQTRANS_IDLE)
+        s = awa__sql_exec(conn, "copy", "COMMIT", err);
     for (size_t g = 0; s == AWA_OK && ret_ids != NULL && g < b->ngroups; g++)
         for (size_t k = 0; k < b->groups[g].n; k++)
             ret_ids[b->plain[b->groups[g].first + k]] = b->groups[g].id + (int64_t)k;
@@ -304,7 +313,6 @@ awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_
               awa_error *reterr)
 {
     AUTO(batch) struct batch b = { .jobs = jobs };
-    bool own;
     awa_status s;
 
     if (conn == NULL || (jobs == NULL && n > 0))
@@ -319,14 +327,9 @@ awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_
     if (b.ngroups > 16 && b.ngroups > n / 16)
         return awa_jobs_insert(conn, jobs, n, ret_ids, reterr);
 
-    own = PQtransactionStatus(conn) == PQTRANS_IDLE;
-    if (own)
-        s = awa__sql_exec(conn, "copy", "BEGIN", reterr);
-    if (s == AWA_OK)
-        s = copy_batch(conn, &b, ret_ids, reterr);
-    if (own && s == AWA_OK)
-        return awa__sql_exec(conn, "copy", "COMMIT", reterr);
-    if (own)
+    b.own = PQtransactionStatus(conn) == PQTRANS_IDLE;
+    s = copy_batch(conn, &b, ret_ids, reterr);
+    if (s != AWA_OK && b.own && PQtransactionStatus(conn) != PQTRANS_IDLE)
         awa__ignore(awa__sql_exec(conn, "copy", "ROLLBACK", NULL));
     return s;
 }

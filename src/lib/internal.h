@@ -107,9 +107,15 @@ awa_status awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *pa
                         PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
 /*
+ * The same with a BEGIN before it, in one trip. A session that does not answer as expected is shut
+ * down, so that libpq, and everybody who uses it later, finds it broken.
+ */
+awa_status awa__sql_begin(PGconn *conn, enum awa__sql_id id, const char *const *params,
+                          PGresult **ret_res, awa_error *err) AWA_CHECKED;
+
+/*
  * The last result of what was sent; sent: what PQsend...() returned. A server that is silent for so
- * long is ECONN, and the session is of no use: it is shut down, so that libpq, and everybody who
- * uses it later, finds it broken.
+ * long is ECONN, and the session is of no use: it is shut down as well.
  */
 awa_status awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms,
                           PGresult **ret_res, awa_error *err) AWA_CHECKED;
@@ -137,9 +143,11 @@ struct awa__copy_error {
 
 /*
  * COPY FROM STDIN: begin, put any number of times, end. After a successful begin the end must
- * come; so_far != AWA_OK gives up, and is returned again. ret_at may be NULL.
+ * come; so_far != AWA_OK gives up, and is returned again. ret_at may be NULL. With `commit` the end
+ * commits the transaction, too, in the same trip.
  */
-awa_status awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, awa_error *err) AWA_CHECKED;
+awa_status awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, bool commit,
+                               awa_error *err) AWA_CHECKED;
 awa_status awa__sql_copy_put(PGconn *conn, const char *data, size_t len,
                              awa_error *err) AWA_CHECKED;
 awa_status awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far,

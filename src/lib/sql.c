@@ -10,7 +10,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lib/buffer.h"
 #include "lib/clock.h"
+
+enum { SYNC_MS = 10000 }; /* from the last answer of a pipeline to its end */
 
 static bool
 went_well(const PGresult *res)
@@ -50,6 +53,15 @@ wait_for_answer(PGconn *conn, int64_t until)
     return true;
 }
 
+/* Nothing can be asked any more: libpq, and everybody who uses the session later, finds it broken.
+ */
+static void
+shut_down(PGconn *conn)
+{
+    (void)shutdown(PQsocket(conn), SHUT_RDWR);
+    (void)PQconsumeInput(conn);
+}
+
 awa_status
 awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGresult **ret_res,
                awa_error *err)
@@ -63,8 +75,7 @@ awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGr
         PGresult *res;
 
         if (!wait_for_answer(conn, until)) {
-            (void)shutdown(PQsocket(conn), SHUT_RDWR);
-            (void)PQconsumeInput(conn);
+            shut_down(conn);
             return awa__fail(err, AWA_ECONN, "%s: no answer for %lld ms", what,
                              (long long)timeout_ms);
         }
@@ -109,6 +120,63 @@ awa__sql_say(PGconn *conn, const char *what, const char *text, awa_error *err)
     return awa__sql_await(conn, PQsendQuery(conn, text), what, AWA__ANSWER_MS, &res, err);
 }
 
+/* ---- A beginning ------------------------------------------------------------------------- */
+
+/* The answer to one statement of a pipeline. */
+static PGresult *
+next_answer(PGconn *conn)
+{
+    PGresult *res = PQgetResult(conn);
+
+    for (PGresult *more = res; more != NULL; more = PQgetResult(conn))
+        if (more != res)
+            PQclear(more);
+    return res;
+}
+
+/* It is there at once; where libpq had no memory for it, it would wait for ever. */
+static bool
+next_is_sync(PGconn *conn)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (wait_for_answer(conn, clock_ms() + SYNC_MS))
+        res = PQgetResult(conn);
+    return PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+}
+
+awa_status
+awa__sql_begin(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
+               awa_error *err)
+{
+    const struct awa__sql *sql = &awa__sql_all[id];
+    AUTO(pgresult) PGresult *begin = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+    bool whole;
+
+    if (PQpipelineStatus(conn) != PQ_PIPELINE_OFF)
+        return awa__fail(err, AWA_EINVAL, "%s: the session is in pipeline mode", sql->name);
+    whole = PQenterPipelineMode(conn) &&
+            PQsendQueryParams(conn, "BEGIN", 0, NULL, NULL, NULL, NULL, 0) &&
+            PQsendQueryParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0) &&
+            PQpipelineSync(conn);
+    if (whole) {
+        begin = next_answer(conn);
+        res = next_answer(conn);
+        whole = next_is_sync(conn);
+    }
+    whole = whole && PQexitPipelineMode(conn);
+    if (whole && went_well(begin) && went_well(res)) {
+        *ret_res = TAKE(res);
+        return AWA_OK;
+    }
+    s = awa__fail_pg(err, conn, went_well(begin) ? res : begin, sql->name);
+    if (!whole)
+        shut_down(conn);
+    return s;
+}
+
 /* ---- Texts ------------------------------------------------------------------------------- */
 
 /* The line of text that Postgres points at; 0 if it points nowhere. */
@@ -146,10 +214,15 @@ awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
 /* ---- COPY -------------------------------------------------------------------------------- */
 
 awa_status
-awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, awa_error *err)
+awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, bool commit, awa_error *err)
 {
-    AUTO(pgresult) PGresult *res = PQexec(conn, awa__sql_all[id].text);
+    AUTO(buffer) struct buffer text = { 0 };
+    AUTO(pgresult) PGresult *res = NULL;
 
+    buffer_format(&text, "%s%s", awa__sql_all[id].text, commit ? "; COMMIT" : "");
+    if (text.failed)
+        return awa__fail(err, AWA_ENOMEM, "%s: out of memory", awa__sql_all[id].name);
+    res = PQexec(conn, text.data);
     if (PQresultStatus(res) != PGRES_COPY_IN)
         return awa__fail_pg(err, conn, res, awa__sql_all[id].name);
     return AWA_OK;

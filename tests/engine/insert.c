@@ -493,6 +493,40 @@ a_copy_in_the_callers_transaction_goes_with_it(void **state)
     test_claim_one(worker, 7);
 }
 
+/* A job with metadata does not go through COPY, but into the same transaction. */
+static void
+a_copy_by_two_doors_is_whole_or_not_at_all(void **state)
+{
+    awa_job_options jobs[] = {
+        { .size = sizeof jobs[0], .kind = "a" },
+        { .size = sizeof jobs[0], .kind = "b", .metadata_json = "{" },
+    };
+    PGconn *bulk = test_connect(*state, "bulk");
+    awa_error err;
+
+    assert_int_equal(awa_jobs_copy(bulk, jobs, 2, NULL, &err), AWA_EINVAL);
+    assert_int_equal(PQtransactionStatus(bulk), PQTRANS_IDLE);
+    assert_int_equal(test_count(*state, "available"), 0);
+    jobs[1].metadata_json = "{}";
+    test_ok(awa_jobs_copy(bulk, jobs, 2, NULL, &err), &err);
+    assert_int_equal(PQtransactionStatus(bulk), PQTRANS_IDLE);
+    assert_int_equal(test_count(*state, "available"), 2);
+}
+
+static void
+a_copy_leaves_a_pipeline_of_the_caller_alone(void **state)
+{
+    PGconn *bulk = test_connect(*state, "bulk");
+    awa_error err;
+
+    assert_int_equal(PQenterPipelineMode(bulk), 1);
+    assert_int_equal(awa_jobs_copy(bulk, AWA_JOB(.kind = "k"), 1, NULL, &err), AWA_EINVAL);
+    assert_string_equal(err.message, "positions_reserve: the session is in pipeline mode");
+    assert_int_equal(PQpipelineStatus(bulk), PQ_PIPELINE_ON);
+    assert_int_equal(PQexitPipelineMode(bulk), 1);
+    test_ok(awa_jobs_copy(bulk, AWA_JOB(.kind = "k"), 1, NULL, &err), &err);
+}
+
 static void
 copies_of_many_jobs_keep_their_order(void **state)
 {
@@ -570,6 +604,8 @@ main(void)
         TEST_DB(a_duplicate_is_told_and_the_others_go_in),
         TEST_DB(a_copy_in_the_callers_transaction_goes_with_it),
         TEST_DB(a_session_that_takes_no_utf8_is_refused_at_every_door),
+        TEST_DB(a_copy_by_two_doors_is_whole_or_not_at_all),
+        TEST_DB(a_copy_leaves_a_pipeline_of_the_caller_alone),
         TEST_DB(copies_of_many_jobs_keep_their_order),
     };
 

@@ -15,7 +15,7 @@ enum {
     LEVELS = 3,       /* of an index that was one page while its table was small */
     MARGIN = 400,     /* pages more than that */
     TRIES = 4,
-    FEW = 20,         /* pages of which nothing is said */
+    FEW = 20, /* pages of which nothing is said */
 };
 
 /* A call, with a job or an attempt in it if it needs one. */
