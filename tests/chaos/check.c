@@ -183,10 +183,10 @@ print_json(FILE *to, struct verdict *v)
     fprintf(to,
             ", \"stale_rejected\": %llu, \"stale_tried\": %llu, \"worker_stale\": %llu, "
             "\"lawful_duplicates\": %llu, \"duplicates\": {\"rescue\": %llu, \"crash\": %llu, "
-            "\"unknown\": %llu}, ",
+            "\"unknown\": %llu}, \"unseen_attempts\": %llu, ",
             U(v->stale_refused + v->options->worker_stale), U(v->stale_tried),
             U(v->options->worker_stale), U(v->lawful_duplicates), U(v->by_rescue), U(v->by_crash),
-            U(v->by_unknown));
+            U(v->by_unknown), U(v->burnt));
     print_violations(to, v);
     fputs(", ", to);
     print_recovery(to, v);

@@ -168,22 +168,24 @@ judge_attempt_numbers(const struct story *s, struct verdict *v, const struct rec
 }
 
 /*
- * Whether there was an outage while the process of an attempt was held up, just before it began to
- * run: then it had been claimed before the outage.
+ * The first moment at which an attempt may have been claimed: when its process was held up, if that
+ * was just before it began to run.
  */
-static bool
-outage_while_held_up(const struct history *h, const struct record *run)
+static uint64_t
+claimed_since(const struct history *h, const struct record *run)
 {
+    uint64_t since = run->mono_ns;
+
     for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= run->mono_ns; i++) {
         const struct trouble *t = &h->troubles[i];
 
         if (t->proc == run->proc && t->to_ns > run->mono_ns - 5000000000ull &&
             (t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE || t->fault == FAULT_HOLE ||
              t->fault == FAULT_DELAY) &&
-            outage_between(h, t->from_ns, run->mono_ns))
-            return true;
+            t->from_ns < since)
+            since = t->from_ns;
     }
-    return false;
+    return since;
 }
 
 /* Why an attempt was followed by another. */
@@ -192,10 +194,11 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
                  const struct record *old, const struct record *new)
 {
     const struct record *end = end_of(s, old);
-    uint64_t first = old->mono_ns < new->mono_ns ? old->mono_ns : new->mono_ns;
+    uint64_t claimed = claimed_since(h, old);
+    uint64_t first = claimed < new->mono_ns ? claimed : new->mono_ns;
     uint64_t last = old->mono_ns < new->mono_ns ? new->mono_ns : old->mono_ns;
     bool snoozed = end != NULL && end->res == AWA_SNOOZE;
-    bool crash = outage_between(h, first, last) || outage_while_held_up(h, old);
+    bool crash = outage_between(h, first, last);
 
     if (old->claim == new->claim && old->position == new->position &&
         (!crash || old->hash == new->hash))
@@ -298,6 +301,21 @@ judge_effect(const struct history *h, const struct story *s, struct verdict *v)
             break_rule(v, RULE_EFFECT, "key %llx: ran again after its effect was committed", key);
 }
 
+/*
+ * A job that may run three times only may also end because workers died that had claimed it and had
+ * not begun: how many of its attempts must have gone that way.
+ */
+static uint64_t
+unseen_attempts(const struct story *s)
+{
+    uint64_t seen = 0;
+
+    for (size_t i = 0; i < s->nruns; i++)
+        if (s->runs[i]->aux > seen)
+            seen = s->runs[i]->aux;
+    return (uint64_t)key_max_attempts(s->key) - seen;
+}
+
 static void
 judge_existence(struct story *s, struct verdict *v)
 {
@@ -318,7 +336,9 @@ judge_existence(struct story *s, struct verdict *v)
     v->existing[key_queue(s->key)]++;
     if (with_business && !s->business)
         break_rule(v, RULE_TORN, "key %llx: no business row", (unsigned long long)s->key);
-    if (s->job != NULL ? s->job->res == STATE_OTHER : !s->ended)
+    if (s->job == NULL && !s->ended && key_kind(s->key) == KIND_HOPELESS)
+        v->burnt += unseen_attempts(s);
+    else if (s->job != NULL ? s->job->res == STATE_OTHER : !s->ended)
         break_rule(v, RULE_LOST, "key %llx (%s, mode %u): %zu runs", (unsigned long long)s->key,
                    kind_name(key_kind(s->key)), s->insert->mode, s->nruns);
 }
@@ -432,6 +452,19 @@ judge_rescues(const struct history *h, struct verdict *v)
                        (long long)h->rescued[proc], proc);
 }
 
+/* Attempts that nobody has seen were taken from the dead: by rescues that no other one explains. */
+static void
+judge_burnt(const struct history *h, struct verdict *v)
+{
+    uint64_t unexplained = 0;
+
+    for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
+        unexplained += h->rescued[proc] > 0 ? (uint64_t)h->rescued[proc] : 0;
+    if (v->burnt > unexplained)
+        break_rule(v, RULE_LOST, "%llu attempts nobody has seen, and %llu rescues",
+                   (unsigned long long)v->burnt, (unsigned long long)unexplained);
+}
+
 void
 check_jobs(const struct history *h, struct verdict *v)
 {
@@ -445,6 +478,7 @@ check_jobs(const struct history *h, struct verdict *v)
         judge_insert(mine, v, &h->inserts[i], &at);
     for (; at < h->nof_keys; at++)
         break_rule(v, RULE_NOWHERE, "key %llx", (unsigned long long)h->of_keys[at]->key);
+    judge_burnt(mine, v);
     judge_rescues(h, v);
     judge_counts(h, v);
     judge_writes(h, v);

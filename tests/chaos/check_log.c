@@ -34,6 +34,8 @@ static const struct {
     { "lock file \"postmaster.pid\" already exists", OUTAGES },
     { "No space left on device", ONE(DISK) },
     { "connection to client lost", ANY },
+    { "unexpected EOF on client connection", ANY }, /* in the middle of a COPY, */
+    { "protocol synchronization was lost", ANY },   /* and what comes of it */
     { "terminating connection due to idle-in-transaction timeout", ANY },
 };
 

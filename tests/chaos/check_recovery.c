@@ -9,7 +9,9 @@ enum { PATIENCE_S = 60 };
 
 /* When each process began a job, by process and time. */
 struct starts {
-    uint64_t *at;
+    struct start {
+        uint64_t ns, key;
+    } * at;
     size_t from[PROCS_MAX + 1];
 };
 
@@ -36,12 +38,13 @@ collect(const struct history *h, struct starts *s)
     memcpy(next, s->from, sizeof next);
     for (size_t i = 0; i < h->n; i++)
         if (is_sign_of_life(&h->records[i]))
-            s->at[next[h->records[i].proc % PROCS_MAX]++] = h->records[i].mono_ns;
+            s->at[next[h->records[i].proc % PROCS_MAX]++] =
+                (struct start){ h->records[i].mono_ns, h->records[i].key };
     return true;
 }
 
-/* The first after a moment; UINT64_MAX: none. */
-static uint64_t
+/* The first after a moment; NULL: none. */
+static const struct start *
 next_start(const struct starts *s, uint32_t proc, uint64_t after)
 {
     size_t low = s->from[proc % PROCS_MAX], end = s->from[proc % PROCS_MAX + 1], high = end;
@@ -49,12 +52,12 @@ next_start(const struct starts *s, uint32_t proc, uint64_t after)
     while (low < high) {
         size_t middle = (low + high) / 2;
 
-        if (s->at[middle] <= after)
+        if (s->at[middle].ns <= after)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < end ? s->at[low] : UINT64_MAX;
+    return low < end ? &s->at[low] : NULL;
 }
 
 /* Something else that stops this process in between. */
@@ -72,15 +75,24 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
     return false;
 }
 
+/* A worker of the queue in order has one producer only: if he is held up, there is nothing to do.
+ */
+static bool
+had_no_work(const struct history *h, const struct trouble *t, const struct start *start)
+{
+    return key_queue(start->key) == QUEUE_FIFO && disturbed(h, t, key_proc(start->key), start->ns);
+}
+
 static void
 measure(const struct history *h, struct verdict *v, const struct starts *s, const struct trouble *t,
         uint32_t proc)
 {
-    uint64_t at = next_start(s, proc, t->to_ns);
+    const struct start *next = next_start(s, proc, t->to_ns);
 
-    if (at == UINT64_MAX || at - t->to_ns > PATIENCE_S * 1000000000ull || disturbed(h, t, proc, at))
+    if (next == NULL || next->ns - t->to_ns > PATIENCE_S * 1000000000ull ||
+        disturbed(h, t, proc, next->ns) || had_no_work(h, t, next))
         return;
-    figure_add(&v->recovery[t->fault], (double)(at - t->to_ns) / 1e6);
+    figure_add(&v->recovery[t->fault], (double)(next->ns - t->to_ns) / 1e6);
 }
 
 static void

@@ -43,7 +43,7 @@ struct verdict {
     uint64_t broken[RULES];
     uint64_t jobs, runs, refused, unknown, unresolved, existing[QUEUES], deleted[QUEUES],
         maybe_deleted[QUEUES];
-    uint64_t lawful_duplicates, by_rescue, by_crash, by_unknown, by_own, by_operator;
+    uint64_t lawful_duplicates, by_rescue, by_crash, by_unknown, by_own, by_operator, burnt;
     uint64_t stale_tried, stale_refused, late, recounts, cancels, pruned, guest_deadlocks;
     uint32_t faults[FAULTS];
     struct figures recovery[FAULTS];

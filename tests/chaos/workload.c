@@ -69,6 +69,12 @@ key_queue(uint64_t key)
 }
 
 uint32_t
+key_proc(uint64_t key)
+{
+    return (uint32_t)(key >> 40);
+}
+
+uint32_t
 key_hash(uint64_t key)
 {
     return (uint32_t)mix(key);

@@ -47,6 +47,7 @@ enum { UNIQUE_KEYS = 300 };
 /* The n-th key that a process makes for a queue. */
 uint64_t key_make(uint32_t proc, enum queue queue, uint32_t n);
 enum queue key_queue(uint64_t key);
+uint32_t key_proc(uint64_t key);
 enum kind key_kind(uint64_t key);
 uint32_t key_hash(uint64_t key); /* evenly spread; also what the payload must say */
 unsigned key_fails(uint64_t key);
