@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Lets the N-th allocation, or the N-th system call, of a program fail, N = 1, 2, ...
 
-usage: with_cluster sweep.py AWA WORKER SHIM memory|calls [--sample N] [NAME...]
+usage: with_cluster sweep.py AWA WORKER SHIM memory|calls|all [--sample N] [NAME...]
 
 AWA is the executable, WORKER the program worker.c here, SHIM the library fail_malloc.c. Each
 operation (whose name contains a NAME) is first done unharmed, and then again and again, with one
@@ -341,11 +341,19 @@ def main():
     words, sample = sys.argv[5:], 0
     if words[:1] == ["--sample"]:
         sample, words = int(words[1]), words[2:]
-    if what == "calls" and not shutil.which("strace"):
-        print("sweep: there is no strace\n0 passed, 1 failed")
-        sys.exit(1)
-    kinds = ([Memory(shim, forever) for forever in (False, True)] if what == "memory" else
-             [Call(call, error) for call, errors in CALLS.items() for error in errors])
+    kinds = []
+    if what in ("memory", "all"):
+        kinds += [Memory(shim, forever) for forever in (False, True)]
+    if what in ("calls", "all"):
+        kinds += [Call(call, error) for call, errors in CALLS.items() for error in errors]
+        if not shutil.which("strace"):
+            print("sweep: there is no strace\n0 passed, 1 failed")
+            sys.exit(1)
+    names = [f"{operation.name}: {kind.name}" for kind in kinds
+             for operation in operations(awa, worker)]
+    for word in words:
+        if not any(word in name for name in names):
+            sys.exit(f"sweep: nothing is called {word}")
     template = Database(f"sweep_{os.getpid()}")
     template.create("template0")
     subprocess.run([awa, "migrate", "--quiet"], env=dict(os.environ, AWA_DATABASE_URL=template.dsn),
