@@ -11,7 +11,7 @@
 #include "final.h"
 #include "verdict.h"
 
-enum { RUNS_MAX = 400 };
+enum { RUNS_MAX = 400, STOCK_NS = 1000000000 };
 
 /* One job's story. */
 struct story {
@@ -168,18 +168,18 @@ judge_attempt_numbers(const struct story *s, struct verdict *v, const struct rec
 }
 
 /*
- * The first moment at which an attempt may have been claimed: when its process was held up, if that
- * was just before it began to run.
+ * The first moment at which an attempt may have been claimed: some time before it began to run, for
+ * workers keep some in stock; or when its process was held up, if that was just before.
  */
 static uint64_t
 claimed_since(const struct history *h, const struct record *run)
 {
-    uint64_t since = run->mono_ns;
+    uint64_t since = run->mono_ns - STOCK_NS;
 
     for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= run->mono_ns; i++) {
         const struct trouble *t = &h->troubles[i];
 
-        if (t->proc == run->proc && t->to_ns > run->mono_ns - 5000000000ull &&
+        if (concerns(h, t, run->proc) && t->to_ns > run->mono_ns - 5000000000ull &&
             (t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE || t->fault == FAULT_HOLE ||
              t->fault == FAULT_DELAY) &&
             t->from_ns < since)

@@ -71,8 +71,11 @@ start(struct fleet *f, struct member *m, int input)
     m->killed = m->frozen = false;
     m->start_at_ns = 0;
     m->started_ns = mono_ns();
-    record_write((struct record){
-        .op = OP_PROCESS, .phase = PHASE_INVOKE, .res = (uint8_t)m->role, .key = m->proc });
+    record_write((struct record){ .op = OP_PROCESS,
+                                  .phase = PHASE_INVOKE,
+                                  .res = (uint8_t)m->role,
+                                  .key = m->proc,
+                                  .aux = (uint32_t)(m->link + 1) });
     fflush(NULL);
     m->pid = fork();
     if (m->pid == 0)

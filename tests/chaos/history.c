@@ -203,6 +203,8 @@ note_processes(struct history *h)
         if (r->op == OP_PROCESS) {
             h->role[proc] = r->res;
             *(r->phase == PHASE_INVOKE ? &h->started_ns[proc] : &h->ended_ns[proc]) = r->mono_ns;
+            if (r->phase == PHASE_INVOKE)
+                h->link[proc] = r->aux;
         }
     }
     for (size_t i = 0; i < h->ntroubles; i++)
@@ -234,6 +236,15 @@ history_done(struct history *h)
 }
 
 /* ---- Questions --------------------------------------------------------------------------- */
+
+bool
+concerns(const struct history *h, const struct trouble *t, uint32_t proc)
+{
+    uint32_t link = h->link[proc % PROCS_MAX];
+
+    return t->proc == proc || ((t->fault == FAULT_HOLE || t->fault == FAULT_DELAY) && link != 0 &&
+                               link == h->link[t->proc % PROCS_MAX]);
+}
 
 bool
 outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)

@@ -33,10 +33,15 @@ struct history {
     uint64_t killed_ns[PROCS_MAX]; /* 0: it was not */
     uint64_t started_ns[PROCS_MAX], ended_ns[PROCS_MAX];
     uint8_t role[PROCS_MAX];
+    uint32_t link[PROCS_MAX]; /* to the server, from 1; 0: none of its own */
 };
 
 awa_status history_read(const char *dir, struct history *ret, awa_error *err) AWA_CHECKED;
 void history_done(struct history *h);
+
+/* Does a trouble concern a process? That of a network concerns whoever has it after a killed one.
+ */
+bool concerns(const struct history *h, const struct trouble *t, uint32_t proc);
 
 /* Was there an outage that touches [from, to]? */
 bool outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);

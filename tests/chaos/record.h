@@ -16,7 +16,8 @@
 #include "lib/internal.h"
 
 enum op {
-    OP_PROCESS,  /* INVOKE: it begins, OK: it has ended; key: enum role, job: pid, aux: seat */
+    OP_PROCESS,  /* INVOKE: it begins, aux: its link + 1, 0: none; OK: it has ended, aux: how;
+                    res: enum role, key: the process */
     OP_INSERT,   /* of aux keys from key on; hash: unique key + 1 */
     OP_START,    /* an attempt begins; aux: its number, hash: of the worker's number */
     OP_END,      /* the handler has returned; res: awa_outcome */
