@@ -105,7 +105,7 @@ ask(struct actor *a, const char *may_fail, const char *sql)
     return NULL;
 }
 
-static PGresult *
+__attribute__((format(printf, 3, 0))) static PGresult *
 ask_list(struct actor *a, const char *may_fail, const char *format, va_list list)
 {
     AUTO(free) char *sql = NULL;
