@@ -117,13 +117,25 @@ static const char old_insert[] =
     " (SELECT r.ready_slot FROM awa.ring_rotations AS r ORDER BY r.generation DESC LIMIT 1), 0,"
     " 25, p_kind, ''{}'' FROM awa.lanes AS l ORDER BY l.lane_id LIMIT 1 RETURNING id'";
 
+/* What is still to come of a COPY: how it ended. */
+static void
+end_copy(PGconn *conn)
+{
+    PGresult *res;
+
+    while ((res = PQgetResult(conn)) != NULL) {
+        if (PQresultStatus(res) != PGRES_COMMAND_OK)
+            fail_msg("%s", PQresultErrorMessage(res));
+        PQclear(res);
+    }
+}
+
 /* Rows that a statement reads here are written there by another one. */
 static void
 copy_rows(PGconn *from, PGconn *to, const char *read, const char *write)
 {
     AUTO(pgresult) PGresult *out = PQexec(from, read);
     AUTO(pgresult) PGresult *in = PQexec(to, write);
-    AUTO(pgresult) PGresult *end = NULL;
     char *row;
     int len;
 
@@ -134,11 +146,8 @@ copy_rows(PGconn *from, PGconn *to, const char *read, const char *write)
         PQfreemem(row);
     }
     assert_int_equal(PQputCopyEnd(to, NULL), 1);
-    end = PQgetResult(to);
-    if (PQresultStatus(end) != PGRES_COMMAND_OK)
-        fail_msg("%s: %s", write, PQresultErrorMessage(end));
-    while (PQgetResult(from) != NULL || PQgetResult(to) != NULL)
-        continue;
+    end_copy(to);
+    end_copy(from);
 }
 
 /* The jobs of the test's database, in the tables that the first schema file has. */
