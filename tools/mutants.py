@@ -17,7 +17,8 @@ import sys
 import time
 import tomllib
 
-COPIED = ["examples", "include", "meson.build", "sql", "src", "tests", "tools", "README.md"]
+COPIED = ["examples", "include", "meson.build", "meson_options.txt", "sql", "src", "tests", "tools",
+          "README.md"]
 
 
 def run(*command):
