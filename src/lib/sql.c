@@ -53,8 +53,7 @@ wait_for_answer(PGconn *conn, int64_t until)
     return true;
 }
 
-/* Nothing can be asked any more: libpq, and everybody who uses the session later, finds it broken.
- */
+/* Nothing can be asked any more: whoever uses the session later finds it broken. */
 static void
 shut_down(PGconn *conn)
 {
@@ -171,7 +170,10 @@ awa__sql_begin(PGconn *conn, enum awa__sql_id id, const char *const *params, PGr
         *ret_res = TAKE(res);
         return AWA_OK;
     }
-    s = awa__fail_pg(err, conn, went_well(begin) ? res : begin, sql->name);
+    if (went_well(begin) && went_well(res))
+        s = awa__fail(err, AWA_ECONN, "%s: the end of the answer is missing", sql->name);
+    else
+        s = awa__fail_pg(err, conn, went_well(begin) ? res : begin, sql->name);
     if (!whole)
         shut_down(conn);
     return s;

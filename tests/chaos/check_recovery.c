@@ -75,8 +75,7 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
     return false;
 }
 
-/* A worker of the queue in order has one producer only: if he is held up, there is nothing to do.
- */
+/* The queue in order has one producer only: if he is held up, its worker has nothing to do. */
 static bool
 had_no_work(const struct history *h, const struct trouble *t, const struct start *start)
 {

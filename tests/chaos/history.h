@@ -39,8 +39,7 @@ struct history {
 awa_status history_read(const char *dir, struct history *ret, awa_error *err) AWA_CHECKED;
 void history_done(struct history *h);
 
-/* Does a trouble concern a process? That of a network concerns whoever has it after a killed one.
- */
+/* Does a trouble concern a process? One of a network does, whoever had that before. */
 bool concerns(const struct history *h, const struct trouble *t, uint32_t proc);
 
 /* Was there an outage that touches [from, to]? */
