@@ -49,8 +49,18 @@ BEGIN ATOMIC
              LIMIT 1) AS r ON true;
 END;
 
+CREATE OR REPLACE FUNCTION awa.empty_slots()
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM awa.ring_slots() AS r WHERE r.bytes = 0);
+END
+$$;
+
 -- Open the next generation if the current slot is large or old enough and an empty slot exists.
--- It takes any empty slot, so one slot with a stubborn backlog does not stop the ring.
+-- The last empty one is for age only: a slot that grew by what was carried into it must not turn a
+-- full ring again. It takes any empty slot, so one with a stubborn backlog does not stop the ring.
 -- Returns the slot that is current now if it changed, else NULL.
 CREATE OR REPLACE FUNCTION awa.rotate_ring(p_force boolean DEFAULT false,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -68,8 +78,8 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
         RETURN NULL;
     END IF;
-    SELECT c.bytes > 0 AND (p_force OR c.bytes >= s.slot_bytes
-                            OR p_now - c.opened_at >= s.slot_age) INTO v_due
+    SELECT c.bytes > 0 AND (p_force OR p_now - c.opened_at >= s.slot_age
+                            OR (c.bytes >= s.slot_bytes AND awa.empty_slots() >= 2)) INTO v_due
       FROM awa.ring_slots() AS c, awa.settings AS s
      WHERE c.ready_slot = awa.current_slot();
     IF NOT v_due THEN
@@ -458,11 +468,11 @@ RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN (SELECT count(*) FILTER (WHERE r.bytes = 0) < 2
-                   OR bool_or(r.sealed_at < p_now - interval '5 s'
-                              - awa.slot_retention(p_slot, s.completed_retention))
-                      FILTER (WHERE r.ready_slot = p_slot)
-              FROM awa.ring_slots() AS r, awa.settings AS s);
+    RETURN awa.empty_slots() < 2
+           OR (SELECT r.sealed_at < p_now - interval '5 s'
+                      - awa.slot_retention(p_slot, s.completed_retention)
+                 FROM awa.ring_slots() AS r, awa.settings AS s
+                WHERE r.ready_slot = p_slot);
 END
 $$;
 
@@ -497,9 +507,27 @@ BEGIN
 END
 $$;
 
+-- How many failed jobs in a sealed slot are within their retention, at most: by what is folded, so
+-- without looking at any of them.
+CREATE OR REPLACE FUNCTION awa.kept_estimate(p_slot smallint, p_sealed_at timestamptz,
+        p_now timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(c.failed), 0)
+              FROM awa.settings AS s
+             CROSS JOIN awa.queue_terminal_live_counts AS c
+              LEFT JOIN awa.queues AS q ON q.queue = c.queue
+             WHERE c.ready_slot = p_slot
+               AND p_sealed_at > p_now - coalesce(q.failed_retention, s.failed_retention));
+END
+$$;
+
 -- The sealed slot that should be emptied now, NULL if none: its history is older than the
--- retention, or fewer than two slots are empty. The oldest goes first, but for slots in which
--- much is still alive: those cost more and are left for last. A slot into which a transaction has
+-- retention, or fewer than two slots are empty. The oldest goes first, but for stubborn ones, of
+-- which more than 10,000 entries would have to be carried: that gains little, so it is done only if
+-- no slot is empty at all, for the one that costs least. A slot into which a transaction has
 -- written that is still open cannot be truncated; the others must not wait for it.
 CREATE OR REPLACE FUNCTION awa.slot_to_prune(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS smallint
@@ -508,14 +536,15 @@ AS $$
 DECLARE
     v_slot record;
     v_stubborn smallint;
-    v_room boolean;
+    v_cost bigint;
+    v_least bigint;
+    v_empty bigint := awa.empty_slots();
 BEGIN
-    SELECT count(*) FILTER (WHERE r.bytes = 0) >= 2 INTO v_room FROM awa.ring_slots() AS r;
     FOR v_slot IN
-        SELECT r.ready_slot
+        SELECT r.ready_slot, r.sealed_at
           FROM awa.ring_slots() AS r, awa.settings AS s
          WHERE r.bytes > 0 AND r.ready_slot <> awa.current_slot()
-           AND (NOT v_room
+           AND (v_empty < 2
                 OR r.sealed_at < p_now - awa.slot_retention(r.ready_slot, s.completed_retention))
            AND NOT EXISTS (
                SELECT 1
@@ -523,15 +552,21 @@ BEGIN
                 WHERE l.relation = format('awa.%I', t || '_' || r.ready_slot)::regclass
                   AND l.database = (SELECT d.oid FROM pg_database AS d
                                      WHERE d.datname = current_database())
-                  AND l.mode = 'RowExclusiveLock')
+                  AND l.mode = 'RowExclusiveLock'
+                  AND l.pid IS DISTINCT FROM pg_backend_pid()) -- which may just have folded it
          ORDER BY r.generation NULLS FIRST, r.ready_slot
     LOOP
-        IF awa.width(awa.alive_entries(v_slot.ready_slot, 10001)) <= 10000 THEN
+        v_cost := awa.kept_estimate(v_slot.ready_slot, v_slot.sealed_at, p_now)
+                  + awa.width(awa.alive_entries(v_slot.ready_slot, 10001));
+        IF v_cost <= 10000 THEN
             RETURN v_slot.ready_slot;
         END IF;
-        v_stubborn := coalesce(v_stubborn, v_slot.ready_slot);
+        IF v_least IS NULL OR v_cost < v_least THEN
+            v_least := v_cost;
+            v_stubborn := v_slot.ready_slot;
+        END IF;
     END LOOP;
-    RETURN CASE WHEN NOT v_room THEN v_stubborn END;
+    RETURN CASE WHEN v_empty = 0 THEN v_stubborn END;
 END
 $$;
 

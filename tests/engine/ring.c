@@ -78,6 +78,34 @@ the_ring_stays_where_it_is_while_no_slot_is_empty(void **state)
     assert_int_equal(test_int(db, "SELECT awa.rotate_ring(true)"), 9);
 }
 
+static void
+the_last_empty_slot_is_for_age_only(void **state)
+{
+    PGconn *db = *state;
+
+    test_exec(db, "UPDATE awa.settings SET slot_bytes = 8192");
+    for (int i = 1; i < 15; i++) {
+        test_insert(db);
+        assert_int_equal(test_int(db, "SELECT awa.rotate_ring()"), i);
+    }
+    test_insert(db);
+    assert_null(test_text(db, "SELECT awa.rotate_ring()"));
+    assert_int_equal(test_int(db, "SELECT awa.rotate_ring(p_now => clock_timestamp() + '301 s')"),
+                     15);
+}
+
+/* Jobs of kind failing, which fail for good. */
+static void
+fail_many(PGconn *db, PGconn *worker, int n)
+{
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('failing'::text, '{%d}'))", n));
+    test_exec(worker, test_format("SELECT awa.close_jobs(7, array_agg(c.ready_slot),"
+                                  " array_agg(c.claim_id), array_agg(c.pos),"
+                                  " array_fill('failed'::text, '{%d}'))"
+                                  " FROM awa.claim_jobs(7, 'default', %d) AS c",
+                                  n, n));
+}
+
 /* ---- Carry forward, prune ---------------------------------------------------------------- */
 
 static void
@@ -300,13 +328,34 @@ a_slot_with_a_stubborn_backlog_is_left_for_last(void **state)
     }
     rotate(db);
     assert_string_equal(to_prune(worker, "0 s"), "1");
-    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20000}'))");
     for (int slot = 1; slot < 15; slot++)
         test_exec(db, test_format("INSERT INTO awa.ready_entries SELECT pos + 100000, id,"
                                   " enqueued_at, %d, attempt, max_attempts, kind, args FROM"
                                   " awa.ready_entries_0",
                                   slot));
+    assert_string_equal(to_prune(worker, "0 s"), ""); /* 15 is empty */
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20000}'))");
     assert_string_equal(to_prune(worker, "0 s"), "0");
+}
+
+/* They would be copied whenever it is their turn, and all of them be there again. */
+static void
+a_slot_with_many_kept_failures_is_left_for_last(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    test_exec(db, "UPDATE awa.settings SET slot_age = '1 year'");
+    fail_many(db, worker, 6000);
+    fail_many(db, worker, 6000);
+    rotate(db);
+    fail_many(db, worker, 10);
+    rotate(db);
+    fail_many(db, worker, 10);
+    assert_string_equal(to_prune(worker, "61 min"), "1");
+    assert_string_equal(empty_slot(worker, 1, "61 min"), "pruned");
+    assert_string_equal(to_prune(worker, "71 h"), "");
+    assert_string_equal(to_prune(worker, "73 h"), "0");
 }
 
 /*
@@ -322,13 +371,7 @@ a_slot_full_of_failed_jobs_does_not_stop_the_ring(void **state)
     const char *slot;
 
     test_exec(db, "UPDATE awa.settings SET slot_bytes = 100000, slot_age = '1 year'");
-    test_exec(db,
-              test_format("SELECT awa.insert_jobs(array_fill('failing'::text, '{%d}'))", FAILED));
-    test_exec(worker, test_format("SELECT awa.close_jobs(7, array_agg(c.ready_slot),"
-                                  " array_agg(c.claim_id), array_agg(c.pos),"
-                                  " array_fill('failed'::text, '{%d}'))"
-                                  " FROM awa.claim_jobs(7, 'default', %d) AS c",
-                                  FAILED, FAILED));
+    fail_many(db, worker, FAILED);
     for (int turn = 0; turn < 3 * 16; turn++) {
         test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20}'))");
         test_complete(worker, "default", 20);
@@ -385,6 +428,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         TEST_DB(the_ring_turns_when_its_slot_is_old_or_large),
         TEST_DB(the_ring_stays_where_it_is_while_no_slot_is_empty),
+        TEST_DB(the_last_empty_slot_is_for_age_only),
         TEST_DB(what_is_alive_is_carried_and_the_rest_goes),
         TEST_DB(a_carried_job_ends_where_it_is),
         TEST_DB(a_failed_job_is_kept_for_its_retention),
@@ -394,6 +438,7 @@ main(void)
         TEST_DB(a_gap_outlives_the_slots),
         TEST_DB(a_slot_is_emptied_when_its_history_is_old_or_room_is_short),
         TEST_DB(a_slot_with_a_stubborn_backlog_is_left_for_last),
+        TEST_DB(a_slot_with_many_kept_failures_is_left_for_last),
         TEST_DB(a_slot_full_of_failed_jobs_does_not_stop_the_ring),
         TEST_DB(a_turn_opens_a_slot_and_names_one_to_empty),
         TEST_DB(the_index_of_ids_is_kept_up_to_date),
