@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The pipeline, on a libpq that plays a script: answers match questions, or the session is given
- * up. */
+/* Pipelines, on a libpq that plays a script: an answer belongs to its question, or the session is
+ * given up. */
 #include "test.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/internal.h"
 #include "worker/conn.h"
 
 #define ANSWER PGRES_TUPLES_OK
@@ -15,8 +21,67 @@ enum { SCRIPT_MAX = 12, QUESTIONS = 2 };
 
 static const int *script;
 static PGconn *const there = (PGconn *)&script;
+static int64_t waited_ms; /* the clock says so, and nobody waits */
+static bool shut;
 
-/* ---- What conn.c asks of libpq ----------------------------------------------------------- */
+/* ---- The system -------------------------------------------------------------------------- */
+
+int
+clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int code = (int)syscall(SYS_clock_gettime, clock, ret);
+
+    ret->tv_sec += waited_ms / 1000;
+    return code;
+}
+
+int
+poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    (void)fds, (void)n;
+    waited_ms += timeout_ms;
+    return 0;
+}
+
+int
+shutdown(int fd, int how)
+{
+    (void)fd, (void)how;
+    shut = true;
+    return 0;
+}
+
+/* ---- libpq ------------------------------------------------------------------------------- */
+
+PGpipelineStatus
+PQpipelineStatus(const PGconn *conn)
+{
+    (void)conn;
+    return PQ_PIPELINE_OFF;
+}
+
+int
+PQenterPipelineMode(PGconn *conn)
+{
+    (void)conn;
+    return 1;
+}
+
+int
+PQexitPipelineMode(PGconn *conn)
+{
+    (void)conn;
+    return 1;
+}
+
+int
+PQsendQueryParams(PGconn *conn, const char *text, int n, const Oid *types,
+                  const char *const *values, const int *lengths, const int *formats, int binary)
+{
+    (void)conn, (void)text, (void)n, (void)types, (void)values, (void)lengths, (void)formats;
+    (void)binary;
+    return 1;
+}
 
 int
 PQsendQueryPrepared(PGconn *conn, const char *name, int n, const char *const *values,
@@ -56,6 +121,27 @@ PQgetResult(PGconn *conn)
     return next == END ? NULL : PQmakeEmptyPGresult(NULL, (ExecStatusType)next);
 }
 
+int
+PQsocket(const PGconn *conn)
+{
+    (void)conn;
+    return -1;
+}
+
+int
+PQconsumeInput(PGconn *conn)
+{
+    (void)conn;
+    return 1;
+}
+
+char *
+PQerrorMessage(const PGconn *conn)
+{
+    (void)conn;
+    return (char *)"an error";
+}
+
 PGnotify *
 PQnotifies(PGconn *conn)
 {
@@ -76,7 +162,7 @@ PQfinish(PGconn *conn)
     (void)conn;
 }
 
-/* ---- Tests ------------------------------------------------------------------------------- */
+/* ---- A worker's session ------------------------------------------------------------------ */
 
 struct answered {
     int times;
@@ -148,10 +234,53 @@ an_answer_belongs_to_its_question_or_to_none(void **state)
     }
 }
 
+/* ---- The library's beginning of a COPY ---------------------------------------------------- */
+
+static void
+a_transaction_begins_whole_or_the_session_is_shut(void **state)
+{
+    static const struct {
+        const char *name;
+        int says[SCRIPT_MAX];
+        const char *complaint; /* NULL: it began */
+        bool shut;
+    } cases[] = {
+        { "both", { ANSWER, END, ANSWER, END, SYNC, SILENT }, NULL, false },
+        { "no transaction", { ERROR, END, ERROR, END, SYNC, SILENT }, "an error", false },
+        { "no reservation", { ANSWER, END, ERROR, END, SYNC, SILENT }, "an error", false },
+        { "another answer for the sync",
+          { ANSWER, END, ANSWER, END, ERROR, SILENT },
+          "end of the answer is missing",
+          true },
+        { "no memory for the sync",
+          { ANSWER, END, ANSWER, END, SILENT },
+          "end of the answer is missing",
+          true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PGresult *res = NULL;
+        awa_error err = { 0 };
+        awa_status s;
+
+        script = cases[i].says;
+        shut = false;
+        s = awa__sql_begin(there, SQL_POSITIONS_RESERVE, NULL, &res, &err);
+        if (s != (cases[i].complaint == NULL ? AWA_OK : AWA_ECONN) ||
+            (cases[i].complaint != NULL && strstr(err.message, cases[i].complaint) == NULL) ||
+            (res != NULL) != (s == AWA_OK) || shut != cases[i].shut || *script != SILENT)
+            fail_msg("%s: got %d, %s, %s", cases[i].name, (int)s, err.message,
+                     shut ? "shut" : "open");
+        PQclear(res);
+    }
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(a_transaction_begins_whole_or_the_session_is_shut),
         TEST(an_answer_belongs_to_its_question_or_to_none),
     };
 
