@@ -2,20 +2,28 @@
 # SPDX-License-Identifier: MIT
 """Plants one bug after the other and demands that a test notices.
 
-usage: mutants.py SOURCE WORK MUTANTS.toml [NAME...]
+usage: mutants.py SOURCE WORK MUTANTS.toml [--test TEST] [NAME...]
 
 SOURCE is copied to WORK/source, which is built in WORK/build. For each mutant of the list (whose
-name contains a NAME) its edits are made there, its tests are run, and at least one must fail;
+name contains a NAME) its edits are made there, its tests are run until one fails, as one must;
 then the edits are undone. Before the first, all those tests must pass. An edit whose old text is
-not found exactly once is an error: the list must follow the code.
+not found exactly once is an error: the list must follow the code. --test asks whether another
+test than the listed ones would notice.
 """
+import argparse
 import filecmp
+import json
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
+
+import program
+
+DEADLINE_S = 900
 
 COPIED = ["examples", "include", "meson.build", "meson_options.txt", "sql", "src", "tests", "tools",
           "README.md"]
@@ -56,12 +64,16 @@ class Bench:
             must("meson", "setup", self.build, self.source)
         must("ninja", "-C", self.build, "--quiet")
 
-    def passes(self, tests):
+    def passes(self, names):
         """Whether the tests pass; None if the build fails."""
         if run("ninja", "-C", self.build, "--quiet").returncode != 0:
             return None
-        return run(self.build / "tests" / "with_cluster", "meson", "test", "-C", self.build,
-                   "--no-rebuild", *tests).returncode == 0
+        tests = {t["name"]: t for t in json.loads(
+            run("meson", "introspect", "--tests", self.build).stdout)}
+        return all(program.run([self.build / "tests" / "with_cluster", *tests[name]["cmd"]],
+                               DEADLINE_S, cwd=tests[name]["workdir"] or self.build,
+                               env=os.environ | tests[name]["env"])[0]
+                   for name in names)
 
     def edit(self, mutant):
         """Makes the edits; returns the texts as they were, by path."""
@@ -92,15 +104,21 @@ def judge(bench, mutant):
 
 
 def main():
-    source, work, listed = map(pathlib.Path, sys.argv[1:4])
-    mutants = tomllib.loads(listed.read_text(encoding="utf-8"))["mutant"]
-    mutants = [m for m in mutants
-               if len(sys.argv) == 4 or any(word in m["name"] for word in sys.argv[4:])]
-    work.mkdir(parents=True, exist_ok=True)
-    bench = Bench(source, work)
+    parser = argparse.ArgumentParser()
+    for name in ["source", "work", "listed"]:
+        parser.add_argument(name, type=pathlib.Path)
+    parser.add_argument("--test")
+    parser.add_argument("names", nargs="*")
+    asked = parser.parse_args()
+    mutants = tomllib.loads(asked.listed.read_text(encoding="utf-8"))["mutant"]
+    mutants = [m | {"tests": [asked.test] if asked.test else m["tests"]} for m in mutants
+               if not asked.names or any(word in m["name"] for word in asked.names)]
+    asked.work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(asked.source, asked.work)
     tests = sorted({test for m in mutants for test in m["tests"]})
-    if not bench.passes(tests):
-        sys.exit("mutants: the tests do not pass without a mutant: " + ", ".join(tests))
+    for test in tests:
+        if not bench.passes([test]):
+            sys.exit(f"mutants: {test} does not pass without a mutant")
     killed = 0
     for mutant in mutants:
         began = time.monotonic()
