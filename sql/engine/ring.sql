@@ -49,18 +49,24 @@ BEGIN ATOMIC
              LIMIT 1) AS r ON true;
 END;
 
-CREATE OR REPLACE FUNCTION awa.empty_slots()
+-- How large the current slot is to grow: it takes in at least as much as was carried into it. So no
+-- more is ever copied than is written, however full the ring is of what must be kept; as a garbage
+-- collector runs again when its heap has doubled.
+CREATE OR REPLACE FUNCTION awa.slot_limit()
 RETURNS bigint
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    RETURN (SELECT count(*) FROM awa.ring_slots() AS r WHERE r.bytes = 0);
+    RETURN (SELECT greatest(s.slot_bytes, 2 * sum(k.bytes))
+              FROM awa.settings AS s
+              LEFT JOIN awa.ring_carries AS k
+                     ON k.generation = (SELECT max(r.generation) FROM awa.ring_rotations AS r)
+             GROUP BY s.slot_bytes);
 END
 $$;
 
 -- Open the next generation if the current slot is large or old enough and an empty slot exists.
--- The last empty one is for age only: a slot that grew by what was carried into it must not turn a
--- full ring again. It takes any empty slot, so one with a stubborn backlog does not stop the ring.
+-- It takes any empty slot, so one slot with a stubborn backlog does not stop the ring.
 -- Returns the slot that is current now if it changed, else NULL.
 CREATE OR REPLACE FUNCTION awa.rotate_ring(p_force boolean DEFAULT false,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -79,7 +85,7 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT c.bytes > 0 AND (p_force OR p_now - c.opened_at >= s.slot_age
-                            OR (c.bytes >= s.slot_bytes AND awa.empty_slots() >= 2)) INTO v_due
+                            OR c.bytes >= awa.slot_limit()) INTO v_due
       FROM awa.ring_slots() AS c, awa.settings AS s
      WHERE c.ready_slot = awa.current_slot();
     IF NOT v_due THEN
@@ -97,6 +103,7 @@ BEGIN
     SELECT max(r.generation) + 1, v_next, p_now FROM awa.ring_rotations AS r;
     DELETE FROM awa.ring_rotations AS r
      WHERE r.generation < (SELECT max(m.generation) - 1000 FROM awa.ring_rotations AS m);
+    DELETE FROM awa.ring_carries;
     RETURN v_next;
 END
 $$;
@@ -334,6 +341,7 @@ DECLARE
     v_lane int;
     v_carried bigint := 0;
     v_kept int8multirange;
+    v_bytes bigint;
 BEGIN
     PERFORM awa.require_read_committed('carry');
     -- Nobody rotates while this writes into the current slot; see awa.settled_positions().
@@ -344,6 +352,7 @@ BEGIN
         RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
     END IF;
     PERFORM awa.require_durable();
+    SELECT r.bytes INTO v_bytes FROM awa.ring_slots() AS r WHERE r.ready_slot = awa.current_slot();
     v_alive := awa.alive_entries(p_slot, p_max);
     FOR v_lane IN
         SELECT DISTINCT l FROM unnest(v_alive) AS r,
@@ -365,6 +374,12 @@ BEGIN
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             NULL; -- somebody is just taking one of them
         END;
+    END IF;
+    IF v_carried > 0 THEN
+        INSERT INTO awa.ring_carries (generation, bytes)
+        SELECT r.generation, r.bytes - v_bytes
+          FROM awa.ring_slots() AS r
+         WHERE r.ready_slot = awa.current_slot() AND r.bytes > v_bytes;
     END IF;
     RETURN v_carried;
 END
@@ -468,11 +483,11 @@ RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN awa.empty_slots() < 2
-           OR (SELECT r.sealed_at < p_now - interval '5 s'
-                      - awa.slot_retention(p_slot, s.completed_retention)
-                 FROM awa.ring_slots() AS r, awa.settings AS s
-                WHERE r.ready_slot = p_slot);
+    RETURN (SELECT count(*) FILTER (WHERE r.bytes = 0) < 2
+                   OR bool_or(r.sealed_at < p_now - interval '5 s'
+                              - awa.slot_retention(p_slot, s.completed_retention))
+                      FILTER (WHERE r.ready_slot = p_slot)
+              FROM awa.ring_slots() AS r, awa.settings AS s);
 END
 $$;
 
@@ -538,8 +553,9 @@ DECLARE
     v_stubborn smallint;
     v_cost bigint;
     v_least bigint;
-    v_empty bigint := awa.empty_slots();
+    v_empty bigint;
 BEGIN
+    SELECT count(*) FILTER (WHERE r.bytes = 0) INTO v_empty FROM awa.ring_slots() AS r;
     FOR v_slot IN
         SELECT r.ready_slot, r.sealed_at
           FROM awa.ring_slots() AS r, awa.settings AS s

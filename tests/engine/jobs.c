@@ -292,6 +292,9 @@ health_says_what_is_missing(void **state)
     for (int i = 0; i < 16; i++)
         test_exec(db, "SELECT awa.insert_job('k'), awa.rotate_ring(true)");
     test_exec(db, "DELETE FROM awa.deferred_jobs");
+    assert_string_equal(unwell(viewer), "workers leader"); /* none is empty, but there is room */
+    test_exec(db, "UPDATE awa.settings SET slot_bytes = 8192;"
+                  "SELECT awa.insert_jobs(array_fill('k'::text, '{300}'))");
     assert_string_equal(unwell(viewer), "workers leader ring");
 }
 
