@@ -23,8 +23,6 @@ import tomllib
 
 import program
 
-DEADLINE_S = 900
-
 COPIED = ["examples", "include", "meson.build", "meson_options.txt", "sql", "src", "tests", "tools",
           "README.md"]
 
@@ -57,7 +55,7 @@ class Bench:
     """A copy of the sources, and a build of it."""
 
     def __init__(self, source, work):
-        self.source, self.build = work / "source", work / "build"
+        self.source, self.build, self.tests = work / "source", work / "build", {}
         mirror(source, self.source)
         if not (self.build / "build.ninja").exists():
             shutil.rmtree(self.build, ignore_errors=True)
@@ -68,38 +66,41 @@ class Bench:
         """Whether the tests pass; None if the build fails."""
         if run("ninja", "-C", self.build, "--quiet").returncode != 0:
             return None
-        tests = {t["name"]: t for t in json.loads(
-            run("meson", "introspect", "--tests", self.build).stdout)}
-        return all(program.run([self.build / "tests" / "with_cluster", *tests[name]["cmd"]],
-                               DEADLINE_S, cwd=tests[name]["workdir"] or self.build,
-                               env=os.environ | tests[name]["env"])[0]
-                   for name in names)
+        return all(self.test(name).passes() for name in names)
 
-    def edit(self, mutant):
-        """Makes the edits; returns the texts as they were, by path."""
-        before = {}
+    def test(self, name):
+        if not self.tests:
+            for t in json.loads(run("meson", "introspect", "--tests", self.build).stdout):
+                self.tests[t["name"]] = program.Program(
+                    [self.build / "tests" / "with_cluster", *t["cmd"]],
+                    cwd=t["workdir"] or self.build, env=os.environ | t["env"])
+        return self.tests[name]
+
+    def texts(self, mutant):
+        """The texts as they are, and as the mutant has them, by path."""
+        before, after = {}, {}
         for edit in mutant["edits"]:
             path = self.source / edit["file"]
-            text = path.read_text(encoding="utf-8")
-            before.setdefault(path, text)
+            before.setdefault(path, path.read_text(encoding="utf-8"))
+            text = after.get(path, before[path])
             if text.count(edit["old"]) != 1:
-                self.restore(before)
                 sys.exit(f"mutants: {mutant['name']}: {edit['file']} has its old text"
                          f" {text.count(edit['old'])} times, not once")
-            path.write_text(text.replace(edit["old"], edit["new"]), encoding="utf-8")
-        return before
+            after[path] = text.replace(edit["old"], edit["new"])
+        return before, after
 
-    def restore(self, before):
-        for path, text in before.items():
+    def write(self, texts):
+        for path, text in texts.items():
             path.write_text(text, encoding="utf-8")
 
 
 def judge(bench, mutant):
-    before = bench.edit(mutant)
+    before, after = bench.texts(mutant)
+    bench.write(after)
     try:
         passed = bench.passes(mutant["tests"])
     finally:
-        bench.restore(before)
+        bench.write(before)
     return {None: "not built", True: "SURVIVED", False: "killed"}[passed]
 
 
@@ -115,6 +116,8 @@ def main():
                if not asked.names or any(word in m["name"] for word in asked.names)]
     asked.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(asked.source, asked.work)
+    for mutant in mutants:
+        bench.texts(mutant)
     tests = sorted({test for m in mutants for test in m["tests"]})
     for test in tests:
         if not bench.passes([test]):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Runs a test program until its first failure: who plants bugs need not hear of the others."""
+"""Test programs, for those who plant bugs."""
 import os
 import signal
 import subprocess
+import time
 
+FIRST_S = 3600
 DYING_S = 15  # for with_cluster to stop its cluster
 
 
@@ -20,21 +22,35 @@ def _raise_timeout(*_):
     raise TimeoutError
 
 
-def run(command, deadline_s, **options):
-    """Returns whether it passed, and its pid. What runs for longer than the deadline failed: what
-    waits for ever is noticed, too."""
-    signal.signal(signal.SIGALRM, _raise_timeout)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               errors="replace", start_new_session=True, **options)
-    signal.alarm(deadline_s)
-    try:
-        failed = any("[  FAILED  ]" in line for line in process.stdout)
-        failed = process.wait() != 0 if not failed else failed
-    except TimeoutError:
-        failed = True
-    finally:
-        signal.alarm(0)
-        if process.poll() is None:
-            _end(process)
-        process.stdout.close()
-    return not failed, process.pid
+class Program:
+    """One, which is killed after its first failure, and if it runs for a minute and three times as
+    long as usual: what waits for ever is noticed, too."""
+
+    def __init__(self, command, **options):
+        self.command, self.options = command, options
+        self.seconds = 0.0  # when it passed
+        self.deadline_s = FIRST_S
+        self.pid = None
+
+    def passes(self):
+        began = time.monotonic()
+        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", start_new_session=True,
+                                   **self.options)
+        self.pid = process.pid
+        signal.signal(signal.SIGALRM, _raise_timeout)
+        signal.alarm(self.deadline_s)
+        try:
+            passed = not any("[  FAILED  ]" in line for line in process.stdout)
+            passed = passed and process.wait() == 0
+        except TimeoutError:
+            passed = False
+        finally:
+            signal.alarm(0)
+            if process.poll() is None:
+                _end(process)
+            process.stdout.close()
+        if passed:
+            self.seconds = time.monotonic() - began
+            self.deadline_s = 60 + 3 * int(self.seconds)
+        return passed

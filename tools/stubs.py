@@ -10,9 +10,6 @@ its body becomes one that does nothing: it returns NULL, or no rows, or OLD or N
 programs run, those first that are most likely to notice, until one fails. A function that no test
 misses SURVIVED; it is made to raise an error, to tell whether any test calls it at all. This sees
 SQL functions that were inlined as well, which pg_stat_user_functions does not.
-
-After the first failure a program is killed; so is one that runs for a minute and three times as
-long as usual.
 """
 import json
 import os
@@ -24,7 +21,6 @@ import time
 
 import program
 
-DEADLINE_S = 900  # as it is
 AREAS = ["engine", "race", "worker"]
 
 LIST = r"""
@@ -58,24 +54,18 @@ def psql(database, sql):
     return done.stdout
 
 
-class Program:
+class Promising(program.Program):
     """A test program, and what its source says."""
 
     def __init__(self, build, tests, area, name):
+        super().__init__([build / "tests" / f"{area}_{name}"])
         self.name = f"{area}/{name}"
-        self.path = build / "tests" / f"{area}_{name}"
         self.text = (tests / area / f"{name}.c").read_text(encoding="utf-8")
-        self.seconds = 0.0
-        self.deadline_s = DEADLINE_S
 
     def passes(self):
-        began = time.monotonic()
-        passed, pid = program.run([self.path], self.deadline_s)
-        if passed:
-            self.seconds = time.monotonic() - began
-            self.deadline_s = 60 + 3 * int(self.seconds)
-        else:
-            drop_databases(pid)
+        passed = super().passes()
+        if not passed:
+            drop_databases(self.pid)
         return passed
 
 
@@ -86,7 +76,7 @@ def drop_databases(pid):
 
 
 def find_programs(build, tests):
-    return [Program(build, tests, area, source.stem)
+    return [Promising(build, tests, area, source.stem)
             for area in AREAS for source in sorted((tests / area).glob("*.c"))
             if (build / "tests" / f"{area}_{source.stem}").exists()]
 
