@@ -121,7 +121,7 @@ def main():
     tests = sorted({test for m in mutants for test in m["tests"]})
     for test in tests:
         if not bench.passes([test]):
-            sys.exit(f"mutants: {test} does not pass without a mutant")
+            sys.exit(f"{bench.test(test).failure}\nmutants: {test} does not pass without a mutant")
     killed = 0
     for mutant in mutants:
         began = time.monotonic()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Test programs, for those who plant bugs."""
+import collections
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ class Program:
         self.seconds = 0.0  # when it passed
         self.deadline_s = FIRST_S
         self.pid = None
+        self.failure = ""  # what it said at last
 
     def passes(self):
         began = time.monotonic()
@@ -40,9 +42,13 @@ class Program:
         self.pid = process.pid
         signal.signal(signal.SIGALRM, _raise_timeout)
         signal.alarm(self.deadline_s)
+        said = collections.deque([""], maxlen=50)
         try:
-            passed = not any("[  FAILED  ]" in line for line in process.stdout)
-            passed = passed and process.wait() == 0
+            for line in process.stdout:
+                said.append(line)
+                if "[  FAILED  ]" in line:
+                    break
+            passed = "[  FAILED  ]" not in said[-1] and process.wait() == 0
         except TimeoutError:
             passed = False
         finally:
@@ -50,6 +56,7 @@ class Program:
             if process.poll() is None:
                 _end(process)
             process.stdout.close()
+        self.failure = "" if passed else "".join(said)
         if passed:
             self.seconds = time.monotonic() - began
             self.deadline_s = 60 + 3 * int(self.seconds)

@@ -112,7 +112,7 @@ def main():
     programs = find_programs(build, tests)
     for one in programs:  # this makes the template, too
         if not one.passes():
-            sys.exit(f"stubs: {one.name} does not pass as it is")
+            sys.exit(f"{one.failure}\nstubs: {one.name} does not pass as it is")
     functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
     functions = [f for f in functions if not words or any(word in f["name"] for word in words)]
     killed, killers = 0, {}
