@@ -272,12 +272,13 @@ judge_runs(struct history *h, const struct story *s, struct verdict *v)
 
 /* ---- What is left of it ------------------------------------------------------------------ */
 
+/* After a crash that forgot a claim, another worker may have got its number. */
 static const struct record *
 run_of_effect(const struct story *s)
 {
     for (size_t i = 0; i < s->nruns; i++)
         if (s->runs[i]->claim == s->effect->claim && s->runs[i]->position == s->effect->position &&
-            (s->runs[i]->mode & MODE_ZOMBIE) == 0)
+            s->runs[i]->hash == s->effect->hash && (s->runs[i]->mode & MODE_ZOMBIE) == 0)
             return s->runs[i];
     return NULL;
 }

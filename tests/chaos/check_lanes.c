@@ -5,7 +5,8 @@
  * of its lane, at a higher position, was claimed before it, although that one's insertion began
  * only when this one had been committed for longer than the bound.
  *
- * Only first attempts of jobs that were due at once are looked at, for only of them it is known
+ * Only first attempts of jobs that were due at once are looked at, and that no operator had touched
+ * before (who cancels a job and retries it draws another position), for only of them it is known
  * when their positions were drawn; and no order is expected across an outage of the server.
  */
 #include "verdict.h"
@@ -58,11 +59,11 @@ collect(const struct history *h, struct entry *entries)
         const struct record *r = h->of_keys[i];
         const struct insert *insert;
 
-        if (r->op != OP_START || r->key == last_key)
+        if ((r->op != OP_START && r->op != OP_OPERATE) || r->key == last_key)
             continue;
         last_key = r->key;
         insert = find_insert(h, r->key);
-        if (r->aux != 1 || insert == NULL || insert->phase != PHASE_OK ||
+        if (r->op != OP_START || r->aux != 1 || insert == NULL || insert->phase != PHASE_OK ||
             (insert->mode & MODE_DEFERRED) != 0)
             continue;
         entries[n++] = (struct entry){ r->position,       r->claim,        r->key,

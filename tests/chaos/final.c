@@ -27,7 +27,8 @@ effect_of(const PGresult *res, int row)
     return (struct record){ .op = OP_EFFECT,
                             .key = unsigned_at(res, row, 0),
                             .claim = unsigned_at(res, row, 1),
-                            .position = unsigned_at(res, row, 2) };
+                            .position = unsigned_at(res, row, 2),
+                            .hash = hash_of_worker(unsigned_at(res, row, 3)) };
 }
 
 static struct record
@@ -67,7 +68,7 @@ static const struct {
       "            WHEN j.state = 'failed' THEN 1 WHEN j.state = 'cancelled' THEN 2 ELSE 3 END"
       "  FROM awa.jobs AS j",
       job_of },
-    { "SELECT key, claim_id, position FROM effects", effect_of },
+    { "SELECT key, claim_id, position, worker FROM effects", effect_of },
     { "SELECT key FROM business", business_of },
     { "SELECT substr(name, 2), sum(rescued)::int FROM awa.workers WHERE name ~ '^c[0-9]+$'"
       " GROUP BY name",

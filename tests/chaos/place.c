@@ -35,7 +35,7 @@ static const char tables[] =
     "GRANT awa_worker TO chaos_worker;"
     "GRANT awa_operator, awa_viewer TO chaos_operator;"
     "GRANT awa_worker, awa_viewer TO chaos_zombie;"
-    "CREATE TABLE effects (key bigint, claim_id bigint, position bigint);"
+    "CREATE TABLE effects (key bigint, claim_id bigint, position bigint, worker bigint);"
     "CREATE TABLE business (key bigint PRIMARY KEY);"
     "GRANT INSERT ON effects TO chaos_worker, chaos_zombie;"
     "GRANT INSERT, SELECT ON business TO chaos_producer;"

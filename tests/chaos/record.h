@@ -27,7 +27,7 @@ enum op {
     OP_SAMPLE,   /* of the watcher; res: enum sample, FAIL: it found something wrong */
     OP_TERM,     /* leadership; job: term, key: process, wall_us: since when */
     OP_JOB,      /* in the end, a job as awa.jobs shows it; res: enum state, aux: attempt */
-    OP_EFFECT,   /* in the end, a row of effects */
+    OP_EFFECT,   /* in the end, a row of effects; hash: of the worker's number */
     OP_BUSINESS, /* in the end, a row of business */
     OP_RESCUED,  /* in the end, aux jobs were taken from workers of process key */
     OP_COUNT,    /* in the end, queue lane says that it has job jobs, position of them pruned */

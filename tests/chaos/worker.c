@@ -35,7 +35,7 @@ retry(awa_job *job, int delay_ms, const char *why)
 static awa_outcome
 run_effect(awa_job *job, uint64_t key)
 {
-    char k[24], claim[24], pos[24];
+    char k[24], claim[24], pos[24], worker[24];
     PGconn *conn;
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
@@ -45,10 +45,9 @@ run_effect(awa_job *job, uint64_t key)
     snprintf(k, sizeof k, "%llu", (unsigned long long)key);
     snprintf(claim, sizeof claim, "%lld", (long long)awa_job_run_lease(job));
     snprintf(pos, sizeof pos, "%lld", (long long)awa_job_position(job));
-    res = query(conn,
-                "INSERT INTO effects (key, claim_id, position)"
-                " VALUES ($1::bigint, $2::bigint, $3::bigint)",
-                3, (const char *[]){ k, claim, pos });
+    snprintf(worker, sizeof worker, "%lld", (long long)job->batch->identity->id);
+    res = query(conn, "INSERT INTO effects VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint)",
+                4, (const char *[]){ k, claim, pos, worker });
     return succeeded(res) ? AWA_COMPLETE : retry(job, 200, "no effect");
 }
 
@@ -93,7 +92,7 @@ handle(awa_job *job, void *userdata)
         .job = (uint64_t)awa_job_id(job),
         .claim = (uint64_t)awa_job_run_lease(job),
         .position = (uint64_t)awa_job_position(job),
-        .hash = (uint32_t)mix((uint64_t)job->batch->identity->id),
+        .hash = hash_of_worker((uint64_t)job->batch->identity->id),
         .aux = (uint32_t)awa_job_attempt(job),
     };
     awa_outcome outcome;

@@ -37,6 +37,12 @@ mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+uint32_t
+hash_of_worker(uint64_t number)
+{
+    return (uint32_t)mix(number);
+}
+
 uint64_t
 dice_roll(struct dice *d)
 {

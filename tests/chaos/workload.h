@@ -68,6 +68,7 @@ uint64_t key_read(const char *args, bool *ret_good);
 
 /* Numbers that follow from a seed. */
 uint64_t mix(uint64_t x);
+uint32_t hash_of_worker(uint64_t number);
 struct dice {
     uint64_t state;
 };

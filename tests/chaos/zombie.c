@@ -66,7 +66,7 @@ attempt_record(const struct zombie *z, const struct attempt *a, enum op op)
                             .job = a->job,
                             .claim = (uint64_t)a->claim,
                             .position = (uint64_t)a->pos,
-                            .hash = (uint32_t)mix((uint64_t)z->worker) };
+                            .hash = hash_of_worker((uint64_t)z->worker) };
 }
 
 /* Some asynchronously, as a worker of libawa does; a crash may forget those. */
@@ -226,8 +226,10 @@ try_transaction(struct zombie *z, const struct attempt *a)
     AUTO(pgresult) PGresult *completed = NULL;
     AUTO(pgresult) PGresult *ended = NULL;
 
-    effect = query(z->conn, "INSERT INTO effects VALUES ($1::bigint, $2::bigint, $3::bigint)", 3,
-                   (const char *[]){ NUMBER((int64_t)a->key), NUMBER(a->claim), NUMBER(a->pos) });
+    effect = query(z->conn,
+                   "INSERT INTO effects VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint)", 4,
+                   (const char *[]){ NUMBER((int64_t)a->key), NUMBER(a->claim), NUMBER(a->pos),
+                                     NUMBER(z->worker) });
     completed = query(z->conn, "SELECT awa.complete_job($1::bigint, $2::bigint, $3::bigint)", 3,
                       (const char *[]){ NUMBER(z->worker), NUMBER(a->claim), NUMBER(a->pos) });
     ended = query(z->conn, "COMMIT", 0, NULL);
