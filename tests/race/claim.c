@@ -39,6 +39,22 @@ a_claim_that_rolls_back_never_was(void **state)
     assert_string_equal(test_answer(second), "1 2 3 4");
 }
 
+/* Two that claim in long transactions, from several lanes, would else wait in a circle. */
+static void
+a_claim_does_not_wait_for_a_long_transaction(void **state)
+{
+    PGconn *db = *state;
+    PGconn *first = test_worker(db, 7), *second = test_worker(db, 8);
+
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c,d}')");
+    test_exec(first, "BEGIN");
+    assert_string_equal(test_claim_ids(first, 7, 2), "1 2");
+    test_exec(second, "SET statement_timeout = '5 s'"); /* half a second on a quiet machine */
+    assert_string_equal(test_claim_ids(second, 8, 10), "");
+    test_exec(first, "COMMIT");
+    assert_string_equal(test_claim_ids(second, 8, 10), "3 4");
+}
+
 static void
 a_busy_lane_is_left_for_another(void **state)
 {
@@ -318,6 +334,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         TEST_DB(two_claimers_of_a_lane_share_its_jobs),
         TEST_DB(a_claim_that_rolls_back_never_was),
+        TEST_DB(a_claim_does_not_wait_for_a_long_transaction),
         TEST_DB(a_busy_lane_is_left_for_another),
         TEST_DB(two_claimers_of_two_lanes_do_not_wait_in_a_circle),
         TEST_DB(an_open_producer_delays_nobody),
