@@ -110,7 +110,7 @@ def main():
         parser.add_argument(name, type=pathlib.Path)
     parser.add_argument("--test")
     parser.add_argument("names", nargs="*")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     mutants = tomllib.loads(asked.listed.read_text(encoding="utf-8"))["mutant"]
     mutants = [m | {"tests": [asked.test] if asked.test else m["tests"]} for m in mutants
                if not asked.names or any(word in m["name"] for word in asked.names)]
