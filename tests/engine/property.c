@@ -109,7 +109,7 @@ static const char narrow[] =
     "        EXECUTE format('DROP SEQUENCE %s', v_name);"
     "    END LOOP;"
     "    TRUNCATE awa.claims, awa.lane_gaps, awa.lanes, awa.queues, awa.workers,"
-    "             awa.ring_rotations;"
+    "             awa.ring_rotations, awa.ring_carries;"
     "    ALTER SEQUENCE awa.job_ids RESTART; ALTER SEQUENCE awa.claim_ids RESTART;"
     "    ALTER SEQUENCE awa.lane_ids RESTART; ALTER SEQUENCE awa.queue_ids RESTART;"
     "    INSERT INTO awa.ring_rotations (generation, ready_slot) VALUES (1, 0);"
