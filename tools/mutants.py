@@ -74,6 +74,8 @@ class Bench:
                 self.tests[t["name"]] = program.Program(
                     [self.build / "tests" / "with_cluster", *t["cmd"]],
                     cwd=t["workdir"] or self.build, env=os.environ | t["env"])
+        if name not in self.tests:
+            sys.exit(f"mutants: no test is called {name}")
         return self.tests[name]
 
     def texts(self, mutant):
@@ -114,6 +116,8 @@ def main():
     mutants = tomllib.loads(asked.listed.read_text(encoding="utf-8"))["mutant"]
     mutants = [m | {"tests": [asked.test] if asked.test else m["tests"]} for m in mutants
                if not asked.names or any(word in m["name"] for word in asked.names)]
+    if not mutants:
+        sys.exit(f"mutants: none is called {' or '.join(asked.names)}")
     asked.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(asked.source, asked.work)
     for mutant in mutants:

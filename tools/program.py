@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-FIRST_S = 3600
+FIRST_S = 3600  # while it is not known how long it takes
 DYING_S = 15  # for with_cluster to stop its cluster
 
 

@@ -66,9 +66,11 @@ awa_job_options key_job(uint64_t key, struct job_text *text);
 /* The key in a payload; *ret_good: nothing in it has changed. */
 uint64_t key_read(const char *args, bool *ret_good);
 
+/* A worker's number, as records have it. */
+uint32_t hash_of_worker(uint64_t number);
+
 /* Numbers that follow from a seed. */
 uint64_t mix(uint64_t x);
-uint32_t hash_of_worker(uint64_t number);
 struct dice {
     uint64_t state;
 };
