@@ -82,10 +82,16 @@ def find_programs(build, tests):
 
 
 def by_promise(programs, name, killers):
-    """Those that name the function; then those that have noticed most; the quick ones first."""
-    word = re.compile(rf"\b{name}\b")
-    return sorted(programs, key=lambda p: (-min(len(word.findall(p.text)), 3),
-                                           -killers.get(p.name, 0), p.seconds))
+    """Those first that cost the least time for each stub that they are likely to notice: because
+    they name the function, or because they have noticed others."""
+    word, tried = re.compile(rf"\b{name}\b"), sum(killers.values()) + 1
+
+    def seconds_to_notice(program):
+        likely = max(0.3 * min(len(word.findall(program.text)), 3),
+                     killers.get(program.name, 0) / tried, 0.01)
+        return program.seconds / likely
+
+    return sorted(programs, key=seconds_to_notice)
 
 
 def first_to_notice(function, body, programs):

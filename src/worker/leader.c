@@ -31,7 +31,7 @@ struct leader {
     atomic_bool ends;
     atomic_int_least64_t queries;
     PGconn *pg;
-    bool leads;
+    bool led;                                       /* so it must resign */
     int64_t newest_id;                              /* of a job, at the ring's last turn */
     char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
@@ -195,11 +195,11 @@ lead(struct leader *l)
              &res))
         return RETRY_MS;
     wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
-    l->leads = !PQgetisnull(res, 0, 0);
-    if (!l->leads) {
+    if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
         return wait;
     }
+    l->led = true;
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
         if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
             tasks[i].run(l);
@@ -284,13 +284,15 @@ sleep_until_due(struct leader *l, int64_t wait)
     (void)take_notifications(l);
 }
 
+/* Also if the last answer was that another leads: it is the same while another merely asks. To
+ * resign from what one does not hold changes nothing. */
 static void
 resign(struct leader *l)
 {
     char worker[24];
     AUTO(pgresult) PGresult *res = NULL;
 
-    if (l->pg == NULL || !l->leads)
+    if (l->pg == NULL || !l->led)
         return;
     snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
     (void)ask(l, SQL_LEADER_LEAD, (const char *[]){ worker, NULL, NULL, "t" }, &res);

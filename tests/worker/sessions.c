@@ -241,22 +241,58 @@ a_leader_whose_session_broke_leads_on(void **state)
     wait_completed(db, 1, 5000);
 }
 
+/* Two workers, with a lease of an hour, of which the second has been told to come back then. */
+static awa_worker *
+start_two(PGconn *db, const awa_kind *kind)
+{
+    awa_worker *first;
+
+    test_exec(db, "UPDATE awa.settings SET leader_lease = '1 h'");
+    first =
+        test_start(db, .conninfo = test_format("%s application_name=1st", test_dsn(db, "worker")),
+                   .name = "first", .kinds = kind, .nkinds = 1);
+    wait_leader(db, "first", 10000);
+    test_start(db, .conninfo = test_format("%s application_name=2nd", test_dsn(db, "worker")),
+               .name = "second", .kinds = kind, .nkinds = 1);
+    test_wait_until(db,
+                    "SELECT count(*) = 1 " SESSIONS " AND application_name = '2nd'"
+                    " AND query LIKE '%awa.lead(%' AND state = 'idle'",
+                    10000);
+    return first;
+}
+
 static void
 a_leader_that_frees_its_worker_is_followed_at_once(void **state)
 {
     PGconn *db = *state;
     const awa_kind kind = { .handler = test_run_counted, .userdata = test_runs_new() };
-    awa_worker *first = test_start(db, .name = "first", .kinds = &kind, .nkinds = 1);
 
-    test_exec(db, "UPDATE awa.settings SET leader_lease = '1 h'");
-    wait_leader(db, "first", 10000);
-    test_start(db, .conninfo = test_format("%s application_name=2nd", test_dsn(db, "worker")),
-               .name = "second", .kinds = &kind, .nkinds = 1);
+    test_free_worker(start_two(db, &kind));
+    wait_leader(db, "second", 10000);
+}
+
+/* The end of a worker wakes all candidates, its own thread as well, and one of them gets the lock.
+ * Here none does until the first has asked in vain, and while it ends, for which it has a second.
+ */
+static void
+a_leader_that_asked_in_vain_resigns_nevertheless(void **state)
+{
+    PGconn *db = *state;
+    const awa_kind kind = { .handler = test_run_counted, .userdata = test_runs_new() };
+    awa_worker *first = start_two(db, &kind);
+    PGconn *other = test_connect(db, NULL);
+
+    test_exec(other, "SELECT pg_advisory_lock(awa.lock_class('maintenance'), 2)");
+    test_exec(db, "SELECT set_config('test.locked_at', clock_timestamp()::text, false);"
+                  " NOTIFY \"awa.lead\"");
     test_wait_until(db,
-                    "SELECT count(*) = 1 " SESSIONS " AND application_name = '2nd'"
-                    " AND query LIKE '%awa.lead(%' AND state = 'idle'",
+                    "SELECT count(*) = 1 " SESSIONS " AND application_name = '1st'"
+                    " AND query LIKE '%awa.lead(%' AND state = 'idle'"
+                    " AND query_start > current_setting('test.locked_at')::timestamptz",
                     10000);
-    test_free_worker(first); /* the second has been told to come back in an hour */
+    assert_true(PQsendQuery(other, "SELECT pg_sleep_for('1 s'),"
+                                   " pg_advisory_unlock(awa.lock_class('maintenance'), 2)"));
+    test_free_worker(first);
     wait_leader(db, "second", 10000);
 }
 
@@ -308,6 +344,7 @@ main(void)
         TEST_WORKER(a_leader_that_is_cut_off_is_followed),
         TEST_WORKER(a_leader_whose_session_broke_leads_on),
         TEST_WORKER(a_leader_that_frees_its_worker_is_followed_at_once),
+        TEST_WORKER(a_leader_that_asked_in_vain_resigns_nevertheless),
         TEST_WORKER(a_task_that_fails_again_and_again_is_reported_once),
         TEST_WORKER(one_rescued_job_is_one_job),
     };
