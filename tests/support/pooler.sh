@@ -8,7 +8,7 @@ start_pooler() {
     local dir=$AWA_DEV_DIR/pooler user login
     user=$(stat -c %U "$AWA_DEV_DIR/data")
     mkdir "$dir" && chown "$user" "$dir"
-    for login in awa_admin only_insert test_{producer,bulk_producer,worker,operator,viewer}; do
+    for login in awa_admin only_insert test_{producer,bulk_producer,worker,operator,viewer,nobody}; do
         echo "\"$login\" \"\""
     done >"$dir/users"
     cat >"$dir/pgbouncer.ini" <<END
