@@ -117,7 +117,7 @@ def main():
     words = sys.argv[3:]
     programs = find_programs(build, tests)
     for one in programs:  # this makes the template, too
-        if not one.passes():
+        if not one.passes() and not one.passes():  # an hour of work is worth a second try
             sys.exit(f"{one.failure}\nstubs: {one.name} does not pass as it is")
     functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
     functions = [f for f in functions if not words or any(word in f["name"] for word in words)]

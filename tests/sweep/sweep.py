@@ -7,10 +7,10 @@ usage: with_cluster sweep.py AWA WORKER SHIM memory|calls|all [--sample N] [NAME
 AWA is the executable, WORKER the program worker.c here, SHIM the library fail_malloc.c. Each
 operation (whose name contains a NAME) is first done unharmed, and then again and again, with one
 more fault each time, until the fault comes too late to matter; --sample: with N of these faults
-only, evenly spread. Each time it must end within its deadline, without a signal, with exit code 0
-and the same output, or with exit code 1 and a message; and what the database holds afterwards must
-agree with that. A command that says that it does not know, or that its output got lost, may have
-done all or nothing. A failed run prints how to repeat it.
+only, evenly spread. Each time it must end within its deadline, not busy all the while, without a
+signal, with exit code 0 and the same output, or with exit code 1 and a message; and what the
+database holds afterwards must agree with that. A command that says that it does not know, or that
+its output got lost, may have done all or nothing. A failed run prints how to repeat it.
 
 Memory fails once, or from the N-th allocation on. System calls fail once in each thread, with each
 error that the kernel may give, from main() on; strace injects them.
@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ import time
 DEADLINE_S = 20  # for what takes a tenth of a second
 SILENCE_S = 60   # for a worker: it waits 40 s for an answer that libpq has no memory for
 PATIENCE_S = 4   # for a worker without memory, which goes on trying until it is told to end
+BUSY_S = 2       # of CPU time are enough for all of them: who waits must not turn round
 JOBS = 12
 
 CALLS = {
@@ -79,8 +81,8 @@ class Database:
 
 
 class Result:
-    def __init__(self, code, out, err, seconds):
-        self.code, self.out, self.err, self.seconds = code, out, err, seconds
+    def __init__(self, code, out, err, seconds, busy_s):
+        self.code, self.out, self.err, self.seconds, self.busy_s = code, out, err, seconds, busy_s
 
 
 # ---- What is done, and what must come of it ----------------------------------------------------
@@ -260,10 +262,16 @@ class Call:
         return " ".join(self.strace(n, "/dev/null"))
 
 
+def busy_s():
+    """CPU time of all programs that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(operation, database, wrapper, extra, endless):
     """Runs it, and ends it politely if it is of the endless kind."""
     env = dict(os.environ, AWA_DATABASE_URL=database.dsn, **extra)
-    began = time.monotonic()
+    began, busy = time.monotonic(), busy_s()
     with tempfile.TemporaryFile("w+") as given:
         given.write(operation.stdin)
         given.seek(0)
@@ -283,7 +291,8 @@ def run(operation, database, wrapper, extra, endless):
             else:
                 os.killpg(process.pid, signal.SIGKILL)
     seconds = time.monotonic() - began
-    return Result(process.returncode if seconds < operation.deadline_s else "hang", out, err, seconds)
+    return Result(process.returncode if seconds < operation.deadline_s else "hang", out, err, seconds,
+                  busy_s() - busy)
 
 
 # ---- The sweep ---------------------------------------------------------------------------------
@@ -302,6 +311,8 @@ def fault(operation, database, kind, n, usual):
         wrong = "failed without a word"
     elif result.code == 0 and isinstance(operation, Read) and Read.seen(result) != Read.seen(usual):
         wrong = f"exit code 0, but printed {result.out!r} instead of {usual.out!r}"
+    elif result.busy_s > BUSY_S:
+        wrong = f"took {result.busy_s:.1f} s of CPU time in {result.seconds:.1f} s"
     elif "Sanitizer" in result.err:
         wrong = "a sanitizer complains"
     if wrong is None:
