@@ -122,7 +122,7 @@ static awa_status
 promote(const struct work *w, bool *ret_some, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(w->probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
+    awa_status s = awa__sql_ask(w->probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
 
     if (s == AWA_OK)
         *ret_some = strcmp(PQgetvalue(res, 0, 0), "0") != 0;
@@ -142,7 +142,7 @@ ask_ready(const struct work *w, bool *ret_some, awa_error *err)
     buffer_array_end(&queues);
     if (queues.failed)
         return awa__fail(err, AWA_ENOMEM, "work: out of memory");
-    s = awa__sql_run(w->probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
+    s = awa__sql_ask(w->probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
     if (s == AWA_OK)
         *ret_some = strcmp(PQgetvalue(res, 0, 0), "{}") != 0;
     return s;

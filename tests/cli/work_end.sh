@@ -147,7 +147,22 @@ the_job_of_a_killed_worker_runs_again_within_10_s() {
     ends_with 0
 }
 
+# The first look whether the queues are empty takes longer than anybody waits for an answer.
+a_server_that_does_not_answer_is_asked_again() {
+    sql "CREATE SEQUENCE public.looks;
+         ALTER FUNCTION awa.promote_jobs RENAME TO promote_jobs_at_once;
+         CREATE FUNCTION awa.promote_jobs(p_after timestamptz, OUT promoted int, OUT up_to timestamptz)
+         LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN
+             IF nextval(''public.looks'') = 1 THEN PERFORM pg_sleep(100); END IF;
+             SELECT p.* INTO promoted, up_to FROM awa.promote_jobs_at_once(p_after) AS p;
+         END'"
+    run_jobs --exec true
+    contains "$(cat "$work/worker")" "leader_promote: no answer for 40000 ms"
+    sql "DROP FUNCTION awa.promote_jobs;
+         ALTER FUNCTION awa.promote_jobs_at_once RENAME TO promote_jobs"
+}
+
 run_tests the_first_signal_lets_jobs_finish_and_gives_the_others_back \
     a_second_signal_stops_what_runs a_third_signal_ends_it_at_once draining_may_have_a_limit \
     an_idle_worker_ends_at_once a_cancelled_job_is_ended \
-    the_job_of_a_killed_worker_runs_again_within_10_s
+    the_job_of_a_killed_worker_runs_again_within_10_s a_server_that_does_not_answer_is_asked_again

@@ -28,7 +28,7 @@ import tempfile
 import time
 
 DEADLINE_S = 20  # for what takes a tenth of a second
-SILENCE_S = 60   # for a worker: it waits 40 s for an answer that libpq has no memory for
+SILENCE_S = 90   # for a worker: it waits 40 s for an answer, and 10 s for a session, that never come
 PATIENCE_S = 4   # for a worker without memory, which goes on trying until it is told to end
 BUSY_S = 2       # of CPU time are enough for all of them: who waits must not turn round
 JOBS = 12
