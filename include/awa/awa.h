@@ -209,7 +209,8 @@ typedef struct awa_worker_stats {
     int64_t running;   /* now, in handlers */
     int64_t waiting;   /* now, claimed but not started */
     int64_t reconnects;
-    int64_t queries; /* statements sent */
+    int64_t queries;  /* statements sent */
+    int64_t in_doubt; /* now, claims without an answer: on their way, or lost and not yet undone */
 } awa_worker_stats;
 
 AWA_API void awa_worker_get_stats(awa_worker *worker, awa_worker_stats *stats);

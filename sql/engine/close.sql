@@ -237,6 +237,12 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
             THEN 'failed' ELSE p_asked END;
 
+-- How many attempts an outcome uses up: none if the job goes back as it came.
+CREATE OR REPLACE FUNCTION awa.attempts_used(p_outcome awa.outcome)
+RETURNS int
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END;
+
 -- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
 -- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
 -- its deadline). p_errors[i] is text; p_outputs[i] JSON text, kept in a wrapper if it is no JSON;
@@ -298,7 +304,7 @@ AS $$
 BEGIN
     RETURN (
         SELECT coalesce(array_agg(ROW(u.slot, u.pos, awa.decide(u.outcome, e.attempt, e.max_attempts),
-                   e.id, e.attempt + CASE WHEN u.outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END,
+                   e.id, e.attempt + awa.attempts_used(u.outcome),
                    CASE WHEN u.error IS NOT NULL
                           OR u.outcome NOT IN ('completed', 'snoozed', 'released')
                         THEN awa.error_entry(e.attempt + 1, u.error, u.outcome, p_now) END,

@@ -28,9 +28,11 @@ DECLARE
             "insert_job", "insert_jobs", "from_ms", "ms_interval", "to_int", "need_json"],
         "awa_bulk_producer": ["reserve_positions"],
         "awa_worker": [
-            "register_worker", "heartbeat", "deregister_worker", "server_number", "mark_hungry",
+            "register_worker", "heartbeat", "reconcile_worker", "deregister_worker",
+            "server_number", "mark_hungry",
             "listen", "claim_jobs", "complete_jobs", "close_jobs", "complete_job",
-            "lead", "promote_jobs", "rescue_jobs", "expire_jobs", "sweep_gaps", "turn_ring",
+            "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs", "sweep_gaps",
+            "turn_ring",
             "checkpoint_heads", "carry_forward", "prune_slot", "summarize_ids",
             "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [

@@ -72,9 +72,7 @@ BEGIN
                 WHERE d.run_at > p_promote_from AND d.run_at <= v_now) THEN
         tasks := tasks || 'promote'::text;
     END IF;
-    IF EXISTS (SELECT 1 FROM awa.seen_workers AS w, awa.settings AS s
-                WHERE NOT w.empty
-                  AND (w.ended_at IS NOT NULL OR w.last_seen_at < v_now - s.worker_grace)) THEN
+    IF awa.any_to_rescue(v_now) THEN
         tasks := tasks || 'rescue'::text;
     END IF;
     IF EXISTS (SELECT 1 FROM awa.claims AS c

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- requires: close
--- Take jobs away from workers that died and from attempts that overran their deadline, and make
--- them runnable again.
+-- Take jobs away from workers that died, from attempts that overran their deadline and from claims
+-- whose answer was lost, and make them runnable again.
 
--- End open attempts on somebody's behalf; all of one slot and lane. Attempts that are used up
--- fail. Waits for nobody longer than the caller's lock_timeout. Returns how many it ended.
+-- End open attempts on somebody's behalf, as rescued, expired or released; all of one slot and
+-- lane. Attempts that are used up fail. Waits for nobody longer than the caller's lock_timeout. Returns how many it ended.
 CREATE OR REPLACE FUNCTION awa.end_attempts(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome, p_error text)
 RETURNS bigint
@@ -15,8 +15,10 @@ DECLARE
     v_rows awa.closing[];
 BEGIN
     SELECT array_agg(ROW(p_slot, e.pos, awa.decide(p_outcome, e.attempt, e.max_attempts), e.id,
-                         e.attempt + 1, awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now),
-                         NULL, NULL, false)::awa.closing ORDER BY e.pos)
+                         e.attempt + awa.attempts_used(p_outcome),
+                         CASE WHEN p_outcome <> 'released'
+                              THEN awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now) END,
+                         NULL, NULL, p_outcome = 'released')::awa.closing ORDER BY e.pos)
       INTO v_rows
       FROM unnest(p_positions) AS r
      CROSS JOIN LATERAL (
@@ -135,6 +137,63 @@ BEGIN
     END LOOP;
     DELETE FROM awa.workers AS w WHERE w.empty AND w.ended_at < p_now - interval '1 h';
     RETURN v_rescued;
+END
+$$;
+
+-- Is there a worker that rescue_jobs() should look at: one that has ended or fallen silent, and may
+-- still hold jobs?
+CREATE OR REPLACE FUNCTION awa.any_to_rescue(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT 1
+                     FROM awa.seen_workers AS w, awa.settings AS s
+                    WHERE NOT w.empty
+                      AND (w.ended_at IS NOT NULL OR w.last_seen_at < p_now - s.worker_grace));
+END;
+
+-- The answer to a claim of this worker was lost. It keeps the attempts that it knows of, those at
+-- p_known; whatever else it holds goes back, unstarted. From here on it claims nothing: what is
+-- still on its way under its number would bring more of that kind. Locks: the worker's, exclusively,
+-- so that no claim of it is in flight; then none. Returns how many jobs went back; NULL, and then
+-- it is to be asked again, while a claim is in flight or somebody is just closing one of them.
+CREATE OR REPLACE FUNCTION awa.reconcile_worker(p_worker bigint, p_known int8multirange)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_open record;
+    v_back bigint := 0;
+BEGIN
+    IF p_known IS NULL THEN
+        RAISE EXCEPTION 'known: want positions, got NULL' USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM awa.require_read_committed('reconcile'), awa.require_durable();
+    IF NOT pg_try_advisory_xact_lock(-p_worker) THEN
+        RETURN NULL;
+    END IF;
+    UPDATE awa.workers AS w SET queues = '{}' WHERE w.worker_id = p_worker AND w.queues <> '{}';
+    FOR v_open IN
+        SELECT o.* FROM awa.open_positions(p_worker) AS o WHERE NOT o.positions <@ p_known
+    LOOP
+        v_back := v_back + awa.try_end_attempts(v_open.ready_slot, v_open.lane_id,
+                v_open.positions - p_known, 'released', NULL);
+    END LOOP;
+    IF EXISTS (SELECT 1 FROM awa.open_positions(p_worker) AS o WHERE NOT o.positions <@ p_known)
+    THEN
+        RETURN NULL;
+    END IF;
+    RETURN v_back;
 END
 $$;
 

@@ -85,17 +85,20 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
--- Something is done in the name of a worker. Its rescue waits until the transaction ends, and
--- once it has begun, the worker is not known any more.
+-- A worker is about to claim. Its rescue and its reconciliation wait until the transaction ends,
+-- and once one of them has begun, it claims no more.
 CREATE OR REPLACE FUNCTION awa.enter_worker(p_worker bigint)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(-p_worker);
-    PERFORM 1 FROM awa.workers AS w WHERE w.worker_id = p_worker AND w.ended_at IS NULL;
+    PERFORM 1
+       FROM awa.workers AS w
+      WHERE w.worker_id = p_worker AND w.ended_at IS NULL AND w.queues <> '{}';
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'worker: % is not registered, or was given up for dead', p_worker
+        RAISE EXCEPTION 'worker: % is not registered, claims no more or was given up for dead',
+                        p_worker
               USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
     END IF;
 END

@@ -129,6 +129,21 @@ promote(const struct work *w, bool *ret_some, awa_error *err)
     return s;
 }
 
+/* What a dead worker holds is work, too, once it has been rescued. */
+static awa_status
+rescue(const struct work *w, bool *ret_some, awa_error *err)
+{
+    AUTO(pgresult) PGresult *any = NULL, *res = NULL;
+    awa_status s = awa__sql_ask(w->probe, SQL_LEADER_ANY_TO_RESCUE, NULL, &any, err);
+
+    if (s != AWA_OK)
+        return s;
+    *ret_some = strcmp(PQgetvalue(any, 0, 0), "t") == 0;
+    if (*ret_some && !call_flag(w->call, "no-leader"))
+        s = awa__sql_ask(w->probe, SQL_LEADER_RESCUE, NULL, &res, err);
+    return s;
+}
+
 static awa_status
 ask_ready(const struct work *w, bool *ret_some, awa_error *err)
 {
@@ -160,6 +175,8 @@ look(struct work *w, bool *ret_some, awa_error *err)
     if (s == AWA_OK && !call_flag(w->call, "no-leader"))
         s = promote(w, ret_some, err);
     if (s == AWA_OK && !*ret_some)
+        s = rescue(w, ret_some, err);
+    if (s == AWA_OK && !*ret_some)
         s = ask_ready(w, ret_some, err);
     if (s != AWA_OK && PQstatus(w->probe) != CONNECTION_OK)
         PQfinish(TAKE(w->probe));
@@ -184,7 +201,7 @@ is_empty(struct work *w)
         w->claimed_at = now_ms();
         return false;
     }
-    if (now_ms() < w->look_at)
+    if (stats.in_doubt > 0 || now_ms() < w->look_at)
         return false;
     if (look(w, &some, &err) != AWA_OK) {
         log_line(err.message);

@@ -62,9 +62,11 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     snprintf(worker, sizeof worker, "%lld", (long long)w->identities->id);
     snprintf(max, sizeof max, "%zu", n);
     q->asked_n = n;
+    worker_doubt(w, 1);
     s = conn_submit(&w->claims, SQL_JOBS_CLAIM, (const char *[]){ worker, q->name, max }, true,
                     claimed, q, &err);
     if (s != AWA_OK) {
+        worker_doubt(w, -1);
         worker_drop_claims(w, &err);
         return false;
     }
@@ -141,11 +143,29 @@ hand_out(struct awa_worker *w, struct batch *b)
     for (size_t i = 0; i < b->n; i++)
         list_push(&w->todo, b->jobs[i]);
     w->counts.claimed += (int64_t)b->n;
+    w->counts.in_doubt--;
     if (b->n == 1)
         pthread_cond_signal(&w->work);
     else
         pthread_cond_broadcast(&w->work);
     pthread_mutex_unlock(&w->lock);
+}
+
+/*
+ * The claim brought nothing: it was refused, or its session is gone, or libpq had no memory for the
+ * answer. In the last two cases it may have brought jobs that we shall never hear of.
+ */
+static void
+claim_failed(struct awa_worker *w, const struct served *q, const awa_error *err)
+{
+    if (err->status == AWA_ECONN)
+        identity_lose_claim(w);
+    else
+        worker_doubt(w, -1);
+    if (err->status == AWA_ESTALE)
+        w->identity_lost = true;
+    else if (conn_is_open(&w->claims))
+        worker_complain(w, &w->complaints, "claim %s: %s", q->name, err->message);
 }
 
 static void
@@ -160,18 +180,11 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
     w->asked -= q->asked_n;
     if (err != NULL) {
         q->look_at = now + 100;
-        /*
-         * Given up for dead; or the claim may have brought jobs that we shall never hear of: the
-         * session is gone, or libpq had no memory for the answer. What the old identity holds and
-         * does not run is rescued when it says good-bye.
-         */
-        if (err->status == AWA_ESTALE || err->status == AWA_ECONN)
-            w->identity_lost = true;
-        if (err->status != AWA_ESTALE && conn_is_open(&w->claims))
-            worker_complain(w, &w->complaints, "claim %s: %s", q->name, err->message);
+        claim_failed(w, q, err);
         return;
     }
     if (PQntuples(*res) == 0) {
+        worker_doubt(w, -1);
         ran_dry(w, q, now);
         return;
     }
@@ -181,7 +194,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
     b = batch_new(res, w, w->identities, q->name);
     if (b == NULL) {
         worker_complain(w, &w->complaints, "claim %s: out of memory", q->name);
-        w->identity_lost = true; /* what was claimed goes back with the identity */
+        identity_lose_claim(w);
         return;
     }
     hand_out(w, b);

@@ -315,7 +315,8 @@ strip(struct awa_worker *w, struct awa_job *job, const char *why)
     worker_log(w, "job %lld: what it had to say was refused: %s", (long long)job->id, why);
     free(TAKE(job->output));
     if (job->stripped) {
-        worker_settle(w, job); /* twice refused: it stays open, and the leader rescues it */
+        worker_settle(w, job); /* twice refused: it stays open, and is rescued with its identity */
+        w->identity_lost = true;
         return;
     }
     job->stripped = true;

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Being alive, as the database sees it: registration under a random number, heartbeats, and what
- * comes back with them: jobs that this worker has lost, queues that may have work, a server that
- * is another one than before.
+ * Being alive, as the database sees it: heartbeats, and what comes back with them: jobs that this
+ * worker has lost, queues that may have work, a server that is another one than before.
  */
 #include <string.h>
-
-#include <sys/random.h>
 
 #include "lib/clock.h"
 #include "worker/array.h"
@@ -17,127 +14,6 @@ enum {
     ASKED_MAX = 10000,      /* in one heartbeat */
     WATCH_MS = 100,         /* how often deadlines are looked at */
 };
-
-/* ---- Identity ---------------------------------------------------------------------------- */
-
-static int64_t
-random_id(void)
-{
-    int64_t id = 0;
-
-    while (id <= 0) {
-        if (getrandom(&id, sizeof id, 0) != sizeof id)
-            return 0;
-        id &= INT64_MAX;
-    }
-    return id;
-}
-
-struct identity *
-worker_new_identity(struct awa_worker *w, awa_error *err)
-{
-    struct identity *identity = calloc(1, sizeof *identity);
-
-    if (identity == NULL || (identity->id = random_id()) == 0) {
-        free(identity);
-        (void)awa__fail(err, AWA_ENOMEM, "worker: cannot draw an identity");
-        return NULL;
-    }
-    identity->next = w->identities;
-    return identity;
-}
-
-static void
-names_of(const struct awa_worker *w, struct buffer *queues)
-{
-    buffer_array_begin(queues);
-    for (size_t i = 0; i < w->nqueues; i++)
-        buffer_array_text(queues, w->queues[i].name);
-    buffer_array_end(queues);
-}
-
-/* The kinds that we know; NULL if one handler takes them all. */
-static const char *
-kinds_of(const struct awa_worker *w, struct buffer *kinds)
-{
-    buffer_array_begin(kinds);
-    for (size_t i = 0; i < w->nkinds; i++) {
-        if (w->kinds[i].kind == NULL)
-            return NULL;
-        buffer_array_text(kinds, w->kinds[i].kind);
-    }
-    buffer_array_end(kinds);
-    return kinds->data;
-}
-
-/* Registers under a new number, which from then on is the one that claims. */
-static awa_status
-register_anew(struct awa_worker *w, PGconn *pg, awa_error *err)
-{
-    AUTO(buffer) struct buffer queues = { 0 }, kinds = { 0 };
-    AUTO(pgresult) PGresult *res = NULL;
-    AUTO(free) struct identity *identity = worker_new_identity(w, err);
-    const char *known = kinds_of(w, &kinds);
-    char id[24];
-    awa_status s;
-
-    if (identity == NULL)
-        return AWA_ENOMEM;
-    names_of(w, &queues);
-    if (queues.failed || kinds.failed)
-        return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    snprintf(id, sizeof id, "%lld", (long long)identity->id);
-    s = awa__sql_ask(
-        pg, SQL_WORKER_REGISTER,
-        (const char *[]){ id, w->name, queues.data, known, w->claims.pooled ? "f" : "t" }, &res,
-        err);
-    if (s != AWA_OK)
-        return s;
-    w->server = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
-    w->identities = TAKE(identity);
-    w->identity_lost = false;
-    atomic_store(&w->current_id, w->identities->id);
-    return AWA_OK;
-}
-
-static void
-deregistered(void *arg, void *tag, PGresult **res, const awa_error *err)
-{
-    struct awa_worker *w = arg;
-
-    (void)tag;
-    (void)res;
-    if (err != NULL && err->status != AWA_ECONN)
-        worker_complain(w, &w->complaints, "deregister: %s", err->message);
-}
-
-/*
- * Identities that hold nothing any more, as far as we know, say good-bye; but for the current one.
- * If a claim of theirs was never heard of, its jobs are rescued then.
- */
-static awa_status
-forget_identities(struct awa_worker *w, awa_error *err)
-{
-    struct identity **link = &w->identities;
-    awa_status s = AWA_OK;
-    char id[24];
-
-    while (*link != NULL && s == AWA_OK) {
-        struct identity *identity = *link;
-
-        if (identity->held > 0 || identity == w->identities ||
-            conn_pending(&w->claims) + 2 > CONN_PENDING_MAX) {
-            link = &identity->next;
-            continue;
-        }
-        snprintf(id, sizeof id, "%lld", (long long)identity->id);
-        s = conn_submit(&w->claims, SQL_WORKER_DEREGISTER, (const char *[]){ id }, false,
-                        deregistered, NULL, err);
-        *link = identity->next;
-        free(identity);
-    }
-    return s;
-}
 
 /* ---- Heartbeat --------------------------------------------------------------------------- */
 
@@ -180,7 +56,8 @@ ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
 {
     buffer_array_begin(&q->workers);
     for (struct identity *i = w->identities; i != NULL; i = i->next)
-        buffer_array_int(&q->workers, i->id);
+        if (i == w->identities || i->held > 0) /* what we do not know of may be rescued */
+            buffer_array_int(&q->workers, i->id);
     buffer_array_end(&q->workers);
     buffer_array_begin(&q->hungry);
     for (size_t i = 0; i < w->nqueues && idle; i++)
@@ -268,7 +145,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
         w->ask_all = false;
         started_before = now;
     }
-    s = forget_identities(w, &err);
+    s = identity_turn(w, &err);
     if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
         s = conn_submit(
             &w->claims, SQL_WORKER_HEARTBEAT,
@@ -295,7 +172,7 @@ listen_for_work(struct awa_worker *w, PGconn *pg, awa_error *err)
 
     if (w->claims.pooled)
         return AWA_OK;
-    names_of(w, &queues);
+    worker_queue_names(w, &queues);
     if (queues.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
     return awa__sql_ask(pg, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, &res, err);
@@ -331,7 +208,7 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
             same = take_answer(w, res) && !w->identity_lost;
     }
     if (s == AWA_OK && !same)
-        s = register_anew(w, pg, err);
+        s = identity_register(w, pg, err);
     w->heartbeat_at = clock_ms(); /* at once, for the clock and the session lock */
     claim_look(w, NULL);
     return s;
@@ -353,26 +230,4 @@ heartbeat_watch(struct awa_worker *w, int64_t now)
         else if (w->hurry)
             job_cancel(job, CANCEL_HURRY);
     pthread_mutex_unlock(&w->lock);
-}
-
-/* ---- The end ----------------------------------------------------------------------------- */
-
-/* Says good-bye for every identity, on a session that is in a pipeline: best effort. */
-void
-heartbeat_bye(struct awa_worker *w)
-{
-    awa_error err;
-
-    if (!conn_is_open(&w->claims) || !PQexitPipelineMode(w->claims.pg))
-        return;
-    (void)PQsetnonblocking(w->claims.pg, 0);
-    for (struct identity *i = w->identities; i != NULL; i = i->next) {
-        AUTO(pgresult) PGresult *res = NULL;
-        char id[24];
-
-        snprintf(id, sizeof id, "%lld", (long long)i->id);
-        if (awa__sql_ask(w->claims.pg, SQL_WORKER_DEREGISTER, (const char *[]){ id }, &res, &err) !=
-            AWA_OK)
-            worker_log(w, "deregister: %s", err.message);
-    }
 }

@@ -11,7 +11,10 @@
 /* Under which number the worker had registered when it claimed. */
 struct identity {
     int64_t id;
-    int64_t held; /* jobs that have not been settled; owned by the I/O thread */
+    /* Owned by the I/O thread. */
+    int64_t held;     /* jobs that have not been settled */
+    int64_t in_doubt; /* claims whose answer was lost: they may hold jobs that we do not know of */
+    bool asked;       /* a question about it is on the way */
     struct identity *next;
 };
 

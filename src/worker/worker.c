@@ -119,11 +119,28 @@ worker_count_end(struct awa_worker *w, enum job_end end, bool stale)
     worker_count(w, end, !stale, stale);
 }
 
+void
+worker_queue_names(const struct awa_worker *w, struct buffer *queues)
+{
+    buffer_array_begin(queues);
+    for (size_t i = 0; i < w->nqueues; i++)
+        buffer_array_text(queues, w->queues[i].name);
+    buffer_array_end(queues);
+}
+
+void
+worker_doubt(struct awa_worker *w, int64_t claims)
+{
+    pthread_mutex_lock(&w->lock);
+    w->counts.in_doubt += claims;
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
-static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM, SQL_QUEUES_HUNGRY,
-                                                     SQL_WORKER_HEARTBEAT, SQL_WORKER_DEREGISTER,
-                                                     SQL_COUNT };
+static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM,        SQL_QUEUES_HUNGRY,
+                                                     SQL_WORKER_HEARTBEAT,  SQL_WORKER_RECONCILE,
+                                                     SQL_WORKER_DEREGISTER, SQL_COUNT };
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void
@@ -361,7 +378,7 @@ io_thread(void *arg)
         note_counts(w);
         wait_turn(w);
     }
-    heartbeat_bye(w);
+    identity_bye(w);
     conn_close(&w->claims);
     conn_close(&w->closes);
     free_settled_batches(w);

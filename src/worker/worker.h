@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The inside of a worker. Three kinds of threads:
- * - the I/O thread (worker.c, claim.c, flush.c) owns the two pipelined sessions, claims jobs,
- *   tells the database how they ended, and says that the worker is alive;
+ * - the I/O thread (worker.c, identity.c, claim.c, flush.c, heartbeat.c) owns the two pipelined
+ *   sessions, claims jobs, tells the database how they ended, and says that the worker is alive;
  * - handler threads (pool.c) run jobs;
  * - the leader thread (leader.c) does the queue's maintenance while it holds the term.
  * They meet in the job lists below, under one lock that nobody holds across a call to libpq or
@@ -132,7 +132,14 @@ void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close th
 void worker_drop_closes(struct awa_worker *w, const awa_error *why);
 void worker_count(struct awa_worker *w, enum job_end end, size_t n, size_t stale);
 void worker_count_end(struct awa_worker *w, enum job_end end, bool stale);
-struct identity *worker_new_identity(struct awa_worker *w, awa_error *err);
+void worker_queue_names(const struct awa_worker *w, struct buffer *queues); /* as an array */
+void worker_doubt(struct awa_worker *w, int64_t claims); /* so many more are without an answer */
+
+/* identity.c */
+awa_status identity_register(struct awa_worker *w, PGconn *pg, awa_error *err) AWA_CHECKED;
+void identity_lose_claim(struct awa_worker *w);
+awa_status identity_turn(struct awa_worker *w, awa_error *err) AWA_CHECKED;
+void identity_bye(struct awa_worker *w);
 
 /* claim.c */
 void claim_turn(struct awa_worker *w, int64_t now);
@@ -148,7 +155,6 @@ int64_t flush_wait(const struct awa_worker *w, int64_t now);
 awa_status heartbeat_greet(void *arg, PGconn *pg, awa_error *err);
 void heartbeat_turn(struct awa_worker *w, int64_t now);
 void heartbeat_watch(struct awa_worker *w, int64_t now);
-void heartbeat_bye(struct awa_worker *w);
 
 /* pool.c */
 void list_push(struct job_list *list, struct awa_job *job);

@@ -162,7 +162,42 @@ a_server_that_does_not_answer_is_asked_again() {
          ALTER FUNCTION awa.promote_jobs_at_once RENAME TO promote_jobs"
 }
 
+# Longer than it waits for work that nobody can claim.
+a_claim_that_takes_long_is_waited_for() {
+    local i
+    for i in 1 2 3; do
+        insert --kind x --queue slow >/dev/null
+    done
+    sql "CREATE SEQUENCE public.slow_claims;
+         ALTER FUNCTION awa.claim_jobs RENAME TO claim_jobs_at_once;
+         CREATE FUNCTION awa.claim_jobs(p_worker bigint, p_queue text, p_max int)
+         RETURNS TABLE (pos bigint, id bigint, claim_id bigint, ready_slot smallint,
+                        attempt smallint, max_attempts smallint, kind text, args jsonb,
+                        metadata jsonb, tags text[], enqueued_at timestamptz, deadline_at timestamptz)
+         LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN
+             RETURN QUERY SELECT c.* FROM awa.claim_jobs_at_once(p_worker, p_queue, p_max) AS c;
+             IF nextval(''public.slow_claims'') = 1 THEN PERFORM pg_sleep(7); END IF;
+         END'"
+    run_jobs --queue slow --threads 1 --prefetch 10 --exec true
+    sql "DROP FUNCTION awa.claim_jobs;
+         ALTER FUNCTION awa.claim_jobs_at_once RENAME TO claim_jobs"
+    equal "$(sql "SELECT DISTINCT state, attempt FROM awa.jobs WHERE queue = 'slow'")" "completed|1"
+}
+
+# It died when nobody else was there, so nobody has rescued it.
+what_a_dead_worker_holds_is_work_too() {
+    local id
+    id=$(insert --kind x --queue left)
+    sql "SELECT awa.register_worker(7, 'dead', '{left}', p_session => false);
+         SELECT awa.claim_jobs(7, 'left', 1); SELECT awa.deregister_worker(7)"
+    equal "$(job "$id" state)" running
+    run_jobs --queue left --exec true
+    equal "$(job "$id" state attempt errors.0.error)" "completed|2|worker dead ended"
+}
+
 run_tests the_first_signal_lets_jobs_finish_and_gives_the_others_back \
     a_second_signal_stops_what_runs a_third_signal_ends_it_at_once draining_may_have_a_limit \
     an_idle_worker_ends_at_once a_cancelled_job_is_ended \
-    the_job_of_a_killed_worker_runs_again_within_10_s a_server_that_does_not_answer_is_asked_again
+    the_job_of_a_killed_worker_runs_again_within_10_s \
+    a_server_that_does_not_answer_is_asked_again a_claim_that_takes_long_is_waited_for \
+    what_a_dead_worker_holds_is_work_too

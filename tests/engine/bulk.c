@@ -152,6 +152,24 @@ pages_visit_each_job_once(void **state)
 }
 
 static void
+a_call_takes_a_thousand_unless_told_otherwise(void **state)
+{
+    struct place p = open_place(*state, 1001);
+    call *const takers[] = { awa_failed_move, awa_dlq_purge };
+    awa_bulk_result r = { .size = sizeof r };
+    awa_error err;
+
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(takers[i](p.operator, AWA_BULK(.all = 1), &r, &err), AWA_OK);
+        assert_int_equal(r.changed, 1000);
+        assert_int_equal(r.next_before, 2);
+        assert_int_equal(takers[i](p.operator, AWA_BULK(.all = 1), &r, &err), AWA_OK);
+        assert_int_equal(r.changed, 1);
+        assert_int_equal(r.next_before, 0);
+    }
+}
+
+static void
 a_result_is_as_long_as_the_caller_says(void **state)
 {
     struct place p = open_place(*state, 3);
@@ -295,6 +313,7 @@ main(void)
         TEST_DB(an_option_that_a_call_does_not_understand_is_refused),
         TEST_DB(without_a_filter_and_without_all_nothing_happens),
         TEST_DB(pages_visit_each_job_once),
+        TEST_DB(a_call_takes_a_thousand_unless_told_otherwise),
         TEST_DB(a_result_is_as_long_as_the_caller_says),
         TEST_DB(dead_letters_run_where_and_when_the_caller_says),
         TEST_DB(a_newer_job_with_the_key_is_a_conflict),

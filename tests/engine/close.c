@@ -384,6 +384,7 @@ what_ends_a_job_is_durable(void **state)
         "awa.close_jobs(7, '{}', '{}', '{}', '{}')",
         "awa.promote_jobs()",
         "awa.rescue_jobs()",
+        "awa.reconcile_worker(78, '{}')",
         "awa.expire_jobs()",
         "awa.carry_forward(5::smallint)",
         "awa.register_worker(77, 'w', '{default}')",

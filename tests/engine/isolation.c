@@ -94,9 +94,12 @@ a_cancel_and_a_retry_refuse_an_old_snapshot(void **state)
 static void
 the_maintenance_refuses_an_old_snapshot(void **state)
 {
-    static const char *const calls[] = { "sweep_gaps()", "rescue_jobs()",
+    static const char *const calls[] = { "sweep_gaps()",
+                                         "rescue_jobs()",
+                                         "reconcile_worker(7, '{}')",
                                          "checkpoint_heads(1::smallint)",
-                                         "carry_forward(1::smallint)", "prune_slot(1::smallint)" };
+                                         "carry_forward(1::smallint)",
+                                         "prune_slot(1::smallint)" };
     PGconn *worker = test_connect(*state, "worker");
 
     for (size_t i = 0; i < LEVELS; i++)

@@ -46,6 +46,7 @@ static const struct {
     { "close again", 20, close_again },
     { "crash one", 8, crash_one },
     { "crash all", 4, crash_all },
+    { "lose a claim", 8, lose_claim },
     { "expire", 8, expire },
     { "cancel", 30, cancel },
     { "retry", 40, retry },

@@ -287,6 +287,21 @@ a_worker_that_wakes_up_is_told_that_it_was_given_up(void **state)
 }
 
 static void
+who_has_ended_or_is_silent_may_be_rescued(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+
+    assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
+    assert_string_equal(
+        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '4 s')"), "t");
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "t");
+    rescue(leader, "0 s");
+    assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
+}
+
+static void
 ended_workers_are_forgotten_after_an_hour(void **state)
 {
     PGconn *db = *state;
@@ -297,6 +312,62 @@ ended_workers_are_forgotten_after_an_hour(void **state)
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 1);
     rescue(leader, "61 min");
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 0);
+}
+
+/* ---- A claim whose answer was lost ------------------------------------------------------- */
+
+/* Also from slots that are sealed, and where it has closed some of it. */
+static void
+what_a_worker_does_not_know_of_goes_back_unstarted(void **state)
+{
+    static const char jobs[] = "SELECT id, state, attempt, errors FROM awa.jobs ORDER BY id";
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+    struct attempt a[5];
+
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}', p_max_attempts => '{1,1,1}')");
+    assert_int_equal(test_claim(worker, 7, 3, a), 3);
+    test_close(worker, &a[0], "completed");
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(db, "SELECT awa.insert_jobs('{d,e}', p_max_attempts => '{1,1}')");
+    assert_int_equal(test_claim(worker, 7, 2, a + 3), 2);
+
+    assert_int_equal(test_int(worker, test_format("SELECT awa.reconcile_worker(7, '{[%" PRId64
+                                                  ",%" PRId64 "],[%" PRId64 ",%" PRId64 "]}')",
+                                                  a[1].pos, a[1].pos, a[3].pos, a[3].pos)),
+                     2);
+    assert_string_equal(test_rows(db, jobs), "1|completed|1| 2|running|1| 3|available|0|"
+                                             " 4|running|1| 5|available|0|");
+    assert_string_equal(test_close(worker, &a[2], "completed"), "stale");
+    assert_string_equal(test_close(worker, &a[1], "completed"), "completed");
+    assert_int_equal(test_int(worker, "SELECT awa.reconcile_worker(7, '{}')"), 1);
+    assert_int_equal(test_int(worker, "SELECT awa.reconcile_worker(7, '{}')"), 0);
+    assert_string_equal(test_rows(db, jobs), "1|completed|1| 2|completed|1| 3|available|0|"
+                                             " 4|available|0| 5|available|0|");
+    test_expect_error(worker, "JQ001", "SELECT awa.reconcile_worker(7, NULL)");
+}
+
+/* But it lives, and ends what it knows of. */
+static void
+a_worker_that_was_reconciled_claims_no_more(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_insert(db);
+    assert_int_equal(test_int(worker, test_format("SELECT awa.reconcile_worker(7, '{[%" PRId64
+                                                  ",%" PRId64 "]}')",
+                                                  a.pos, a.pos)),
+                     0);
+    test_expect_error(worker, "JQ003", "SELECT awa.claim_jobs(7, 'default', 1)");
+    assert_string_equal(test_rows(worker, "SELECT known FROM awa.heartbeat('{7}')"), "{7}");
+    assert_int_equal(rescue(leader, "0 s"), 0);
+    assert_string_equal(test_close(worker, &a, "completed"), "completed");
+    test_exec(worker, "SELECT awa.deregister_worker(7)");
+    assert_int_equal(rescue(leader, "0 s"), 0);
 }
 
 /* ---- Deadlines --------------------------------------------------------------------------- */
@@ -384,7 +455,10 @@ main(void)
         TEST_DB(a_rescue_takes_what_is_open_wherever_it_is),
         TEST_DB(an_attempt_that_is_used_up_fails_with_its_worker),
         TEST_DB(a_worker_that_wakes_up_is_told_that_it_was_given_up),
+        TEST_DB(who_has_ended_or_is_silent_may_be_rescued),
         TEST_DB(ended_workers_are_forgotten_after_an_hour),
+        TEST_DB(what_a_worker_does_not_know_of_goes_back_unstarted),
+        TEST_DB(a_worker_that_was_reconciled_claims_no_more),
         TEST_DB(an_attempt_ends_a_moment_after_its_deadline),
         TEST_DB(deadlines_are_looked_at_from_where_the_last_look_ended),
         TEST_DB(a_deadline_is_carried_with_its_attempt),

@@ -472,6 +472,34 @@ crash_all(struct world *w, unsigned *seed)
         hire(w, i);
 }
 
+/* A worker has lost the answer to a claim: it knows of some of its jobs, and goes on anew. */
+void
+lose_claim(struct world *w, unsigned *seed)
+{
+    int which = below(seed, WORKERS), n = 0;
+    char known[2000] = "";
+    size_t len = 0;
+
+    for (int i = 0; i < w->m.n; i++) {
+        struct model_job *j = &w->m.jobs[i];
+
+        if (j->state != MODEL_RUNNING || j->worker != w->workers[which])
+            continue;
+        if (len < sizeof known - 60 && chance(seed, 2)) {
+            len += (size_t)snprintf(known + len, sizeof known - len, "%s[%" PRId64 ",%" PRId64 "]",
+                                    len > 0 ? "," : "", j->pos, j->pos);
+            continue;
+        }
+        end_attempt(w, j, "released", 0);
+        n++;
+    }
+    ask(w, w->worker, "SELECT awa.reconcile_worker(%" PRId64 ", '{%s}')", w->workers[which], known);
+    expect(w, "%d", n);
+    try(w, w->worker, "SELECT awa.claim_jobs(%" PRId64 ", 'q0', 1)", w->workers[which]);
+    expect(w, "!JQ003");
+    hire(w, which);
+}
+
 /* Only jobs of q2 have a deadline. */
 void
 expire(struct world *w, unsigned *seed)

@@ -112,7 +112,7 @@ typedef void verb(struct world *w, unsigned *seed);
 
 verb insert_one, insert_sql, insert_batch, insert_reserved, begin_late, roll_back;
 verb claim, complete, close_some, complete_inside, close_again;
-verb crash_one, crash_all, expire;
+verb crash_one, crash_all, lose_claim, expire;
 verb cancel, retry, move, retry_dead, delete_one, begin_held;
 verb retry_many, retry_many_dead, move_many, discard_many, delete_many;
 verb drain, pause_or_resume, switch_dlq, seal;

@@ -175,40 +175,64 @@ other_jobs_of_a_claim_end_while_one_is_committing(void **state)
     assert_string_equal(test_state(db, a[1].id), "completed");
 }
 
-/* A claim that is on its way when its worker is given up for dead. */
+/* What takes from worker 7 all that it holds. */
+static const char rescue_7[] = "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')";
+static const char reconcile_7[] = "SELECT coalesce(awa.reconcile_worker(7, '{}')::text, 'again')";
+
+/* A claim that is on its way when its worker is given up for dead, or has lost the answer to it. */
 static void
-a_rescue_waits_for_a_claim_in_flight(void **state)
+claim_first(PGconn *db, const char *take, const char *too_early)
 {
-    PGconn *db = *state;
-    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
-    static const char later[] = "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')";
+    PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
 
     test_insert(db);
     test_exec(worker, "BEGIN");
     test_claim_one(worker, 7);
-    assert_int_equal(test_int(leader, later), 0);
+    assert_string_equal(test_text(other, take), too_early);
     test_exec(worker, "COMMIT");
-    assert_int_equal(test_int(leader, later), 1);
+    assert_string_equal(test_text(other, take), "1");
 }
 
-/* The other way round: a claim that comes while the rescue is on its way. */
 static void
-a_claim_that_comes_during_the_rescue_is_refused(void **state)
+a_rescue_waits_for_a_claim_in_flight(void **state)
 {
-    PGconn *db = *state;
-    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    claim_first(*state, rescue_7, "0");
+}
+
+static void
+a_reconciliation_waits_for_a_claim_in_flight(void **state)
+{
+    claim_first(*state, reconcile_7, "again");
+}
+
+/* The other way round: a claim that comes meanwhile. */
+static void
+claim_second(PGconn *db, const char *take)
+{
+    PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
 
     test_insert(db);
     test_claim_one(worker, 7);
     test_insert(db);
-    test_exec(leader, "BEGIN");
-    assert_int_equal(
-        test_int(leader, "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')"), 1);
+    test_exec(other, "BEGIN");
+    assert_string_equal(test_text(other, take), "1");
     test_send(worker, "SELECT awa.claim_jobs(7, 'default', 1)");
     test_wait_blocked(db, worker);
-    test_exec(leader, "COMMIT");
+    test_exec(other, "COMMIT");
     test_answer_error(worker, "JQ003");
     assert_int_equal(test_count(db, "available"), 2);
+}
+
+static void
+a_claim_that_comes_during_the_rescue_is_refused(void **state)
+{
+    claim_second(*state, rescue_7);
+}
+
+static void
+a_claim_that_comes_during_the_reconciliation_is_refused(void **state)
+{
+    claim_second(*state, reconcile_7);
 }
 
 /* ---- Carry forward ----------------------------------------------------------------------- */
@@ -494,7 +518,9 @@ main(void)
         TEST_DB(a_rescue_leaves_a_commit_in_progress_alone_and_comes_back),
         TEST_DB(other_jobs_of_a_claim_end_while_one_is_committing),
         TEST_DB(a_rescue_waits_for_a_claim_in_flight),
+        TEST_DB(a_reconciliation_waits_for_a_claim_in_flight),
         TEST_DB(a_claim_that_comes_during_the_rescue_is_refused),
+        TEST_DB(a_claim_that_comes_during_the_reconciliation_is_refused),
         TEST_DB(whoever_ends_an_attempt_finds_it_where_it_was_carried),
         TEST_DB(a_carry_passes_over_what_is_just_ending),
         TEST_DB(a_job_that_is_cancelled_during_a_carry_stays_cancelled),

@@ -50,6 +50,11 @@ static const struct gate {
     { "rescue", "rescue_jobs", "v_mine := v_mine + awa.try_end_attempts" },
     { "rescue", "end_attempts", "RETURN awa.width(awa.close_and_settle" },
     { "rescue", "rescue_jobs", "UPDATE awa.workers AS w" },
+    { "reconcile", "reconcile_worker", "UPDATE awa.workers AS w" },
+    { "reconcile", "reconcile_worker", "FOR v_open IN" },
+    { "reconcile", "reconcile_worker", "v_back := v_back + awa.try_end_attempts" },
+    { "reconcile", "end_attempts", "RETURN awa.width(awa.close_and_settle" },
+    { "reconcile", "reconcile_worker", "IF EXISTS (SELECT 1" },
 };
 enum { GATES = sizeof gates / sizeof gates[0] };
 

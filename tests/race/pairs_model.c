@@ -126,7 +126,7 @@ claim_for(struct world *w, enum holder holder)
 static const char *
 claim(struct world *w)
 {
-    return w->ended ? "JQ003" : claim_for(w, WORKER_7);
+    return w->ended || w->retired ? "JQ003" : claim_for(w, WORKER_7);
 }
 
 static const char *
@@ -146,6 +146,23 @@ deregister(struct world *w)
 {
     w->ended = true;
     return "";
+}
+
+/* It knows of nothing that it holds: it gives it back, and claims no more. */
+static const char *
+reconcile(struct world *w)
+{
+    w->retired = true;
+    if (w->holder != FIRST_CLAIM && w->holder != WORKER_7)
+        return "0";
+    give_back(w, WAITING, w->current);
+    return "1";
+}
+
+static void
+retire(struct world *w)
+{
+    w->retired = true;
 }
 
 static void
@@ -344,6 +361,9 @@ static const struct refusal keeps_moving[] = { { "JQ006" }, { 0 } };
 static const struct refusal claims_none[] = { { "" }, { 0 } };
 static const struct refusal moves_none[] = { { "0" }, { 0 } };
 static const struct refusal rescues_none[] = { { "0" }, { "0", end_worker }, { "55P03" }, { 0 } };
+static const struct refusal reconciles_not[] = {
+    { "again" }, { "again", retire }, { "55P03" }, { 0 }
+};
 static const struct refusal expires_none[] = { { "0" }, { "55P03" }, { 0 } };
 static const struct refusal stays[] = { { "f" }, { 0 } };
 static const struct refusal prunes_not[] = { { "busy" }, { "heads", NULL, true }, { 0 } };
@@ -365,6 +385,8 @@ const struct verb verbs[] = {
       "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', '{<pos>}')",
       heartbeat, SILENT },
     { "deregister", "worker", "SELECT awa.deregister_worker(7)", deregister },
+    { "reconcile", "worker", "SELECT coalesce(awa.reconcile_worker(7, '{}')::text, 'again')",
+      reconcile, PATIENT, reconciles_not },
     { "insert", "producer", "SELECT awa.insert_job('k') > 0", insert },
     { "cancel", "operator", "SELECT awa.cancel_job(<id>)", cancel, 0, keeps_moving },
     { "delete", "operator", "DELETE FROM awa.jobs WHERE id = <id> RETURNING true", delete_job,
@@ -444,7 +466,8 @@ world_text(const struct world *w, char text[static TEXT_MAX])
 
     if (w->job != GONE)
         snprintf(attempt, sizeof attempt, " %d", w->attempt);
-    snprintf(text, TEXT_MAX, "%s%s%s%s; others: %d waiting, %d running; %d known; slot %d%s%s",
+    snprintf(text, TEXT_MAX, "%s%s%s%s; others: %d waiting, %d running; %d known; slot %d%s%s%s",
              jobs[w->job], attempt, holders[w->holder], slots[w->slot], w->waiting, w->running,
-             w->known, (int)w->current, w->ended ? "; 7 ended" : "", w->paused ? "; paused" : "");
+             w->known, (int)w->current, w->ended ? "; 7 ended" : "",
+             w->retired ? "; 7 claims no more" : "", w->paused ? "; paused" : "");
 }

@@ -33,6 +33,7 @@ struct world {
     bool dlq;             /* of the queue is on */
     bool paused;          /* the queue */
     bool ended;           /* worker 7 */
+    bool retired;         /* worker 7 claims no more */
     int waiting, running; /* jobs that were inserted meanwhile */
     int known;            /* jobs in all, pruned ones included */
 };

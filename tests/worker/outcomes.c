@@ -197,6 +197,30 @@ a_job_whose_words_are_refused_ends_without_them(void **state)
     assert_int_equal(test_log_count("what it had to say was refused: poison"), 2);
 }
 
+static awa_outcome
+snooze_first(awa_job *job, void *userdata)
+{
+    (void)userdata;
+    return awa_job_attempt(job) == 1 ? AWA_SNOOZE : AWA_COMPLETE;
+}
+
+/* Then nobody runs it, and the worker that holds it lives on. */
+static void
+a_job_whose_end_is_refused_altogether_runs_again(void **state)
+{
+    PGconn *db = *state;
+    const awa_kind kind = { .handler = snooze_first };
+
+    test_exec(db, "CREATE OR REPLACE FUNCTION awa.decide(p_asked awa.outcome, p_used int,"
+                  " p_max_attempts int) RETURNS awa.outcome LANGUAGE plpgsql AS $$ BEGIN"
+                  " IF p_asked = 'snoozed' THEN RAISE 'never'; END IF; RETURN p_asked; END $$");
+    test_insert(db);
+    test_start(db, .kinds = &kind, .nkinds = 1);
+    test_wait_until(db, "SELECT state = 'completed' FROM awa.jobs", 10000);
+    assert_string_equal(test_rows(db, "SELECT attempt, errors -> 0 ->> 'outcome' FROM awa.jobs"),
+                        "2|rescued");
+}
+
 /* ---- Attempts ---------------------------------------------------------------------------- */
 
 static awa_outcome
@@ -414,6 +438,7 @@ main(void)
         TEST_WORKER(any_words_are_kept_with_the_job),
         TEST_WORKER(what_a_job_cannot_keep_is_refused),
         TEST_WORKER(a_job_whose_words_are_refused_ends_without_them),
+        TEST_WORKER(a_job_whose_end_is_refused_altogether_runs_again),
         TEST_WORKER(a_job_is_tried_until_its_attempts_are_used_up),
         TEST_WORKER(an_attempt_that_gives_up_at_its_deadline_has_expired),
         TEST_WORKER(an_attempt_that_is_done_at_its_deadline_is_done),

@@ -70,7 +70,7 @@ all_sessions_may_break_at_once(void **state)
 
 /* A claim that commits, but its answer never arrives. */
 static void
-lose_the_answer_to_a_claim(PGconn *db)
+lose_the_answer_to_a_claim(PGconn *db, awa_worker *w)
 {
     test_gate(db, "claim_lane", "v_search.claim_id := awa.write_claim");
     test_gate_shut(db);
@@ -82,24 +82,36 @@ lose_the_answer_to_a_claim(PGconn *db)
     test_proxy_mute();
     test_gate_open(db);
     test_wait_until(db, "SELECT state = 'running' FROM awa.jobs ORDER BY id DESC LIMIT 1", 10000);
+    assert_int_equal(test_stats(w).in_doubt, 1);
     test_ungate(db, "claim_lane");
     test_proxy_cut(false);
 }
 
+/* Nobody else has to notice; and that attempt never was. */
 static void
 a_job_whose_claim_was_not_heard_of_runs(void **state)
 {
     PGconn *db = *state;
     struct runs *runs = test_runs_new();
     const awa_kind kind = { .handler = test_run_counted, .userdata = runs };
+    awa_worker *w;
 
-    test_start(db, .conninfo = test_proxy_start(db, "worker"), .kinds = &kind, .nkinds = 1);
-    lose_the_answer_to_a_claim(db);
-    wait_completed(db, 1, 30000);
+    test_exec(db, "UPDATE awa.settings SET worker_grace = '1 h', worker_lease = '1 h'");
+    w = test_start(db, .conninfo = test_proxy_start(db, "worker"), .kinds = &kind, .nkinds = 1,
+                   .no_leader = 1);
+    lose_the_answer_to_a_claim(db, w);
+    wait_completed(db, 1, 10000);
     test_each_ran_once(db, runs, 1);
+    assert_string_equal(test_rows(db, "SELECT attempt, errors FROM awa.jobs"), "1|");
+    assert_int_equal(test_log_count("the answer to a claim was lost: 1 jobs went back"), 1);
+    test_wait_for(test_stats(w).in_doubt == 0, 10000);
+    test_wait_until(db, "SELECT count(*) = 1 FROM awa.workers WHERE ended_at IS NULL", 10000);
 }
 
-/* The worker goes on with what it runs, under the number by which it claimed it. */
+/*
+ * The worker goes on with what it runs, under the number by which it claimed it; nor does the lost
+ * job wait for that.
+ */
 static void
 a_claim_that_was_not_heard_of_does_not_end_other_jobs(void **state)
 {
@@ -112,11 +124,11 @@ a_claim_that_was_not_heard_of_does_not_end_other_jobs(void **state)
     w = test_start(db, .conninfo = test_proxy_start(db, "worker"), .kinds = &kind, .nkinds = 1,
                    .threads = 2, .prefetch = -1);
     test_wait_for(atomic_load(&hold->inside) == 1, 10000);
-    lose_the_answer_to_a_claim(db);
-    test_wait_for(test_stats(w).reconnects == 1, 10000);
+    lose_the_answer_to_a_claim(db, w);
+    test_wait_for(atomic_load(&hold->inside) == 2, 10000);
     test_hold_open(hold);
-    wait_completed(db, 2, 30000);
-    assert_string_equal(test_rows(db, "SELECT attempt FROM awa.jobs WHERE id = 1"), "1");
+    wait_completed(db, 2, 10000);
+    assert_string_equal(test_rows(db, "SELECT attempt, errors FROM awa.jobs"), "1| 1|");
     assert_int_equal(atomic_load(&hold->entered), 2);
     assert_int_equal(atomic_load(&hold->cancelled), 0);
 }

@@ -1,0 +1,3 @@
+-- May workers that ended or fell silent hold jobs?
+-- returns: some boolean
+SELECT awa.any_to_rescue() AS some
