@@ -184,15 +184,20 @@ a_claim_that_takes_long_is_waited_for() {
     equal "$(sql "SELECT DISTINCT state, attempt FROM awa.jobs WHERE queue = 'slow'")" "completed|1"
 }
 
-# It died when nobody else was there, so nobody has rescued it.
+# Nobody else rescues it: the leader is gone, and its term has not ended yet.
 what_a_dead_worker_holds_is_work_too() {
-    local id
+    local id lease
     id=$(insert --kind x --queue left)
+    lease=$(sql "SELECT leader_lease FROM awa.settings")
+    sql "UPDATE awa.settings SET leader_lease = '1 h';
+         INSERT INTO awa.leaders (term, worker_id) SELECT coalesce(max(term), 0) + 1, 7 FROM awa.leaders;
+         SELECT setval('awa.leader_until', awa.to_ms(now() + interval '59 min'))"
     sql "SELECT awa.register_worker(7, 'dead', '{left}', p_session => false);
          SELECT awa.claim_jobs(7, 'left', 1); SELECT awa.deregister_worker(7)"
     equal "$(job "$id" state)" running
     run_jobs --queue left --exec true
     equal "$(job "$id" state attempt errors.0.error)" "completed|2|worker dead ended"
+    sql "UPDATE awa.settings SET leader_lease = '$lease'; SELECT setval('awa.leader_until', 0)"
 }
 
 run_tests the_first_signal_lets_jobs_finish_and_gives_the_others_back \
