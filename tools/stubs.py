@@ -27,12 +27,6 @@ LIST = r"""
 SELECT json_build_object(
            'name', p.proname,
            'signature', p.oid::regprocedure::text,
-           'head', format('CREATE OR REPLACE %s awa.%I(%s)%s LANGUAGE plpgsql%s',
-                          CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.proname,
-                          pg_get_function_arguments(p.oid),
-                          ' RETURNS ' || pg_get_function_result(p.oid),
-                          CASE p.provolatile WHEN 'i' THEN ' IMMUTABLE' WHEN 's' THEN ' STABLE'
-                                             ELSE '' END),
            'body', CASE WHEN p.prokind = 'p' THEN 'NULL'
                         WHEN p.prorettype = 'trigger'::regtype THEN 'RETURN coalesce(NEW, OLD)'
                         WHEN p.proretset OR p.prorettype = 'void'::regtype
@@ -43,6 +37,12 @@ SELECT json_build_object(
  WHERE p.pronamespace = 'awa'::regnamespace AND p.prokind IN ('f', 'p')
  ORDER BY p.proname, 1::text
 """
+
+
+def head(definition):
+    """All of a function's definition but its body: rights, settings and all stay as they are."""
+    before = re.split(r"\n(?:AS \$|BEGIN ATOMIC\n|RETURN )", definition, maxsplit=1)[0]
+    return re.sub(r"\n LANGUAGE \w+", "\n LANGUAGE plpgsql", before)
 
 
 def psql(database, sql):
@@ -95,7 +95,7 @@ def by_promise(programs, name, killers):
 
 
 def first_to_notice(function, body, programs):
-    psql("test_template", f"{function['head']} AS $stub$BEGIN {body}; END$stub$;")
+    psql("test_template", f"{head(function['original'])} AS $stub$BEGIN {body}; END$stub$;")
     try:
         return next((p.name for p in programs if not p.passes()), None)
     finally:

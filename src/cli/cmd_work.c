@@ -19,12 +19,12 @@
 #include "worker/exec.h"
 
 enum {
-    NAMES_MAX = 200, /* queues, and kinds */
-    GRACE_MS = 2000, /* between SIGTERM and SIGKILL for a program that should end */
-    LAST_MS = 5000,  /* for what was told to end, before its numbers are printed */
-    LOOK_MS = 25,    /* how often --until-empty looks */
-    AGAIN_MS = 1000, /* and after a look that failed */
-    QUIET_MS = 5000, /* what may be work, but nobody could claim it for so long, is none */
+    NAMES_MAX = 200,   /* queues, and kinds */
+    GRACE_MS = 2000,   /* between SIGTERM and SIGKILL for a program that should end */
+    LAST_MS = 5000,    /* for what was told to end, before its numbers are printed */
+    LOOK_MS = 25,      /* how often --until-empty looks */
+    AGAIN_MS = 1000,   /* and after a look that failed */
+    STUCK_LOOKS = 200, /* what was seen so often, and nobody could claim, is no work */
 };
 
 static const int ending_signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -45,9 +45,10 @@ struct work {
 
     /* --until-empty */
     PGconn *probe;
-    int64_t claimed, claimed_at; /* so many jobs; monotonic ms of the last change */
-    bool looked_empty;           /* so did the last look */
-    int64_t look_at;             /* monotonic ms: not before */
+    int64_t claimed;   /* so many jobs, when we looked last */
+    int stuck;         /* so many looks since then have seen what may be work */
+    bool looked_empty; /* so did the last look */
+    int64_t look_at;   /* monotonic ms: not before */
 };
 
 static void
@@ -198,7 +199,7 @@ is_empty(struct work *w)
     w->looked_empty = false;
     if (stats.claimed != w->claimed || stats.running + stats.waiting > 0) {
         w->claimed = stats.claimed;
-        w->claimed_at = now_ms();
+        w->stuck = 0;
         return false;
     }
     if (stats.in_doubt > 0 || now_ms() < w->look_at)
@@ -209,7 +210,8 @@ is_empty(struct work *w)
         return false;
     }
     if (some)
-        return now_ms() - w->claimed_at > QUIET_MS;
+        return ++w->stuck > STUCK_LOOKS;
+    w->stuck = 0;
     w->looked_empty = true;
     return !first;
 }
@@ -257,7 +259,6 @@ serve(struct work *w)
 {
     bool until_empty = call_flag(w->call, "until-empty");
 
-    w->claimed_at = now_ms();
     while (!await_signal(w, false, until_empty ? LOOK_MS : -1))
         if (until_empty && is_empty(w))
             return;

@@ -5,6 +5,8 @@
  * given up when the database does not know it any more, and when the answer to a claim was lost:
  * then the database is told what we do know of, and takes the rest back.
  */
+#include <string.h>
+
 #include <sys/random.h>
 
 #include "lib/clock.h"

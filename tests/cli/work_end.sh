@@ -162,7 +162,7 @@ a_server_that_does_not_answer_is_asked_again() {
          ALTER FUNCTION awa.promote_jobs_at_once RENAME TO promote_jobs"
 }
 
-# Longer than it waits for work that nobody can claim.
+# Longer than it waits for work that nobody can claim; and then it brings nothing.
 a_claim_that_takes_long_is_waited_for() {
     local i
     for i in 1 2 3; do
@@ -175,8 +175,8 @@ a_claim_that_takes_long_is_waited_for() {
                         attempt smallint, max_attempts smallint, kind text, args jsonb,
                         metadata jsonb, tags text[], enqueued_at timestamptz, deadline_at timestamptz)
          LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN
+             IF nextval(''public.slow_claims'') = 1 THEN PERFORM pg_sleep(7); RETURN; END IF;
              RETURN QUERY SELECT c.* FROM awa.claim_jobs_at_once(p_worker, p_queue, p_max) AS c;
-             IF nextval(''public.slow_claims'') = 1 THEN PERFORM pg_sleep(7); END IF;
          END'"
     run_jobs --queue slow --threads 1 --prefetch 10 --exec true
     sql "DROP FUNCTION awa.claim_jobs;
