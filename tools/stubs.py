@@ -96,13 +96,31 @@ def pass_as_they_are(build, programs):
         memory.write_text(json.dumps(passed), encoding="utf-8")
 
 
-def by_promise(programs, name, killers):
+def find_callers(functions):
+    """Of each function by name: the names of those that call it, directly or not."""
+    direct = {f["name"]: {g["name"] for g in functions if f"awa.{f['name']}(" in g["original"]}
+              for f in functions}
+
+    def reach(name, seen):
+        for caller in direct[name] - seen:
+            seen.add(caller)
+            reach(caller, seen)
+        return seen
+
+    return {name: reach(name, set()) - {name} for name in direct}
+
+
+def by_promise(programs, name, callers, killers):
     """Those first that cost the least time for each stub that they are likely to notice: because
-    they name the function, or because they have noticed others."""
-    word, tried = re.compile(rf"\b{name}\b"), sum(killers.values()) + 1
+    they name the function, or one that calls it, or because they have noticed others."""
+    tried = sum(killers.values()) + 1
+
+    def count(words, text):
+        return len(re.findall(rf"\b(?:{'|'.join(words)})\b", text)) if words else 0
 
     def seconds_to_notice(program):
-        likely = max(0.3 * min(len(word.findall(program.text)), 3),
+        likely = max(0.3 * min(count([name], program.text), 3),
+                     0.1 * min(count(callers, program.text), 3),
                      killers.get(program.name, 0) / tried, 0.01)
         return program.seconds / likely
 
@@ -117,8 +135,8 @@ def first_to_notice(function, body, programs):
         psql("test_template", function["original"])
 
 
-def judge(function, programs, killers):
-    order = by_promise(programs, function["name"], killers)
+def judge(function, programs, callers, killers):
+    order = by_promise(programs, function["name"], callers[function["name"]], killers)
     name = first_to_notice(function, function["body"], order)
     if name is not None:
         killers[name] = killers.get(name, 0) + 1
@@ -133,11 +151,12 @@ def main():
     programs = find_programs(build, tests)
     pass_as_they_are(build, programs)
     functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
+    callers = find_callers(functions)
     functions = [f for f in functions if not words or any(word in f["name"] for word in words)]
     killed, killers = 0, {}
     for function in functions:
         began = time.monotonic()
-        verdict, reason = judge(function, programs, killers)
+        verdict, reason = judge(function, programs, callers, killers)
         killed += verdict == "killed"
         print(f"{verdict:9} {time.monotonic() - began:6.1f} s  {function['signature']}  ({reason})",
               flush=True)

@@ -138,7 +138,8 @@ reconciled(void *arg, void *tag, PGresult **res, const awa_error *err)
         return;
     }
     if (strcmp(PQgetvalue(*res, 0, 0), "0") != 0)
-        worker_log(w, "the answer to a claim was lost: %s jobs went back", PQgetvalue(*res, 0, 0));
+        worker_log(w, "the answer to a claim was lost; jobs given back: %s",
+                   PQgetvalue(*res, 0, 0));
     worker_doubt(w, -identity->in_doubt);
     identity->in_doubt = 0;
 }
@@ -158,14 +159,14 @@ reconcile(struct awa_worker *w, struct identity *identity, const char *id, awa_e
 /* ---- Good-bye ---------------------------------------------------------------------------- */
 
 static void
-forget(struct awa_worker *w, const struct identity *identity)
+forget(struct awa_worker *w, struct identity *identity)
 {
     struct identity **link = &w->identities;
 
     while (*link != identity)
         link = &(*link)->next;
     *link = identity->next;
-    free((struct identity *)identity);
+    free(identity);
 }
 
 static void

@@ -103,7 +103,7 @@ a_job_whose_claim_was_not_heard_of_runs(void **state)
     wait_completed(db, 1, 10000);
     test_each_ran_once(db, runs, 1);
     assert_string_equal(test_rows(db, "SELECT attempt, errors FROM awa.jobs"), "1|");
-    assert_int_equal(test_log_count("the answer to a claim was lost: 1 jobs went back"), 1);
+    assert_int_equal(test_log_count("the answer to a claim was lost; jobs given back: 1"), 1);
     test_wait_for(test_stats(w).in_doubt == 0, 10000);
     test_wait_until(db, "SELECT count(*) = 1 FROM awa.workers WHERE ended_at IS NULL", 10000);
 }
