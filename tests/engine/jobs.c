@@ -247,6 +247,31 @@ an_explanation_tells_who_runs_a_job_and_how_it_went(void **state)
 /* ---- Status and health ------------------------------------------------------------------- */
 
 static void
+a_dump_shows_each_appearance_of_a_job(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *operator= test_connect(db, "operator");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_close(worker, &a, "failed");
+    test_exec(operator, test_format("SELECT awa.retry_job(%" PRId64 ")", a.id));
+    test_claim_one(worker, 7);
+    assert_string_equal(
+        test_rows(operator, test_format(
+                      "SELECT d -> 'job' ->> 'id', d ->> 'place', d -> 'lane' ->> 'queue',"
+                      " p ->> 'worker', p ->> 'outcome', p ->> 'withdrawn' FROM"
+                      " awa.dump_job(%" PRId64 ") AS d, jsonb_array_elements(d -> 'appearances')"
+                      " AS p",
+                      a.id)),
+        test_format("%" PRId64 "|ready_entries|default|w7|failed|removed"
+                    " %" PRId64 "|ready_entries|default|w7||",
+                    a.id, a.id));
+    assert_null(test_text(operator, "SELECT awa.dump_job(99)"));
+}
+
+static void
 the_storage_tells_its_numbers(void **state)
 {
     PGconn *db = *state;
@@ -332,6 +357,7 @@ main(void)
         TEST_DB(a_list_has_limits),
         TEST_DB(an_explanation_names_what_blocks_a_job),
         TEST_DB(an_explanation_tells_who_runs_a_job_and_how_it_went),
+        TEST_DB(a_dump_shows_each_appearance_of_a_job),
         TEST_DB(the_storage_tells_its_numbers),
         TEST_DB(health_says_what_is_missing),
         TEST_DB(queues_and_workers_are_listed),
