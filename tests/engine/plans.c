@@ -187,10 +187,12 @@ an_old_gap_does_not_make_a_claim_read_all_that_came_after(void **state)
     test_exec(late, "COMMIT");
 }
 
-/* Jobs that end one by one, each with a closure of its own; then their slot is sealed and folded.
+/*
+ * Jobs that end one by one, each with a closure of its own; then their slot is sealed, and folded
+ * when nobody is left on the server who might still add to it. all: so many have ended so far.
  */
 static void
-make_history(PGconn *db, int jobs)
+make_history(PGconn *db, int jobs, int all)
 {
     test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('k'::text, '{%d}'));"
                               "SELECT awa.complete_jobs(7, ARRAY[c.ready_slot], ARRAY[c.claim_id],"
@@ -198,7 +200,12 @@ make_history(PGconn *db, int jobs)
                               " FROM awa.claim_jobs(7, 'default', %d) AS c;",
                               jobs, jobs));
     test_exec(db, "SELECT awa.rotate_ring(true)");
-    test_exec(db, "SELECT awa.turn_ring()");
+    test_wait_until(db,
+                    test_format("SELECT (SELECT sum(l.completed) = %d"
+                                " FROM awa.queue_terminal_live_counts AS l) FROM"
+                                " awa.turn_ring(clock_timestamp() + interval '2 min') AS t",
+                                all),
+                    10000);
 }
 
 static void
@@ -208,11 +215,11 @@ folded_history_is_not_read_to_be_counted(void **state)
     int64_t before, after;
 
     test_exec(db, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
-    make_history(db, 10);
+    make_history(db, 10, 10);
     test_exec(db, "ANALYZE");
     pages(db, "awa.queue_counts()"); /* makes plans */
     before = pages(db, "awa.queue_counts()");
-    make_history(db, 5000);
+    make_history(db, 5000, 5010);
     test_exec(db, "ANALYZE");
     pages(db, "awa.queue_counts()");
     after = pages(db, "awa.queue_counts()");

@@ -9,7 +9,7 @@ export AWA_DATABASE_URL
 
 # Not through a pooler, if there is one.
 sql() {
-    "$awa" dev psql -- -XqAtc "$1" </dev/null
+    PGOPTIONS='-c default_transaction_isolation=read\ committed' "$awa" dev psql -- -XqAtc "$1" </dev/null
 }
 
 # What ./dev test --with asks for.
