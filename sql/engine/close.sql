@@ -174,6 +174,12 @@ LANGUAGE sql IMMUTABLE
 RETURN least(power(2, least(greatest(p_attempt, 0), 17)) * (1 + p_random / 4), 86400)
        * interval '1 s';
 
+-- How many attempts an outcome uses up: none if the job goes back as it came.
+CREATE OR REPLACE FUNCTION awa.attempts_used(p_outcome awa.outcome)
+RETURNS int
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END;
+
 -- The positions of p_rows are closed, by this transaction; do what follows from their outcomes:
 -- terminal ones that have something to tell leave a done entry or a dead letter, the others live on
 -- as deferred jobs or as new entries.
@@ -205,7 +211,7 @@ BEGIN
            array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND NOT j.given_back),
            array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND j.given_back)
       INTO v_again, v_retryable, v_scheduled
-      FROM (SELECT r.pos, r.outcome IN ('snoozed', 'released') AS given_back,
+      FROM (SELECT r.pos, awa.attempts_used(r.outcome) = 0 AS given_back,
                    ROW(row_number() OVER (ORDER BY r.pos), e.id, e.kind, e.args, l.queue,
                        l.priority, l.enqueue_shard, e.max_attempts, r.run_at, e.tags, e.metadata,
                        e.unique_key, NULL, r.attempt, awa.append_error(e.errors, r.error),
@@ -236,12 +242,6 @@ RETURNS awa.outcome
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
             THEN 'failed' ELSE p_asked END;
-
--- How many attempts an outcome uses up: none if the job goes back as it came.
-CREATE OR REPLACE FUNCTION awa.attempts_used(p_outcome awa.outcome)
-RETURNS int
-LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN p_outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END;
 
 -- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
 -- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
@@ -456,7 +456,7 @@ RETURN CASE
     WHEN p_outcome IN ('completed', 'failed', 'cancelled') THEN p_outcome::text
     WHEN p_outcome IS NULL THEN NULL
     WHEN p_run_at IS NULL THEN 'available'
-    WHEN p_outcome IN ('snoozed', 'released') THEN 'scheduled'
+    WHEN awa.attempts_used(p_outcome) = 0 THEN 'scheduled'
     ELSE 'retryable'
     END;
 

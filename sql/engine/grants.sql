@@ -29,12 +29,10 @@ DECLARE
         "awa_bulk_producer": ["reserve_positions"],
         "awa_worker": [
             "register_worker", "heartbeat", "reconcile_worker", "deregister_worker",
-            "server_number", "mark_hungry",
-            "listen", "claim_jobs", "complete_jobs", "close_jobs", "complete_job",
-            "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs", "sweep_gaps",
-            "turn_ring",
-            "checkpoint_heads", "carry_forward", "prune_slot", "summarize_ids",
-            "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
+            "server_number", "mark_hungry", "listen", "claim_jobs", "complete_jobs", "close_jobs",
+            "complete_job", "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs",
+            "sweep_gaps", "turn_ring", "checkpoint_heads", "carry_forward", "prune_slot",
+            "summarize_ids", "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
             "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
             "retry_failed", "discard_failed", "delete_job_compat", "move_to_dlq",

@@ -4,7 +4,8 @@
 -- whose answer was lost, and make them runnable again.
 
 -- End open attempts on somebody's behalf, as rescued, expired or released; all of one slot and
--- lane. Attempts that are used up fail. Waits for nobody longer than the caller's lock_timeout. Returns how many it ended.
+-- lane. Attempts that are used up fail. Waits for nobody longer than the caller's lock_timeout.
+-- Returns how many it ended.
 CREATE OR REPLACE FUNCTION awa.end_attempts(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome, p_error text)
 RETURNS bigint
