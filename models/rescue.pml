@@ -5,20 +5,34 @@
  * out of slot 0 into slot 1. The worker claims position 0, then position 1; it may be found dead
  * at any moment. Once the rescue has marked it as empty nobody looks at it again.
  *
+ * Or the worker lives and loses the answers to its claims, from some moment on, and gives back
+ * what it does not know of, while both of its claims may still be in flight. Once it is told that
+ * this is done, it does not ask again.
+ *
  * holds: a worker that is marked as empty holds no open attempt, and never will
+ * holds: a worker that is told so holds no open attempt but those it knows of, and never will
  * holds: an attempt ends once; in the end a rescue that goes on has ended all
  *
  * run: two claims, a handler, two leaders that rescue, a carry
+ * run RECONCILE: two claims, a handler, a leader that rescues, a carry, and the worker gives back
  *
  * twin NO_FENCE_LOCK: a claim does not hold the worker's lock
  * twin NO_ENDED_CHECK: a claim does not ask whether its worker was given up
  * twin NO_SECOND_LOOK: the rescue marks the worker as empty without looking once more
  * twin NO_ONE_SNAPSHOT: a look reads claims in one statement and closures in another
+ * twin NO_RECONCILE_LOCK RECONCILE: what is given back is looked for without the worker's lock
+ * twin NO_STOP RECONCILE: a worker that has given back goes on claiming under its number
+ * twin NO_LOOK_BACK RECONCILE: the worker is told so without another look
+ * twin NO_KNOWN RECONCILE: what the worker knows of is given back as well
  */
 byte claims[2], closed[2], writing[2]; /* per slot: held by the worker; closures; in flight */
 bool worker_ended = false, worker_empty = false; /* the columns of awa.workers */
 byte claiming = 0;                               /* the worker's lock, shared */
 bool rescuing = false;                           /* and exclusive */
+byte known = 0;                                  /* positions whose claims were answered */
+bool lost = false;                               /* no answer comes any more */
+bool no_queues = false;                          /* the worker's queues were taken away */
+bool reconciled = false;                         /* and it was told so */
 byte ended = 0;                                  /* ghost */
 byte over = 0;
 #define OTHERS 5
@@ -27,7 +41,8 @@ byte over = 0;
 
 inline check()
 {
-    assert(!worker_empty || OPEN == 0)
+    assert(!worker_empty || OPEN == 0);
+    assert(!reconciled || (OPEN & ~known) == 0)
 }
 
 /* awa.claim_jobs(), of the positions 0 and 1 */
@@ -42,10 +57,11 @@ proctype claimer()
         atomic { !rescuing -> claiming++ } /* enter_worker() */
 #endif
 #ifndef NO_ENDED_CHECK
-        refused = worker_ended;
+        refused = worker_ended || no_queues;
 #endif
-        d_step { /* the write and its commit */
+        d_step { /* the write, its commit, and the answer */
             claims[0] = (refused -> claims[0] : claims[0] | (1 << pos));
+            known = (refused || lost -> known : known | (1 << pos));
 #ifndef NO_FENCE_LOCK
             claiming--;
 #endif
@@ -105,6 +121,21 @@ inline end_attempts(s, p)
     }
 }
 
+/* the commit */
+inline end_mine()
+{
+    ended = ended | mine[0] | mine[1];
+    closed[0] = closed[0] | mine[0];
+    closed[1] = closed[1] | mine[1];
+    writing[0] = writing[0] & ~mine[0];
+    writing[1] = writing[1] & ~mine[1]
+}
+
+inline forget()
+{
+    mine[0] = 0; mine[1] = 0; held[0] = 0; held[1] = 0
+}
+
 /* awa.rescue_jobs() */
 inline rescue()
 {
@@ -122,16 +153,12 @@ inline rescue()
 #endif
         d_step {
             assert((ended & (mine[0] | mine[1])) == 0);
-            ended = ended | mine[0] | mine[1];
-            closed[0] = closed[0] | mine[0];
-            closed[1] = closed[1] | mine[1];
-            writing[0] = writing[0] & ~mine[0];
-            writing[1] = writing[1] & ~mine[1];
+            end_mine();
             worker_ended = true;
             worker_empty = (held[0] | held[1]) == 0;
             check();
             rescuing = false;
-            mine[0] = 0; mine[1] = 0; held[0] = 0; held[1] = 0
+            forget()
         }
     :: claiming > 0 || rescuing || worker_empty /* a claim is in flight: next time */
     fi
@@ -142,6 +169,54 @@ proctype leader()
     byte held[2], mine[2];
 
     rescue();
+    over++
+}
+
+/* awa.reconcile_worker() */
+inline reconcile()
+{
+    if
+#ifdef NO_RECONCILE_LOCK
+    :: true
+#else
+    :: d_step { claiming == 0 && !rescuing -> rescuing = true }
+#endif
+        look();
+#ifndef NO_KNOWN
+        d_step { held[0] = held[0] & ~known; held[1] = held[1] & ~known }
+#endif
+        end_attempts(0, 0);
+        end_attempts(0, 1);
+        end_attempts(1, 0);
+        end_attempts(1, 1);
+#ifdef NO_LOOK_BACK
+        d_step { held[0] = 0; held[1] = 0 }
+#else
+        look();
+#endif
+        d_step {
+            assert(((ended | known) & (mine[0] | mine[1])) == 0);
+            end_mine();
+#ifndef NO_STOP
+            no_queues = true;
+#endif
+            reconciled = ((held[0] | held[1]) & ~known) == 0;
+            check();
+#ifndef NO_RECONCILE_LOCK
+            rescuing = false;
+#endif
+            forget()
+        }
+    :: claiming > 0 || rescuing /* asked again later */
+    fi
+}
+
+proctype worker()
+{
+    byte held[2], mine[2];
+
+    lost = true;
+    reconcile();
     over++
 }
 
@@ -174,6 +249,12 @@ proctype rest()
 
     atomic {
         over == OTHERS;
+#ifdef RECONCILE
+        do
+        :: !reconciled -> reconcile()
+        :: else -> break
+        od;
+#endif
         do
         :: !worker_empty -> rescue()
         :: else -> break
@@ -187,7 +268,11 @@ init {
         run claimer();
         run handler();
         run leader();
+#ifdef RECONCILE
+        run worker();
+#else
         run leader();
+#endif
         run carry();
         run rest()
     }
