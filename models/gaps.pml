@@ -11,10 +11,12 @@
  * holds: no position is forgotten while its transaction may commit, nor if it has committed
  * holds: no position is handed out twice, or after it was cancelled; in the end all are
  * holds: what is handed out is what was recorded; the cursor never goes back
+ * holds: what a claim sees above the cursor and leaves does not become a gap
  *
  * run: 3 producers of one position each, 2 claimers of 2 claims, of at most 1 and 2 positions
  * run LONG: 4 producers that withdraw nothing, a claimer of 3 claims of at most 2 positions
  * run SWEEP: the same, but 2 claims of 1 position and a sweep; gaps beyond 1 move aside
+ * run SWEEP ALL: the same, and all gaps move aside
  * run CANCEL: 2 producers, 2 claimers of one claim, an operator who cancels position 0
  *
  * twin NO_G1: a producer draws its position before it has an id
@@ -29,10 +31,11 @@
  * twin NO_G6_BACK SWEEP: what the sweep finds is not given back to the head
  * twin NO_G6_XID SWEEP: the sweep forgets without asking whether the owners have ended
  * twin NO_G3_SWEEP SWEEP: the sweep takes its snapshot after its search
- * twin NO_SWEEP_LOCK SWEEP: the sweep does without the lock of the lane
- * twin NO_G5_SWEEP SWEEP: the sweep sees what its first statement saw
+ * twin NO_SWEEP_LOCK SWEEP ALL: the sweep does without the lock of the lane
+ * twin NO_G5_SWEEP SWEEP ALL: the sweep sees what its first statement saw
  * twin NO_LANE_LOCK: claimers do without the lock of the lane
  * twin NO_HEAD_AFTER_LOCK: the head is read before the lock is obtained
+ * twin NO_CUT: the cursor passes all that a claim looked at, instead of what it took
  * twin NO_CANCEL_LOCK CANCEL: a waiting job is cancelled without the lock of the lane
  */
 #include "pg.h"
@@ -40,7 +43,11 @@
 #if defined(SWEEP)
 #define PRODUCERS 4
 #define OTHERS 2 /* processes that rest() waits for */
+#ifdef ALL
+#define MAX_GAPS 0
+#else
 #define MAX_GAPS 1
+#endif
 #elif defined(LONG)
 #define PRODUCERS 4 /* two gaps, each below an entry that was seen */
 #define OTHERS 1
@@ -190,16 +197,20 @@ inline search_fresh()
         :: seen == 0 -> break
         :: else
         fi;
-        d_step { /* find_islands(), at most so many; find_withdrawn() */
-            gaps = gaps | (BELOW(seen) & ~BELOW(top));
+        d_step { /* find_islands(), at most so many; the cursor's new place; find_withdrawn() */
             do
             :: pos < seen ->
                 fresh = fresh | (n < max -> SEEN_LIVE & BIT(pos) : 0);
                 n = n + (n < max && (SEEN_LIVE & BIT(pos)));
-                pos++
+                pos++;
+#ifndef NO_CUT
+                seen = (n < max -> seen : pos)
+#endif
             :: else -> break
             od;
+            gaps = gaps | (BELOW(seen) & ~BELOW(top));
             gaps = gaps & ~fresh & ~(SEEN_WITHDRAWN & BELOW(seen) & ~BELOW(top));
+            assert((gaps & SEEN_LIVE & ~BELOW(top)) == 0);
             top = seen;
             seen = 0;
             pos = 0

@@ -143,6 +143,7 @@ DECLARE
     v_window int8range;
     v_found record;
     v_run int8range;
+    v_taken int8multirange;
     v_unbroken boolean;
     v_step bigint;
     v_result awa.lane_search;
@@ -160,7 +161,8 @@ BEGIN
     END IF;
 
     -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
-    -- more than the ends and the number. Where all were withdrawn, on and on in longer steps.
+    -- more than the ends and the number. Where all were withdrawn, on and on in longer steps; what
+    -- such a step sees and does not take stays above the cursor, or younger jobs would overtake it.
     v_step := p_max - v_result.n;
     WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,
@@ -192,7 +194,7 @@ BEGIN
             v_result.n := v_result.n + v_found.n;
             v_result.gaps := v_result.gaps + (int8multirange(v_window) - int8multirange(v_run));
         ELSE
-            v_result.gaps := v_result.gaps + int8multirange(v_window);
+            v_taken := '{}';
             FOR v_found IN
                 SELECT f.*
                   FROM awa.find_islands(lower(v_window), upper(v_window),
@@ -200,14 +202,18 @@ BEGIN
             LOOP
                 v_result.slots := v_result.slots || v_found.ready_slot;
                 v_result.islands := v_result.islands || v_found.island;
-                v_result.gaps := v_result.gaps - int8multirange(v_found.island);
+                v_taken := v_taken + int8multirange(v_found.island);
                 v_result.n := v_result.n + v_found.n;
             END LOOP;
-            v_result.gaps := v_result.gaps
+            IF v_result.n >= p_max THEN
+                v_window := int8range(lower(v_window), upper(v_taken));
+                v_result.cursor := upper(v_window) - 1;
+            END IF;
+            v_result.gaps := v_result.gaps + (int8multirange(v_window) - v_taken)
                              - awa.find_withdrawn(lower(v_window), upper(v_window));
         END IF;
         EXIT WHEN v_result.n > 0;
-        v_step := 10000;
+        v_step := least(10 * v_step, 10000);
     END LOOP;
 
     IF NOT v_result.complete AND v_result.n < p_max AND p_now >= v_due THEN

@@ -238,7 +238,7 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
 
 /*
  * From the death of its worker until it runs again, if nothing else was in the way: neither an
- * outage, nor a low priority.
+ * outage, nor a low priority, nor another worker that had claimed it and died as well, or froze.
  */
 static void
 measure_recovery(const struct history *h, const struct story *s, struct verdict *v,
@@ -248,7 +248,7 @@ measure_recovery(const struct history *h, const struct story *s, struct verdict 
 
     if (killed == 0 || end_of(s, old) != NULL || new->mono_ns < killed ||
         key_priority(s->key) > 2 || outage_between(h, killed, new->mono_ns) ||
-        (old->mode & MODE_ZOMBIE) != 0)
+        new->aux != old->aux + 1 || (old->mode & MODE_ZOMBIE) != 0)
         return;
     figure_add(&v->recovery[FAULT_KILL], (double)(new->mono_ns - killed) / 1e6);
 }

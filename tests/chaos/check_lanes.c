@@ -6,8 +6,10 @@
  * only when this one had been committed for longer than the bound.
  *
  * Only first attempts of jobs that were due at once are looked at, and that no operator had touched
- * before (who cancels a job and retries it draws another position), for only of them it is known
- * when their positions were drawn; and no order is expected across an outage of the server.
+ * before (who cancels a job and retries it draws another position), and that were not given back by
+ * a worker which had lost the answer to its claim (they were put anew behind later jobs of their
+ * producer), for only of them it is known when their positions were drawn; and no order is expected
+ * across an outage of the server.
  */
 #include "verdict.h"
 
@@ -49,6 +51,34 @@ by_lane_and_claim(const void *a, const void *b)
     return (x->position > y->position) - (x->position < y->position);
 }
 
+static int
+by_lane_and_key(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    if (x->position >> 44 != y->position >> 44)
+        return x->position >> 44 < y->position >> 44 ? -1 : 1;
+    return (x->key > y->key) - (x->key < y->key);
+}
+
+/* Leaves out what lies behind a later job of its producer, who inserts one after another. */
+static size_t
+leave_given_back(struct entry *entries, size_t n)
+{
+    size_t kept = n;
+
+    qsort(entries, n, sizeof *entries, by_lane_and_key);
+    for (size_t i = n; i-- > 0;) {
+        const struct entry *next = kept < n ? &entries[kept] : NULL;
+
+        if (next == NULL || next->position >> 44 != entries[i].position >> 44 ||
+            key_proc(next->key) != key_proc(entries[i].key) || next->position > entries[i].position)
+            entries[--kept] = entries[i];
+    }
+    memmove(entries, entries + kept, (n - kept) * sizeof *entries);
+    return n - kept;
+}
+
 static size_t
 collect(const struct history *h, struct entry *entries)
 {
@@ -69,6 +99,7 @@ collect(const struct history *h, struct entry *entries)
         entries[n++] = (struct entry){ r->position,       r->claim,        r->key,
                                        insert->invoke_ns, insert->done_ns, r->mono_ns };
     }
+    n = leave_given_back(entries, n);
     qsort(entries, n, sizeof *entries, by_lane_and_claim);
     return n;
 }

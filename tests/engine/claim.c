@@ -302,6 +302,28 @@ a_claim_passes_over_any_number_of_withdrawn_entries(void **state)
     assert_string_equal(test_claim_ids(worker, 7, 2), "");
 }
 
+/* What a claim leaves, having looked far for something that is not withdrawn, is no gap: gaps are
+ * looked into only now and then, so younger jobs would overtake. */
+static void
+jobs_behind_withdrawn_ones_keep_their_order(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *operator= test_connect(db, "operator");
+    static const char *const claims[] = { "3", "5", "6 7", "8 9" };
+
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{8}'))");
+    test_exec(operator, "SELECT awa.cancel_job(i) FROM unnest('{1,2,4}'::bigint[]) AS i");
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(
+            test_text(worker, test_format("SELECT string_agg(id::text, ' ' ORDER BY pos) FROM"
+                                          " awa.claim_jobs(7, 'default', %d, '2100-01-01')",
+                                          i == 0 ? 1 : 2)),
+            claims[i]);
+        if (i == 0)
+            insert(db, "");
+    }
+}
+
 static void
 a_rolled_back_position_is_forgotten_in_the_end(void **state)
 {
@@ -368,6 +390,7 @@ main(void)
         TEST_DB(a_claim_may_span_slots),
         TEST_DB(withdrawn_entries_are_passed_over_and_leave_no_gap),
         TEST_DB(a_claim_passes_over_any_number_of_withdrawn_entries),
+        TEST_DB(jobs_behind_withdrawn_ones_keep_their_order),
         TEST_DB(a_rolled_back_position_is_forgotten_in_the_end),
         TEST_DB(late_entries_come_first),
     };
