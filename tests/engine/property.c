@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random verbs in random order, and after each of them: the counters, awa.queue_counts() and
- * awa.jobs agree with each other, key by key, and with a model that was told of the verbs only. In
- * the end everything that can run is run, so what nobody would ever be handed is found, too.
+ * awa.jobs agree with each other, key by key, and with a model that was told of the verbs only; and
+ * each lane is claimed from in order. In the end everything that can run is run, so what nobody
+ * would ever be handed is found, too.
  *
  * A sequence is made from its seed alone, and each verb has a small seed of its own: one can be
  * left out without changing the others. That is how a failing sequence is shortened before it is
@@ -136,7 +137,7 @@ begin(struct world *w)
     memset(&w->m, 0, sizeof w->m);
     memset(w->paused, 0, sizeof w->paused);
     memset(w->dlq, 0, sizeof w->dlq);
-    w->step = w->slot = w->npast = w->nlines = 0;
+    w->step = w->slot = w->npast = w->ntaken = w->nlines = 0;
     w->late_until = w->held_until = w->old_until = 0;
     w->held_id = w->last_worker = 0;
     close_transactions(w);

@@ -10,7 +10,7 @@
 static struct model_job
 random_job(struct world *w, unsigned *seed)
 {
-    struct model_job j = { .state = MODEL_AVAILABLE, .slot = w->slot };
+    struct model_job j = { .state = MODEL_AVAILABLE, .slot = w->slot, .since = w->step };
 
     j.queue = below(seed, MODEL_QUEUES);
     j.kind = below(seed, KINDS);
@@ -214,8 +214,10 @@ end_late(struct world *w, bool commit)
         return;
     w->late_until = 0;
     ask(w, w->late, commit ? "COMMIT" : "ROLLBACK");
-    for (int i = 0; commit && i < w->npending; i++)
+    for (int i = 0; commit && i < w->npending; i++) {
+        w->pending[i].since = 0;
         model_add(&w->m, w->pending[i]);
+    }
 }
 
 /* What is rolled back has never been, but for its positions, which are gaps now. */
@@ -246,6 +248,17 @@ roll_back(struct world *w, unsigned *seed)
 
 /* ---- Claim and close --------------------------------------------------------------------- */
 
+/* A lane is in order: nobody who waited already has seen a higher position go. */
+static bool
+was_overtaken(const struct world *w, const struct model_job *j, int64_t pos)
+{
+    for (int i = 0; i < w->ntaken && i < TAKEN_MAX && j->since > 0; i++)
+        if (w->taken[i].pos >> 44 == pos >> 44 && w->taken[i].pos > pos &&
+            w->taken[i].step > j->since && w->taken[i].step < w->step)
+            return true;
+    return false;
+}
+
 int
 claimed(struct world *w, int64_t worker, int queue)
 {
@@ -263,6 +276,10 @@ claimed(struct world *w, int64_t worker, int queue)
                           row.id, row.attempt, row.slot);
             return n;
         }
+        if (was_overtaken(w, j, row.pos))
+            model_trouble(&w->m, "%s\njob %" PRId64 ", which waited since step %d, was overtaken",
+                          w->sql, row.id, j->since);
+        w->taken[w->ntaken++ % TAKEN_MAX] = (struct taken){ row.pos, w->step };
         j->state = MODEL_RUNNING;
         j->attempt++;
         j->worker = worker;
@@ -647,12 +664,14 @@ end_held(struct world *w, bool commit)
     ask(w, w->held, commit ? "COMMIT" : "ROLLBACK");
     if (!commit || j == NULL)
         return;
-    if (w->held_state == MODEL_STATES)
+    if (w->held_state == MODEL_STATES) {
         model_remove(&w->m, j);
-    else if (w->held_state == MODEL_AVAILABLE)
+        return;
+    }
+    if (w->held_state == MODEL_AVAILABLE)
         j->attempt = 0;
-    if (w->held_state != MODEL_STATES)
-        become(w, j, w->held_state, w->held_slot);
+    become(w, j, w->held_state, w->held_slot);
+    j->since = 0;
 }
 
 /* ---- Many jobs --------------------------------------------------------------------------- */

@@ -241,6 +241,7 @@ reset(struct world *w, unsigned *seed)
     for (int i = w->m.n - 1; i >= 0; i--)
         forget(w, &w->m.jobs[i]);
     memset(w->m.pruned, 0, sizeof w->m.pruned);
+    w->ntaken = 0;
 }
 
 void

@@ -189,6 +189,7 @@ become(struct world *w, struct model_job *job, enum model_state state, int slot)
         w->past[w->npast++ % PAST_MAX] = *job;
     job->state = state;
     job->slot = slot;
+    job->since = w->step;
 }
 
 void

@@ -14,10 +14,11 @@ enum {
     SLOTS = 3,
     KINDS = 3,
     KEYS = 3,
-    ROOM = 120,     /* jobs; a full house takes no more */
-    WORKERS = 2,    /* alive at a time */
-    PAST_MAX = 16,  /* ended attempts that are remembered */
-    LINES_MAX = 40, /* of what was done last */
+    ROOM = 120,      /* jobs; a full house takes no more */
+    WORKERS = 2,     /* alive at a time */
+    PAST_MAX = 16,   /* ended attempts that are remembered */
+    TAKEN_MAX = 512, /* claimed positions that are */
+    LINES_MAX = 40,  /* of what was done last */
 };
 
 struct world {
@@ -32,6 +33,11 @@ struct world {
     int64_t workers[WORKERS], last_worker;
     struct model_job past[PAST_MAX];
     int npast;
+    struct taken {
+        int64_t pos;
+        int step;
+    } taken[TAKEN_MAX];
+    int ntaken;
     bool paused[MODEL_QUEUES], dlq[MODEL_QUEUES];
 
     /* Until which step they stay open; 0: they are not. */

@@ -48,6 +48,7 @@ struct model_job {
     int tag, key; /* 0: none */
     int due;      /* deferred: in how many hours */
     bool has_deadline;
+    int since;                  /* available: from which step on; 0: its position is older */
     bool held;                  /* a transaction that is open has changed it */
     int64_t worker, claim, pos; /* running: its attempt, */
     int claim_slot;             /* and where the worker thinks that it is */
