@@ -238,7 +238,8 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
 
 /*
  * From the death of its worker until it runs again, if nothing else was in the way: neither an
- * outage, nor a low priority, nor another worker that had claimed it and died as well, or froze.
+ * outage or a lack of connections, nor a low priority, nor another worker that had claimed it and
+ * died as well, or froze.
  */
 static void
 measure_recovery(const struct history *h, const struct story *s, struct verdict *v,
@@ -247,7 +248,7 @@ measure_recovery(const struct history *h, const struct story *s, struct verdict 
     uint64_t killed = h->killed_ns[old->proc % PROCS_MAX];
 
     if (killed == 0 || end_of(s, old) != NULL || new->mono_ns < killed ||
-        key_priority(s->key) > 2 || outage_between(h, killed, new->mono_ns) ||
+        key_priority(s->key) > 2 || refusal_between(h, killed, new->mono_ns) ||
         new->aux != old->aux + 1 || (old->mode & MODE_ZOMBIE) != 0)
         return;
     figure_add(&v->recovery[FAULT_KILL], (double)(new->mono_ns - killed) / 1e6);

@@ -69,7 +69,7 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
 
         if (o == t || o->to_ns < t->to_ns)
             continue;
-        if (is_outage(o->fault) || o->fault == FAULT_CONNECTIONS || concerns(h, o, proc))
+        if (refuses_sessions(o->fault) || concerns(h, o, proc))
             return true;
     }
     return false;

@@ -246,13 +246,31 @@ concerns(const struct history *h, const struct trouble *t, uint32_t proc)
                                link == h->link[t->proc % PROCS_MAX]);
 }
 
+static bool
+any_between(const struct history *h, uint64_t from_ns, uint64_t to_ns, bool (*is)(enum fault))
+{
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= to_ns; i++)
+        if (is(h->troubles[i].fault) && h->troubles[i].to_ns >= from_ns)
+            return true;
+    return false;
+}
+
 bool
 outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
 {
-    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= to_ns; i++)
-        if (is_outage(h->troubles[i].fault) && h->troubles[i].to_ns >= from_ns)
-            return true;
-    return false;
+    return any_between(h, from_ns, to_ns, is_outage);
+}
+
+bool
+refuses_sessions(enum fault fault)
+{
+    return is_outage(fault) || fault == FAULT_CONNECTIONS;
+}
+
+bool
+refusal_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
+{
+    return any_between(h, from_ns, to_ns, refuses_sessions);
 }
 
 static bool
@@ -265,8 +283,5 @@ may_cost_an_answer(enum fault fault)
 bool
 trouble_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
 {
-    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= to_ns; i++)
-        if (may_cost_an_answer(h->troubles[i].fault) && h->troubles[i].to_ns >= from_ns)
-            return true;
-    return false;
+    return any_between(h, from_ns, to_ns, may_cost_an_answer);
 }

@@ -45,6 +45,10 @@ bool concerns(const struct history *h, const struct trouble *t, uint32_t proc);
 /* Was there an outage that touches [from, to]? */
 bool outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
 
+/* One in which nobody gets a session: an outage, or no connection is left. */
+bool refuses_sessions(enum fault fault);
+bool refusal_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
+
 /* Any fault that may cost a client its session or an answer. */
 bool trouble_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
 
