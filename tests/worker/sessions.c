@@ -74,8 +74,9 @@ lose_the_answer_to_a_claim(PGconn *db, awa_worker *w)
 {
     test_gate(db, "claim_lane", "v_search.claim_id := awa.write_claim");
     test_gate_shut(db);
-    test_exec(db,
-              "SELECT awa.pause_queue('default')"); /* so that a claim sees the job, or nothing */
+    /* So that the claim at the gate is one that sees the job. */
+    test_exec(db, "SELECT awa.pause_queue('default')");
+    test_wait_for(test_stats(w).in_doubt == 0, 10000);
     test_insert(db);
     test_exec(db, "SELECT awa.resume_queue('default')");
     test_wait_until(db, AT_THE_GATE, 10000);
