@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Empties the functions of schema awa one by one and demands that a test notices.
 
-usage: with_cluster stubs.py BUILD TESTS [NAME...]
+usage: with_cluster stubs.py BUILD TESTS [PATTERN...]
 
 BUILD holds the test programs, TESTS their sources. The template that their databases are cloned
-from is changed in place, so nothing is built again. For each function (whose name contains a NAME)
-its body becomes one that does nothing: it returns NULL, or no rows, or OLD or NEW. Then test
+from is changed in place, so nothing is built again. For each function (whose name is, or matches, a
+PATTERN: slots, slot_*) its body becomes one that does nothing: it returns NULL, or no rows, or OLD or NEW. Then test
 programs run, those first that are most likely to notice, until one fails. A function that no test
 misses SURVIVED; it is made to raise an error, to tell whether any test calls it at all. This sees
 SQL functions that were inlined as well, which pg_stat_user_functions does not.
 """
+import fnmatch
 import json
 import os
 import pathlib
@@ -81,17 +82,21 @@ def find_programs(build, tests):
             if (build / "tests" / f"{area}_{source.stem}").exists()]
 
 
+def must_pass(one):
+    if not one.passes() and not one.passes():  # an hour of work is worth a second try
+        sys.exit(f"{one.failure}\nstubs: {one.name} does not pass as it is")
+
+
 def pass_as_they_are(build, programs):
-    """All must, once since they were built. The first always runs: it makes the template, too."""
+    """All must, once since they were built."""
     memory = build / "passed.json"
     passed = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     for one in programs:
         built = max(pathlib.Path(file).stat().st_mtime_ns for file in (build / "awa", *one.command))
-        if one is not programs[0] and passed.get(one.name, [0])[0] == built:
+        if passed.get(one.name, [0])[0] == built:
             one.took(passed[one.name][1])
             continue
-        if not one.passes() and not one.passes():  # an hour of work is worth a second try
-            sys.exit(f"{one.failure}\nstubs: {one.name} does not pass as it is")
+        must_pass(one)
         passed[one.name] = [built, one.seconds]
         memory.write_text(json.dumps(passed), encoding="utf-8")
 
@@ -135,6 +140,13 @@ def first_to_notice(function, body, programs):
         psql("test_template", function["original"])
 
 
+def chosen(functions, patterns):
+    for pattern in patterns:
+        if not fnmatch.filter([f["name"] for f in functions], pattern):
+            sys.exit(f"stubs: no function of schema awa is called {pattern}")
+    return [f for f in functions if any(fnmatch.fnmatch(f["name"], p) for p in patterns)]
+
+
 def judge(function, programs, callers, killers):
     order = by_promise(programs, function["name"], callers[function["name"]], killers)
     name = first_to_notice(function, function["body"], order)
@@ -147,12 +159,12 @@ def judge(function, programs, callers, killers):
 
 def main():
     build, tests = map(pathlib.Path, sys.argv[1:3])
-    words = sys.argv[3:]
     programs = find_programs(build, tests)
-    pass_as_they_are(build, programs)
+    must_pass(programs[0])  # which makes the template
     functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
     callers = find_callers(functions)
-    functions = [f for f in functions if not words or any(word in f["name"] for word in words)]
+    functions = chosen(functions, sys.argv[3:] or ["*"])
+    pass_as_they_are(build, programs)
     killed, killers = 0, {}
     for function in functions:
         began = time.monotonic()
