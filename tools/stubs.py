@@ -6,10 +6,10 @@ usage: with_cluster stubs.py BUILD TESTS [PATTERN...]
 
 BUILD holds the test programs, TESTS their sources. The template that their databases are cloned
 from is changed in place, so nothing is built again. For each function (whose name is, or matches, a
-PATTERN: slots, slot_*) its body becomes one that does nothing: it returns NULL, or no rows, or OLD or NEW. Then test
-programs run, those first that are most likely to notice, until one fails. A function that no test
-misses SURVIVED; it is made to raise an error, to tell whether any test calls it at all. This sees
-SQL functions that were inlined as well, which pg_stat_user_functions does not.
+PATTERN: slots, slot_*) its body becomes one that does nothing: it returns NULL, or no rows, or OLD
+or NEW. Then test programs run, those first that are most likely to notice, until one fails. A
+function that no test misses SURVIVED; it is made to raise an error, to tell whether any test calls
+it at all. This sees SQL functions that were inlined as well, which pg_stat_user_functions does not.
 """
 import fnmatch
 import json
