@@ -151,7 +151,7 @@ inline search_gaps(may_fail)
     :: may_fail && gaps != 0 -> complete = false /* wide gaps are searched seldom */
     fi;
     do
-    :: complete && pos < h_cursor -> d_step { /* find_islands(), find_withdrawn() */
+    :: complete && pos < h_cursor -> d_step { /* find_runs(), find_withdrawn() */
         do
         :: pos < h_cursor && !((h_young | h_old) & BIT(pos)) -> pos++
         :: else -> break
@@ -197,7 +197,7 @@ inline search_fresh()
         :: seen == 0 -> break
         :: else
         fi;
-        d_step { /* find_islands(), at most so many; the cursor's new place; find_withdrawn() */
+        d_step { /* find_runs(), at most so many; the cursor's new place; find_withdrawn() */
             do
             :: pos < seen ->
                 fresh = fresh | (n < max -> SEEN_LIVE & BIT(pos) : 0);

@@ -53,27 +53,32 @@ RETURNS boolean
 LANGUAGE sql STABLE
 RETURN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_may_have_work(l));
 
--- Visible entries in [p_from, p_to), without those that were withdrawn, as islands: a slot and
--- consecutive positions in it. At most p_max positions, the lowest ones.
-CREATE OR REPLACE FUNCTION awa.find_islands(p_from bigint, p_to bigint, p_max bigint)
-RETURNS TABLE (ready_slot smallint, island int8range, n bigint)
+-- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
+-- and positions in it between which no other slot has any. At most p_max positions, the lowest
+-- ones. The bounds stand at each table, here and below: a merge join otherwise reads all that lies
+-- before.
+CREATE OR REPLACE FUNCTION awa.find_runs(p_from bigint, p_to bigint, p_max bigint)
+RETURNS TABLE (ready_slot smallint, run int8multirange, n bigint)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT i.ready_slot, int8range(min(i.pos), max(i.pos) + 1), count(*)
+    SELECT r.ready_slot, range_agg(int8range(r.pos, r.pos + 1)), count(*)
       FROM (SELECT e.ready_slot, e.pos,
-                   e.pos - row_number() OVER (PARTITION BY e.ready_slot ORDER BY e.pos) AS island
+                   row_number() OVER (ORDER BY e.pos)
+                   - row_number() OVER (PARTITION BY e.ready_slot ORDER BY e.pos) AS turn
               FROM (SELECT e.ready_slot, e.pos
                       FROM awa.ready_entries AS e
                      WHERE e.pos >= p_from AND e.pos < p_to
                        AND NOT EXISTS (SELECT 1
                                          FROM awa.ready_tombstones AS t
-                                        WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos)
+                                        WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
+                                          AND t.pos >= p_from AND t.pos < p_to)
                      ORDER BY e.pos
-                     LIMIT p_max) AS e) AS i
-     GROUP BY i.ready_slot, i.island;
+                     LIMIT p_max) AS e) AS r
+     GROUP BY r.ready_slot, r.turn
+     ORDER BY min(r.pos);
 END
 $$;
 
@@ -89,10 +94,11 @@ BEGIN
                AND NOT EXISTS (
                    SELECT 1
                      FROM awa.ready_entries AS e
-                    WHERE e.pos = t.pos
+                    WHERE e.pos = t.pos AND e.pos >= p_from AND e.pos < p_to
                       AND NOT EXISTS (SELECT 1
                                         FROM awa.ready_tombstones AS o
-                                       WHERE o.ready_slot = e.ready_slot AND o.pos = e.pos)));
+                                       WHERE o.ready_slot = e.ready_slot AND o.pos = e.pos
+                                         AND o.pos >= p_from AND o.pos < p_to)));
 END
 $$;
 
@@ -109,11 +115,12 @@ DECLARE
 BEGIN
     FOR v_gap IN SELECT g FROM unnest((p_search).gaps) AS g LOOP
         FOR v_found IN
-            SELECT f.* FROM awa.find_islands(lower(v_gap), upper(v_gap), p_max - v_result.n) AS f
+            SELECT f.* FROM awa.find_runs(lower(v_gap), upper(v_gap), p_max - v_result.n) AS f
         LOOP
             v_result.slots := v_result.slots || v_found.ready_slot;
-            v_result.islands := v_result.islands || v_found.island;
-            v_late := v_late + int8multirange(v_found.island);
+            v_result.runs := v_result.runs || v_found.run;
+            v_result.run_lengths := v_result.run_lengths || v_found.n;
+            v_late := v_late + v_found.run;
             v_result.n := v_result.n + v_found.n;
         END LOOP;
         v_late := v_late + awa.find_withdrawn(lower(v_gap), upper(v_gap));
@@ -142,14 +149,15 @@ DECLARE
                          + least(awa.width(v_gaps), 1000000) * interval '1 microsecond';
     v_window int8range;
     v_found record;
-    v_run int8range;
+    v_run int8multirange;
     v_taken int8multirange;
     v_unbroken boolean;
     v_step bigint;
     v_result awa.lane_search;
 BEGIN
     v_result.slots := '{}';
-    v_result.islands := '{}';
+    v_result.runs := '{}';
+    v_result.run_lengths := '{}';
     v_result.n := 0;
     v_result.cursor := (p_head).cursor;
     v_result.gaps := v_gaps;
@@ -189,20 +197,21 @@ BEGIN
         END IF;
         IF v_unbroken THEN
             v_result.slots := v_result.slots || v_found.slot;
-            v_run := int8range(v_found.low, v_found.high + 1);
-            v_result.islands := v_result.islands || v_run;
+            v_run := int8multirange(int8range(v_found.low, v_found.high + 1));
+            v_result.runs := v_result.runs || v_run;
+            v_result.run_lengths := v_result.run_lengths || v_found.n;
             v_result.n := v_result.n + v_found.n;
-            v_result.gaps := v_result.gaps + (int8multirange(v_window) - int8multirange(v_run));
+            v_result.gaps := v_result.gaps + (int8multirange(v_window) - v_run);
         ELSE
             v_taken := '{}';
             FOR v_found IN
                 SELECT f.*
-                  FROM awa.find_islands(lower(v_window), upper(v_window),
-                                        p_max - v_result.n) AS f
+                  FROM awa.find_runs(lower(v_window), upper(v_window), p_max - v_result.n) AS f
             LOOP
                 v_result.slots := v_result.slots || v_found.ready_slot;
-                v_result.islands := v_result.islands || v_found.island;
-                v_taken := v_taken + int8multirange(v_found.island);
+                v_result.runs := v_result.runs || v_found.run;
+                v_result.run_lengths := v_result.run_lengths || v_found.n;
+                v_taken := v_taken + v_found.run;
                 v_result.n := v_result.n + v_found.n;
             END LOOP;
             IF v_result.n >= p_max THEN
@@ -281,9 +290,8 @@ BEGIN
                gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
         SELECT v_id, p_worker, p_now, p_deadline, (p_found).cursor, v_xid,
                CASE WHEN (p_found).complete THEN p_now ELSE (p_head).gaps_searched_at END,
-               (p_head).lane_id, sum(upper(f.island) - lower(f.island)), f.slot,
-               range_agg(f.island), v_young, v_old
-          FROM unnest((p_found).slots, (p_found).islands) AS f (slot, island)
+               (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_young, v_old
+          FROM unnest((p_found).slots, (p_found).runs, (p_found).run_lengths) AS f (slot, run, n)
          GROUP BY f.slot;
     END IF;
     RETURN v_id;
@@ -414,7 +422,7 @@ DECLARE
     v_claim awa.lane_search;
     v_deadline timestamptz;
     v_slot smallint;
-    v_island int8range;
+    v_run int8multirange;
     v_first bigint;
     v_end bigint;
 BEGIN
@@ -455,15 +463,16 @@ BEGIN
 
     FOR i IN 1 .. coalesce(cardinality(v_claim.slots), 0) LOOP
         v_slot := v_claim.slots[i];
-        v_island := v_claim.islands[i];
-        v_first := lower(v_island);
-        v_end := upper(v_island);
+        v_run := v_claim.runs[i];
+        v_first := lower(v_run);
+        v_end := upper(v_run);
         -- Rule G4: exactly what was recorded; a statement sees more than the one before it.
         RETURN QUERY
             SELECT e.pos, e.id, v_claim.claim_id, e.ready_slot, (e.attempt + 1)::smallint,
                    e.max_attempts, e.kind, e.args, e.metadata, e.tags, e.enqueued_at, v_deadline
               FROM awa.ready_entries AS e
              WHERE e.ready_slot = v_slot AND e.pos >= v_first AND e.pos < v_end
+               AND e.pos <@ v_run
              ORDER BY e.pos;
     END LOOP;
 END

@@ -34,7 +34,8 @@ BEGIN
                  WHERE e.pos >= lower(r) AND e.pos < upper(r)
                    AND NOT EXISTS (SELECT 1
                                      FROM awa.ready_tombstones AS t
-                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos)
+                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
+                                      AND t.pos >= lower(r) AND t.pos < upper(r))
                 OFFSET 0) AS e
          WHERE p_queue IS NULL OR l.queue = p_queue
          GROUP BY l.queue;

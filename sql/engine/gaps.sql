@@ -39,9 +39,9 @@ BEGIN
         v_xmin := pg_snapshot_xmin(pg_current_snapshot()); -- rule G3: before the search
         FOR v_aside IN SELECT g.* FROM awa.lane_gaps AS g
                         WHERE g.lane_id = v_lane ORDER BY g.gap_id LOOP
-            SELECT coalesce(range_agg(f.island), '{}') INTO v_late
+            SELECT coalesce(range_agg(f.run), '{}') INTO v_late
               FROM unnest(v_aside.gaps) AS r
-             CROSS JOIN LATERAL awa.find_islands(lower(r), upper(r), 10000) AS f;
+             CROSS JOIN LATERAL awa.find_runs(lower(r), upper(r), 10000) AS f;
             SELECT coalesce(range_agg(f.withdrawn), '{}') INTO v_gone
               FROM unnest(v_aside.gaps) AS r
              CROSS JOIN LATERAL awa.find_withdrawn(lower(r), upper(r)) AS f (withdrawn);

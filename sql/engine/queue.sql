@@ -81,7 +81,8 @@ BEGIN
                  WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
                    AND NOT EXISTS (SELECT 1
                                      FROM awa.ready_tombstones AS t
-                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos)
+                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
+                                      AND t.pos >= lower(v_window) AND t.pos < upper(v_window))
                  ORDER BY e.pos
                  LIMIT p_max;
         END LOOP;

@@ -315,13 +315,33 @@ jobs_behind_withdrawn_ones_keep_their_order(void **state)
     test_exec(operator, "SELECT awa.cancel_job(i) FROM unnest('{1,2,4}'::bigint[]) AS i");
     for (int i = 0; i < 4; i++) {
         assert_string_equal(
-            test_text(worker, test_format("SELECT string_agg(id::text, ' ' ORDER BY pos) FROM"
+            test_text(worker, test_format("SELECT string_agg(id::text, ' ') FROM"
                                           " awa.claim_jobs(7, 'default', %d, '2100-01-01')",
                                           i == 0 ? 1 : 2)),
             claims[i]);
         if (i == 0)
             insert(db, "");
     }
+}
+
+/* Of two slots in turn, as after a carry, and with withdrawn ones between them. */
+static void
+the_jobs_of_a_claim_come_in_the_order_of_their_positions(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *operator= test_connect(db, "operator");
+    const char *rest;
+
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{1000}'))");
+    test_exec(db, "UPDATE awa.ready_entries SET ready_slot = 1 WHERE id % 10 < 5");
+    test_exec(operator, "SELECT awa.cancel_job(i) FROM generate_series(1, 1000, 3) AS i");
+    test_exec(db, "ANALYZE");
+    rest = test_text(db, "SELECT string_agg(i::text, ' ') FROM generate_series(1, 1000) AS i"
+                         " WHERE i % 3 <> 1");
+    assert_string_equal(test_claim_ids(worker, 7, 1000), rest);
+    assert_string_equal(test_rows(db, "SELECT ready_slot, n, awa.width(positions)"
+                                      " FROM awa.claims ORDER BY 1"),
+                        "0|334|334 1|332|332");
 }
 
 static void
@@ -391,6 +411,7 @@ main(void)
         TEST_DB(withdrawn_entries_are_passed_over_and_leave_no_gap),
         TEST_DB(a_claim_passes_over_any_number_of_withdrawn_entries),
         TEST_DB(jobs_behind_withdrawn_ones_keep_their_order),
+        TEST_DB(the_jobs_of_a_claim_come_in_the_order_of_their_positions),
         TEST_DB(a_rolled_back_position_is_forgotten_in_the_end),
         TEST_DB(late_entries_come_first),
     };

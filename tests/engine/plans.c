@@ -14,6 +14,7 @@ enum {
     DEFERRED = 30000, /* and these wait for their time */
     LEVELS = 3,       /* of an index that was one page while its table was small */
     MARGIN = 400,     /* pages more than that */
+    WITHDRAWN = 100000,
     TRIES = 4,
     FEW = 20, /* pages of which nothing is said */
 };
@@ -188,6 +189,31 @@ an_old_gap_does_not_make_a_claim_read_all_that_came_after(void **state)
 }
 
 /*
+ * Of so many jobs in a slot each third is withdrawn, and most of the others were claimed. What
+ * comes next is found by index, and read in one piece however often withdrawn jobs break it.
+ */
+static void
+withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before(void **state)
+{
+    PGconn *db = *state;
+    PGconn *session = test_connect(db, NULL);
+    int64_t few, many;
+
+    test_exec(session, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('k'::text, '{%d}'))", WITHDRAWN));
+    test_exec(db, "INSERT INTO awa.ready_tombstones (pos, ready_slot, reason)"
+                  " SELECT pos, ready_slot, 'cancelled' FROM awa.ready_entries WHERE pos % 3 = 0");
+    test_exec(db, "ANALYZE");
+    for (int i = 0; i < WITHDRAWN * 8 / 10; i += 10000)
+        test_exec(session, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10000)");
+    pages(session, "awa.claim_jobs(7, 'default', 100)"); /* makes plans */
+    few = pages(session, "awa.claim_jobs(7, 'default', 100)");
+    many = pages(session, "awa.claim_jobs(7, 'default', 10000)");
+    if (few > 400 || many > 2000)
+        fail_msg("a claim of 100 reads %" PRId64 " pages, one of 10,000 %" PRId64, few, many);
+}
+
+/*
  * Jobs that end one by one, each with a closure of its own; then their slot is sealed, and folded
  * when nobody is left on the server who might still add to it. all: so many have ended so far.
  */
@@ -305,6 +331,7 @@ main(void)
         TEST_DB(a_call_reads_as_little_from_large_tables_as_from_small_ones),
         TEST_DB(folded_history_is_not_read_to_be_counted),
         TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
+        TEST_DB(withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before),
         TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),
     };
 
