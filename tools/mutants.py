@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Plants one bug after the other and demands that a test notices.
 
-usage: mutants.py SOURCE WORK MUTANTS.toml [--test TEST] [NAME...]
+usage: mutants.py SOURCE WORK MUTANTS.toml [--check] [--test TEST] [NAME...]
 
 SOURCE is copied to WORK/source, which is built in WORK/build. For each mutant of the list (whose
 name contains a NAME) its edits are made there, its tests are run until one fails, as one must;
 then the edits are undone. Before the first, all those tests must pass. An edit whose old text is
-not found exactly once is an error: the list must follow the code. --test asks whether another
-test than the listed ones would notice.
+not found exactly once is an error: the list must follow the code; --check looks for such edits and
+does nothing else. --test asks whether another test than the listed ones would notice.
 """
 import argparse
 import filecmp
@@ -51,6 +51,20 @@ def mirror(source, copy):
             shutil.copy(source / name, copy / name)
 
 
+def texts(source, mutant):
+    """The texts as they are, and as the mutant has them, by path."""
+    before, after = {}, {}
+    for edit in mutant["edits"]:
+        path = source / edit["file"]
+        before.setdefault(path, path.read_text(encoding="utf-8"))
+        text = after.get(path, before[path])
+        if text.count(edit["old"]) != 1:
+            sys.exit(f"mutants: {mutant['name']}: {edit['file']} has its old text"
+                     f" {text.count(edit['old'])} times, not once")
+        after[path] = text.replace(edit["old"], edit["new"])
+    return before, after
+
+
 class Bench:
     """A copy of the sources, and a build of it."""
 
@@ -78,26 +92,13 @@ class Bench:
             sys.exit(f"mutants: no test is called {name}")
         return self.tests[name]
 
-    def texts(self, mutant):
-        """The texts as they are, and as the mutant has them, by path."""
-        before, after = {}, {}
-        for edit in mutant["edits"]:
-            path = self.source / edit["file"]
-            before.setdefault(path, path.read_text(encoding="utf-8"))
-            text = after.get(path, before[path])
-            if text.count(edit["old"]) != 1:
-                sys.exit(f"mutants: {mutant['name']}: {edit['file']} has its old text"
-                         f" {text.count(edit['old'])} times, not once")
-            after[path] = text.replace(edit["old"], edit["new"])
-        return before, after
-
     def write(self, texts):
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")
 
 
 def judge(bench, mutant):
-    before, after = bench.texts(mutant)
+    before, after = texts(bench.source, mutant)
     bench.write(after)
     try:
         passed = bench.passes(mutant["tests"])
@@ -110,6 +111,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ["source", "work", "listed"]:
         parser.add_argument(name, type=pathlib.Path)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--test")
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
@@ -118,10 +120,13 @@ def main():
                if not asked.names or any(word in m["name"] for word in asked.names)]
     if not mutants:
         sys.exit(f"mutants: none is called {' or '.join(asked.names)}")
+    for mutant in mutants:
+        texts(asked.source, mutant)
+    if asked.check:
+        print("1 passed, 0 failed")
+        return
     asked.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(asked.source, asked.work)
-    for mutant in mutants:
-        bench.texts(mutant)
     tests = sorted({test for m in mutants for test in m["tests"]})
     for test in tests:
         if not bench.passes([test]):
