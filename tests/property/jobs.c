@@ -248,13 +248,14 @@ roll_back(struct world *w, unsigned *seed)
 
 /* ---- Claim and close --------------------------------------------------------------------- */
 
-/* A lane is in order: nobody who waited already has seen a higher position go. */
+/* A lane is in order: nobody who waited already has seen a higher position go, in this claim or in
+ * an earlier one. */
 static bool
 was_overtaken(const struct world *w, const struct model_job *j, int64_t pos)
 {
     for (int i = 0; i < w->ntaken && i < TAKEN_MAX && j->since > 0; i++)
         if (w->taken[i].pos >> 44 == pos >> 44 && w->taken[i].pos > pos &&
-            w->taken[i].step > j->since && w->taken[i].step < w->step)
+            w->taken[i].step > j->since)
             return true;
     return false;
 }
