@@ -71,8 +71,8 @@ BEGIN
                                        v_job.kind);
         END IF;
         SELECT count(*) INTO v_before
-          FROM awa.waiting_entries(v_job.queue, 10001) AS w
-         WHERE w.lane_id = (v_job.pos >> 44)::int AND w.pos < v_job.pos;
+          FROM awa.waiting_entries((v_job.pos >> 44)::int, 10001) AS w
+         WHERE w.pos < v_job.pos;
         RETURN QUERY SELECT format('available: %s jobs are before it in its lane (queue %s,'
                                    ' priority %s, shard %s)',
                                    CASE WHEN v_before > 10000 THEN 'more than 10000'

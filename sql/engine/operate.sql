@@ -5,22 +5,32 @@
 -- requires: terminal
 -- What an operator does to single jobs: cancel, retry.
 
--- The end of a job that nobody runs: withdrawn at its position, and a done entry that says so.
-CREATE OR REPLACE FUNCTION awa.withdraw_cancelled(p_slot smallint, p_pos bigint, p_id bigint,
-        p_attempt int, p_errors jsonb)
-RETURNS boolean
+-- The end of jobs of one lane that nobody runs: withdrawn at their positions, and done entries that
+-- say so. The caller holds the lane's lock, or has just inserted them. Returns how many there were.
+CREATE OR REPLACE FUNCTION awa.withdraw_cancelled(p_slot smallint, p_positions int8multirange,
+        p_reason text)
+RETURNS bigint
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_withdrawn int8multirange := awa.add_tombstones(p_slot, p_positions, 'cancelled');
+    v_now timestamptz := clock_timestamp();
 BEGIN
-    IF isempty(awa.add_tombstones(p_slot, int8multirange(int8range(p_pos, p_pos + 1)),
-                                  'cancelled')) THEN
-        RETURN false;
+    IF isempty(v_withdrawn) THEN
+        RETURN 0;
     END IF;
     INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
-    VALUES (p_pos, p_id, clock_timestamp(), p_slot, p_attempt, 'cancelled', p_errors);
+    SELECT e.pos, e.id, v_now, p_slot, e.attempt, 'cancelled',
+           awa.append_error(e.errors, awa.error_entry(e.attempt, p_reason, 'cancelled', v_now))
+      FROM unnest(v_withdrawn) AS r
+     CROSS JOIN LATERAL (
+            SELECT e.*
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+             ORDER BY e.pos) AS e;
     INSERT INTO awa.queue_terminal_count_deltas (lane_id, cancelled, ready_slot)
-    VALUES ((p_pos >> 44)::int, 1, p_slot);
-    RETURN true;
+    VALUES ((lower(v_withdrawn) >> 44)::int, awa.width(v_withdrawn), p_slot);
+    RETURN awa.width(v_withdrawn);
 END
 $$;
 
@@ -37,24 +47,17 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
+    v_reason CONSTANT text := coalesce(p_reason, 'cancelled by an operator');
     v_job awa.jobs;
-    v_errors jsonb;
     v_deferred awa.deferred_jobs;
     v_lane awa.lanes;
     v_pos bigint;
+    v_slot smallint;
 BEGIN
     PERFORM awa.require_read_committed('cancel');
     FOR i IN 1 .. 10 LOOP -- the job may move on while we look
-        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
-        IF NOT FOUND OR v_job.state IN ('completed', 'failed', 'cancelled') THEN
-            RETURN false;
-        END IF;
-        v_errors := awa.append_error(v_job.errors, awa.error_entry(v_job.attempt,
-                coalesce(p_reason, 'cancelled by an operator'), 'cancelled', clock_timestamp()));
-
-        IF v_job.state IN ('scheduled', 'retryable') THEN
-            DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id RETURNING d.* INTO v_deferred;
-            CONTINUE WHEN NOT FOUND;
+        DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id RETURNING d.* INTO v_deferred;
+        IF FOUND THEN
             v_lane := awa.open_lane(v_deferred.queue, v_deferred.priority,
                                     v_deferred.enqueue_shard);
             INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
@@ -63,15 +66,24 @@ BEGIN
                     awa.current_slot(), v_deferred.attempt, v_deferred.max_attempts,
                     v_deferred.kind, v_deferred.args, v_deferred.tags, v_deferred.metadata,
                     v_deferred.unique_key, v_deferred.errors, v_deferred.created_at)
-            RETURNING pos, ready_slot INTO v_pos, v_job.ready_slot;
-            RETURN awa.withdraw_cancelled(v_job.ready_slot, v_pos, p_id, v_deferred.attempt,
-                                          v_errors);
-        ELSIF v_job.state = 'running' THEN
+            RETURNING pos, ready_slot INTO v_pos, v_slot;
+            RETURN awa.withdraw_cancelled(v_slot, int8multirange(int8range(v_pos, v_pos + 1)),
+                                          v_reason) > 0;
+        END IF;
+
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND OR v_job.state IN ('completed', 'failed', 'cancelled') THEN
+            RETURN false;
+        END IF;
+        CONTINUE WHEN v_job.state IN ('scheduled', 'retryable');
+        IF v_job.state = 'running' THEN
             CONTINUE WHEN isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
                     int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'cancelled'));
             INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
             VALUES (v_job.pos, p_id, clock_timestamp(), v_job.ready_slot, v_job.attempt,
-                    'cancelled', v_errors);
+                    'cancelled',
+                    awa.append_error(v_job.errors, awa.error_entry(v_job.attempt, v_reason,
+                                                                   'cancelled', clock_timestamp())));
             PERFORM awa.notify_worker(v_job.worker_id);
             RETURN true;
         ELSE
@@ -79,8 +91,8 @@ BEGIN
             PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), (v_job.pos >> 44)::int);
             SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
             CONTINUE WHEN NOT FOUND OR v_job.state <> 'available';
-            RETURN awa.withdraw_cancelled(v_job.ready_slot, v_job.pos, p_id, v_job.attempt,
-                                          v_errors);
+            RETURN awa.withdraw_cancelled(v_job.ready_slot,
+                           int8multirange(int8range(v_job.pos, v_job.pos + 1)), v_reason) > 0;
         END IF;
     END LOOP;
     RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';

@@ -33,7 +33,8 @@ END
 $$;
 
 -- Cancel what waits in a queue, at most p_max jobs: available and deferred ones. Running jobs
--- are left alone. Returns how many were cancelled; call again if it is p_max.
+-- are left alone. Returns how many were cancelled; call again if it is p_max. Locks: the lanes of
+-- the queue in which jobs wait, one after the other.
 CREATE OR REPLACE FUNCTION awa.drain_queue(p_queue text, p_max int DEFAULT 1000)
 RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
@@ -42,50 +43,81 @@ SET jit = off
 SET max_parallel_workers_per_gather = 0
 AS $$
 DECLARE
+    v_reason CONSTANT text := 'the queue was drained';
     v_id bigint;
+    v_lane int;
     v_cancelled int := 0;
 BEGIN
-    FOR v_id IN
-        (SELECT d.id FROM awa.deferred_jobs AS d WHERE d.queue = p_queue ORDER BY d.id LIMIT p_max)
-        UNION ALL
-        (SELECT w.id FROM awa.waiting_entries(p_queue, p_max) AS w)
-        LIMIT p_max
+    PERFORM awa.require_read_committed('drain');
+    FOR v_id IN SELECT d.id FROM awa.deferred_jobs AS d WHERE d.queue = p_queue ORDER BY d.id
+                 LIMIT p_max
     LOOP
-        IF awa.cancel_job(v_id, 'the queue was drained') THEN
+        IF awa.cancel_job(v_id, v_reason) THEN
             v_cancelled := v_cancelled + 1;
         END IF;
+    END LOOP;
+    FOR v_lane IN SELECT l.lane_id FROM awa.lanes AS l WHERE l.queue = p_queue ORDER BY l.lane_id
+    LOOP
+        EXIT WHEN v_cancelled >= p_max;
+        v_cancelled := v_cancelled + awa.drain_lane(v_lane, p_max - v_cancelled, v_reason);
     END LOOP;
     RETURN v_cancelled;
 END
 $$;
 
--- The entries of a queue that nobody has claimed, in order, at most p_max for each lane: those in
+-- The same for what waits in a lane. A million jobs are drained by their places: to look for each
+-- by its id takes a scan of all that the leader has not summarized yet.
+CREATE OR REPLACE FUNCTION awa.drain_lane(p_lane int, p_max int, p_reason text)
+RETURNS int
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_found record;
+    v_cancelled int := 0;
+BEGIN
+    -- Under the lane's lock nobody claims or carries what is found.
+    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), p_lane);
+    FOR v_found IN
+        SELECT w.ready_slot, range_agg(int8range(w.pos, w.pos + 1)) AS positions
+          FROM awa.waiting_entries(p_lane, p_max) AS w
+         GROUP BY w.ready_slot
+         ORDER BY w.ready_slot
+    LOOP
+        v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.positions,
+                                                            p_reason);
+    END LOOP;
+    RETURN v_cancelled;
+END
+$$;
+
+-- The entries of a lane that nobody has claimed or withdrawn, in order, at most p_max: those in
 -- gaps that have become visible, and those above the cursor.
-CREATE OR REPLACE FUNCTION awa.waiting_entries(p_queue text, p_max int)
-RETURNS TABLE (id bigint, lane_id int, ready_slot smallint, pos bigint, kind text,
-               enqueued_at timestamptz)
+CREATE OR REPLACE FUNCTION awa.waiting_entries(p_lane int, p_max int)
+RETURNS TABLE (ready_slot smallint, pos bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_lane awa.lanes;
     v_window int8range;
+    v_left int := p_max;
+    v_found int;
 BEGIN
-    FOR v_lane IN SELECT l.* FROM awa.lanes AS l WHERE l.queue = p_queue ORDER BY l.lane_id LOOP
-        FOR v_window IN SELECT w FROM unnest(awa.unclaimed(v_lane.lane_id)) AS w LOOP
-            RETURN QUERY
-                SELECT e.id, v_lane.lane_id, e.ready_slot, e.pos, e.kind, e.enqueued_at
-                  FROM awa.ready_entries AS e
-                 WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
-                   AND NOT EXISTS (SELECT 1
-                                     FROM awa.ready_tombstones AS t
-                                    WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
-                                      AND t.pos >= lower(v_window) AND t.pos < upper(v_window))
-                 ORDER BY e.pos
-                 LIMIT p_max;
-        END LOOP;
+    FOR v_window IN SELECT w FROM unnest(awa.unclaimed(p_lane)) AS w LOOP
+        RETURN QUERY
+            SELECT e.ready_slot, e.pos
+              FROM awa.ready_entries AS e
+             WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
+               AND NOT EXISTS (SELECT 1
+                                 FROM awa.ready_tombstones AS t
+                                WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
+                                  AND t.pos >= lower(v_window) AND t.pos < upper(v_window))
+             ORDER BY e.pos
+             LIMIT v_left;
+        GET DIAGNOSTICS v_found = ROW_COUNT;
+        v_left := v_left - v_found;
+        EXIT WHEN v_left <= 0;
     END LOOP;
 END
 $$;

@@ -9,7 +9,7 @@
 #include "cli/session.h"
 #include "lib/buffer.h"
 
-enum { DRAIN_BATCH = 1000 }; /* jobs cancelled in one transaction */
+enum { DRAIN_BATCH = 10000 }; /* jobs cancelled in one transaction */
 
 static const struct query list_query = { SQL_QUEUES_LIST, SQL_QUEUES_LIST_JSON };
 static const struct query counts_query = { SQL_QUEUE_COUNTS, SQL_QUEUE_COUNTS_JSON };

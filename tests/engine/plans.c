@@ -213,6 +213,23 @@ withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before(void **state)
         fail_msg("a claim of 100 reads %" PRId64 " pages, one of 10,000 %" PRId64, few, many);
 }
 
+/* Nobody leads, so the index of ids knows none of these jobs. */
+static void
+a_drain_finds_jobs_by_their_places(void **state)
+{
+    PGconn *db = *state;
+    int64_t read;
+
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{20000}'))");
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{100}'), p_delays =>"
+                  " array_fill('1 h'::interval, '{100}'))");
+    pages(db, "awa.drain_queue('default', 200)"); /* makes plans */
+    read = pages(db, "awa.drain_queue('default', 1000)");
+    if (read > 20000)
+        fail_msg("to drain 1000 jobs reads %" PRId64 " pages", read);
+    assert_int_equal(test_count(db, "cancelled"), 1200);
+}
+
 /*
  * Jobs that end one by one, each with a closure of its own; then their slot is sealed, and folded
  * when nobody is left on the server who might still add to it. all: so many have ended so far.
@@ -332,6 +349,7 @@ main(void)
         TEST_DB(folded_history_is_not_read_to_be_counted),
         TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
         TEST_DB(withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before),
+        TEST_DB(a_drain_finds_jobs_by_their_places),
         TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),
     };
 

@@ -227,6 +227,19 @@ cancel(struct world *w)
 }
 
 static const char *
+drain(struct world *w)
+{
+    static const char *const counts[] = { "0", "1", "2", "3" };
+    bool waits = w->job == WAITING || w->job == SCHEDULED || w->job == RETRYABLE;
+    int n = w->waiting + waits;
+
+    w->waiting = 0;
+    if (waits)
+        cancel(w);
+    return counts[n];
+}
+
+static const char *
 delete_job(struct world *w)
 {
     if (w->job == GONE)
@@ -389,6 +402,7 @@ const struct verb verbs[] = {
       reconcile, PATIENT, reconciles_not },
     { "insert", "producer", "SELECT awa.insert_job('k') > 0", insert },
     { "cancel", "operator", "SELECT awa.cancel_job(<id>)", cancel, 0, keeps_moving },
+    { "drain", "operator", "SELECT awa.drain_queue('default')", drain },
     { "delete", "operator", "DELETE FROM awa.jobs WHERE id = <id> RETURNING true", delete_job,
       PATIENT, keeps_moving },
     { "retry", "operator", "SELECT awa.retry_job(<id>)", retry, 0, keeps_moving },
