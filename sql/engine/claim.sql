@@ -320,6 +320,30 @@ BEGIN
 END
 $$;
 
+-- Move the cursor of a lane, whose lock the caller holds, on to p_last; for those who have just
+-- withdrawn what waits up to there. Whatever is not withdrawn becomes a gap, so nothing is lost.
+CREATE OR REPLACE FUNCTION awa.pass_withdrawn(p_lane int, p_last bigint)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_head awa.claims := awa.lane_head(p_lane);
+    v_passed awa.lane_search;
+BEGIN
+    IF p_last <= v_head.cursor THEN
+        RETURN;
+    END IF;
+    v_passed.n := 0;
+    v_passed.cursor := p_last;
+    v_passed.gaps := v_head.gaps_young + v_head.gaps_old
+                     + (int8multirange(int8range(v_head.cursor + 1, p_last + 1))
+                        - awa.find_withdrawn(v_head.cursor + 1, p_last + 1));
+    v_passed.complete := false; -- rule G3: no gap was searched
+    PERFORM awa.write_claim(v_head, v_passed, pg_snapshot_xmin(pg_current_snapshot()), 0,
+                            clock_timestamp(), NULL);
+END
+$$;
+
 -- The lanes of a queue in which there may be work, best first: by effective priority, which
 -- rises by one for each aging interval that the oldest entry has waited, then by age, then by
 -- priority.

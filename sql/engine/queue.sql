@@ -73,6 +73,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_found record;
+    v_last bigint;
     v_cancelled int := 0;
 BEGIN
     -- Under the lane's lock nobody claims or carries what is found.
@@ -85,7 +86,11 @@ BEGIN
     LOOP
         v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.positions,
                                                             p_reason);
+        v_last := greatest(v_last, upper(v_found.positions) - 1);
     END LOOP;
+    IF v_last IS NOT NULL THEN
+        PERFORM awa.pass_withdrawn(p_lane, v_last); -- or the next call would look at it all again
+    END IF;
     RETURN v_cancelled;
 END
 $$;

@@ -53,6 +53,31 @@ a_job_that_commits_late_is_claimed(void **state)
     look_again(&p);
 }
 
+/* A drain passes over the position as a claim does. */
+static void
+a_job_that_commits_after_a_drain_is_claimed(void **state)
+{
+    struct people p;
+    PGconn *operator= test_connect(*state, "operator");
+    int64_t late, next;
+
+    meet(&p, *state);
+    test_exec(p.late, "BEGIN");
+    test_insert(p.producer);
+    late = test_insert(p.late);
+    test_insert(p.producer);
+    next = test_insert(p.producer);
+    assert_int_equal(test_int(operator, "SELECT awa.drain_queue('default', 2)"), 2);
+    assert_string_equal(test_rows(p.db, "SELECT n, cursor - (lane_id::bigint << 44),"
+                                        " awa.width(gaps_young) FROM awa.claims"),
+                        "0|2|1");
+    expect_claim(&p, next);
+    look_again(&p);
+    test_exec(p.late, "COMMIT");
+    expect_claim(&p, late);
+    look_again(&p);
+}
+
 /*
  * G1. The producer has drawn its position and is stopped before it writes. It is overtaken, and
  * the claimer looks often enough to forget a gap that nobody owns.
@@ -369,6 +394,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_job_that_commits_late_is_claimed),
+        TEST_DB(a_job_that_commits_after_a_drain_is_claimed),
         TEST_DB(a_producer_has_its_transaction_id_before_it_draws),
         TEST_DB(a_gap_is_dated_by_an_id_above_all_others),
         TEST_DB(a_gap_is_not_dated_by_an_id_from_before),

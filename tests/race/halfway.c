@@ -37,6 +37,7 @@ static const struct gate {
     { "drain", "drain_queue", "IF awa.cancel_job" },
     { "drain", "drain_lane", "PERFORM pg_advisory_xact_lock(awa.lock_class('lane')" },
     { "drain", "drain_lane", "v_cancelled := v_cancelled + awa.withdraw_cancelled" },
+    { "drain", "drain_lane", "PERFORM awa.pass_withdrawn" },
     { "retry", "retry_job", "CONTINUE WHEN isempty(awa.take_back" },
     { "retry", "take_back", "v_taken := awa.add_tombstones" },
     { "carry", "carry_forward", "v_alive := awa.alive_entries" },
