@@ -51,7 +51,7 @@ def mirror(source, copy):
             shutil.copy(source / name, copy / name)
 
 
-def texts(source, mutant):
+def before_and_after(source, mutant):
     """The texts as they are, and as the mutant has them, by path."""
     before, after = {}, {}
     for edit in mutant["edits"]:
@@ -98,7 +98,7 @@ class Bench:
 
 
 def judge(bench, mutant):
-    before, after = texts(bench.source, mutant)
+    before, after = before_and_after(bench.source, mutant)
     bench.write(after)
     try:
         passed = bench.passes(mutant["tests"])
@@ -121,7 +121,7 @@ def main():
     if not mutants:
         sys.exit(f"mutants: none is called {' or '.join(asked.names)}")
     for mutant in mutants:
-        texts(asked.source, mutant)
+        before_and_after(asked.source, mutant)
     if asked.check:
         print("1 passed, 0 failed")
         return

@@ -70,9 +70,9 @@ BEGIN
                                 format('awa work --queue %s --kind %s ...', v_job.queue,
                                        v_job.kind);
         END IF;
-        SELECT count(*) INTO v_before
-          FROM awa.waiting_entries((v_job.pos >> 44)::int, 10001) AS w
-         WHERE w.pos < v_job.pos;
+        SELECT coalesce(sum(awa.width(w.run * int8multirange(int8range(NULL, v_job.pos)))), 0)
+          INTO v_before
+          FROM awa.waiting_runs((v_job.pos >> 44)::int, 10001) AS w;
         RETURN QUERY SELECT format('available: %s jobs are before it in its lane (queue %s,'
                                    ' priority %s, shard %s)',
                                    CASE WHEN v_before > 10000 THEN 'more than 10000'

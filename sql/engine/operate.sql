@@ -14,9 +14,10 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_withdrawn int8multirange := awa.add_tombstones(p_slot, p_positions, 'cancelled');
+    v_n bigint := awa.width(v_withdrawn);
     v_now timestamptz := clock_timestamp();
 BEGIN
-    IF isempty(v_withdrawn) THEN
+    IF v_n = 0 THEN
         RETURN 0;
     END IF;
     INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
@@ -29,8 +30,8 @@ BEGIN
              WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
              ORDER BY e.pos) AS e;
     INSERT INTO awa.queue_terminal_count_deltas (lane_id, cancelled, ready_slot)
-    VALUES ((lower(v_withdrawn) >> 44)::int, awa.width(v_withdrawn), p_slot);
-    RETURN awa.width(v_withdrawn);
+    VALUES ((lower(v_withdrawn) >> 44)::int, v_n, p_slot);
+    RETURN v_n;
 END
 $$;
 

@@ -78,15 +78,10 @@ DECLARE
 BEGIN
     -- Under the lane's lock nobody claims or carries what is found.
     PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), p_lane);
-    FOR v_found IN
-        SELECT w.ready_slot, range_agg(int8range(w.pos, w.pos + 1)) AS positions
-          FROM awa.waiting_entries(p_lane, p_max) AS w
-         GROUP BY w.ready_slot
-         ORDER BY w.ready_slot
-    LOOP
-        v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.positions,
+    FOR v_found IN SELECT w.* FROM awa.waiting_runs(p_lane, p_max) AS w LOOP
+        v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.run,
                                                             p_reason);
-        v_last := greatest(v_last, upper(v_found.positions) - 1);
+        v_last := greatest(v_last, upper(v_found.run) - 1);
     END LOOP;
     IF v_last IS NOT NULL THEN
         PERFORM awa.pass_withdrawn(p_lane, v_last); -- or the next call would look at it all again
@@ -95,33 +90,27 @@ BEGIN
 END
 $$;
 
--- The entries of a lane that nobody has claimed or withdrawn, in order, at most p_max: those in
--- gaps that have become visible, and those above the cursor.
-CREATE OR REPLACE FUNCTION awa.waiting_entries(p_lane int, p_max int)
-RETURNS TABLE (ready_slot smallint, pos bigint)
+-- The entries of a lane that nobody has claimed or withdrawn, at most p_max, as runs: those in gaps
+-- that have become visible, and those above the cursor.
+CREATE OR REPLACE FUNCTION awa.waiting_runs(p_lane int, p_max int)
+RETURNS TABLE (ready_slot smallint, run int8multirange)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
-#variable_conflict use_column
 DECLARE
     v_window int8range;
-    v_left int := p_max;
-    v_found int;
+    v_found record;
+    v_left bigint := p_max;
 BEGIN
     FOR v_window IN SELECT w FROM unnest(awa.unclaimed(p_lane)) AS w LOOP
-        RETURN QUERY
-            SELECT e.ready_slot, e.pos
-              FROM awa.ready_entries AS e
-             WHERE e.pos >= lower(v_window) AND e.pos < upper(v_window)
-               AND NOT EXISTS (SELECT 1
-                                 FROM awa.ready_tombstones AS t
-                                WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
-                                  AND t.pos >= lower(v_window) AND t.pos < upper(v_window))
-             ORDER BY e.pos
-             LIMIT v_left;
-        GET DIAGNOSTICS v_found = ROW_COUNT;
-        v_left := v_left - v_found;
+        FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window), v_left) AS f
+        LOOP
+            ready_slot := v_found.ready_slot;
+            run := v_found.run;
+            v_left := v_left - v_found.n;
+            RETURN NEXT;
+        END LOOP;
         EXIT WHEN v_left <= 0;
     END LOOP;
 END

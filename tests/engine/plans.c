@@ -10,11 +10,11 @@
 #include <string.h>
 
 enum {
-    LARGE = 300000,   /* jobs, of which 100,000 wait */
-    DEFERRED = 30000, /* and these wait for their time */
-    LEVELS = 3,       /* of an index that was one page while its table was small */
-    MARGIN = 400,     /* pages more than that */
-    WITHDRAWN = 100000,
+    LARGE = 300000,     /* jobs, of which 100,000 wait */
+    DEFERRED = 30000,   /* and these wait for their time */
+    LEVELS = 3,         /* of an index that was one page while its table was small */
+    MARGIN = 400,       /* pages more than that */
+    WITHDRAWN = 100000, /* jobs, a third of them */
     TRIES = 4,
     FEW = 20, /* pages of which nothing is said */
 };
@@ -66,10 +66,37 @@ pages(PGconn *conn, const char *call)
            strtoll(read + strlen("\"Shared Read Blocks\": "), NULL, 10);
 }
 
+/* The same, and nothing comes of the call. */
+static int64_t
+pages_undone(PGconn *conn, const char *call)
+{
+    int64_t n;
+
+    test_exec(conn, "BEGIN");
+    n = pages(conn, call);
+    test_exec(conn, "ROLLBACK");
+    return n;
+}
+
 /*
- * All calls, each in transactions that roll back. The best of a few: other databases of the cluster
- * come and go, and can make a session read its catalog again at any time.
+ * The best of a few: other databases of the cluster come and go, and can make a session read its
+ * catalog again at any time.
  */
+static int64_t
+best_pages(PGconn *conn, const char *call)
+{
+    int64_t best = INT64_MAX;
+
+    for (int k = 0; k < TRIES; k++) {
+        int64_t n = pages_undone(conn, call);
+
+        if (n < best)
+            best = n;
+    }
+    return best;
+}
+
+/* All calls. Also the best of a few, but not all of one attempt. */
 static void
 measure(PGconn *db, PGconn *session, int64_t *ret_pages)
 {
@@ -83,11 +110,8 @@ measure(PGconn *db, PGconn *session, int64_t *ret_pages)
         assert_int_equal(test_claim(session, 7, 2, a), 2);
         ret_pages[i] = INT64_MAX;
         for (int k = 0; k < TRIES; k++) {
-            int64_t now;
+            int64_t now = pages_undone(session, test_attempt_sql(calls[i].sql, &a[k % 2]));
 
-            test_exec(session, "BEGIN");
-            now = pages(session, test_attempt_sql(calls[i].sql, &a[k % 2]));
-            test_exec(session, "ROLLBACK");
             if (now < ret_pages[i])
                 ret_pages[i] = now;
         }
@@ -206,9 +230,8 @@ withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before(void **state)
     test_exec(db, "ANALYZE");
     for (int i = 0; i < WITHDRAWN * 8 / 10; i += 10000)
         test_exec(session, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10000)");
-    pages(session, "awa.claim_jobs(7, 'default', 100)"); /* makes plans */
-    few = pages(session, "awa.claim_jobs(7, 'default', 100)");
-    many = pages(session, "awa.claim_jobs(7, 'default', 10000)");
+    few = best_pages(session, "awa.claim_jobs(7, 'default', 100)");
+    many = best_pages(session, "awa.claim_jobs(7, 'default', 10000)");
     if (few > 400 || many > 2000)
         fail_msg("a claim of 100 reads %" PRId64 " pages, one of 10,000 %" PRId64, few, many);
 }

@@ -303,10 +303,10 @@ run_churn(PGconn *db, bool rough, int run_ms)
 static void
 print_rest(PGconn *db)
 {
-    AUTO(pgresult)
-    PGresult *res =
-        PQexec(db, "SELECT state, count(*), min(pos), max(pos) FROM awa.jobs WHERE state NOT IN"
-                   " ('completed', 'failed', 'cancelled') GROUP BY state ORDER BY state");
+    static const char sql[] =
+        "SELECT state, count(*), min(pos), max(pos) FROM awa.jobs"
+        " WHERE state NOT IN ('completed', 'failed', 'cancelled') GROUP BY state ORDER BY state";
+    AUTO(pgresult) PGresult *res = PQexec(db, sql);
 
     for (int i = 0; i < PQntuples(res); i++)
         print_message("%s: %s jobs, from position %s to %s\n", PQgetvalue(res, i, 0),
