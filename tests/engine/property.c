@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random verbs in random order, and after each of them: the counters, awa.queue_counts() and
- * awa.jobs agree with each other, key by key, and with a model that was told of the verbs only; and
- * each lane is claimed from in order. In the end everything that can run is run, so what nobody
- * would ever be handed is found, too.
+ * Random verbs in random order, and in between: the counters, awa.queue_counts() and awa.jobs agree
+ * with each other, key by key, and with a model that was told of the verbs only; and each lane is
+ * claimed from in order. In the end everything that can run is run, so what nobody would ever be
+ * handed is found, too. Looking takes longer than doing: it is done after one verb in three, as
+ * its seed says, and after each of a sequence that has failed.
  *
  * A sequence is made from its seed alone, and each verb has a small seed of its own: one can be
  * left out without changing the others. That is how a failing sequence is shortened before it is
@@ -19,6 +20,9 @@
 enum {
     STEPS = 1000,
     SEQUENCES = 200,
+    LOOK_EVERY = 3,
+    SCAN_EVERY =
+        3 * 5,      /* verbs; a rebuild scans, too, and a prune, whose numbers the model knows */
     SHORTEN_S = 60, /* for making a failing sequence shorter */
 };
 
@@ -148,7 +152,7 @@ begin(struct world *w)
             q == 2 ? ", p_deadline => '1 h'" : "");
     for (int i = 0; i < WORKERS; i++)
         hire(w, i);
-    compare(w);
+    compare(w, true);
 }
 
 /* Whatever stays open ends; the seed says how. */
@@ -163,18 +167,20 @@ end_what_is_due(struct world *w, unsigned seed, bool all)
         end_old(w);
 }
 
+/* Which of several jobs the engine chose is to be seen before it is asked for more. */
 static void
 take(struct world *w, struct step s)
 {
+    bool look = w->closely || s.seed % LOOK_EVERY == 0, scan = s.seed % SCAN_EVERY == 0;
     unsigned seed = s.seed;
 
     w->step++;
     end_what_is_due(w, seed, false);
     verbs[s.verb].run(w, &seed);
-    if (w->m.trouble[0] == '\0')
-        compare(w);
-    if (w->m.trouble[0] == '\0' && w->old_until > 0)
-        compare_old(w);
+    if (w->m.trouble[0] == '\0' && (look || w->m.may_n > 0))
+        compare(w, scan);
+    if (w->m.trouble[0] == '\0' && look && w->old_until > 0)
+        compare_old(w, scan);
 }
 
 /* Hands out whatever can be, and completes it. Returns how many jobs that were. */
@@ -222,7 +228,7 @@ finish(struct world *w)
             model_trouble(&w->m, "job %" PRId64 " is %s, and nobody is handed it", w->m.jobs[i].id,
                           model_states[w->m.jobs[i].state]);
     if (w->m.trouble[0] == '\0')
-        compare(w);
+        compare(w, true);
 }
 
 /* How many steps it took until something was wrong; n + 1: it was in the end; 0: nothing is. */
@@ -275,8 +281,14 @@ show(struct world *w, unsigned seed, int wrong, struct step *steps)
 {
     int n = wrong < STEPS ? wrong : STEPS;
 
-    print_error("\nseed %u: wrong after step %d of %d\n%s\nThe last statements:\n", seed, wrong,
-                STEPS, w->m.trouble);
+    print_error("\nseed %u: wrong after step %d of %d\n%s\n", seed, wrong, STEPS, w->m.trouble);
+    w->closely = true;
+    wrong = play(w, steps, n);
+    if (wrong > 0) {
+        n = wrong < n ? wrong : n;
+        print_error("Looked at after each step: after step %d\n%s\n", wrong, w->m.trouble);
+    }
+    print_error("The last statements:\n");
     for (int i = w->nlines > LINES_MAX ? w->nlines - LINES_MAX : 0; i < w->nlines; i++)
         print_error("%s\n", w->lines[i % LINES_MAX]);
     n = shorten(w, steps, n);

@@ -175,7 +175,7 @@ empty_slot(struct world *w, unsigned *seed)
     expect(w, "%" PRId64, w->m.may_n);
     if (chance(seed, 2)) /* each truncate costs every session its plans */
         return;
-    compare(w);
+    compare(w, false);
     (void)prune(w, slot, later, kept);
 }
 
@@ -261,7 +261,7 @@ begin_old(struct world *w, unsigned *seed)
     w->old_until = w->step + 1 + below(seed, 30);
     w->then[0] = '\0';
     ask(w, w->old, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-    compare_old(w);
+    compare_old(w, true);
 }
 
 void

@@ -102,10 +102,10 @@ static const char recount[] = "SELECT coalesce(trouble, ''), coalesce(counts, ''
                               " coalesce(jobs, '') FROM test.recount($1)";
 
 void
-compare(struct world *w)
+compare(struct world *w, bool scan)
 {
-    const char *scan = w->step % 10 == 0 ? "t" : "f";
-    AUTO(pgresult) PGresult *res = PQexecPrepared(w->db, "recount", 1, &scan, NULL, NULL, 0);
+    const char *arg = scan ? "t" : "f";
+    AUTO(pgresult) PGresult *res = PQexecPrepared(w->db, "recount", 1, &arg, NULL, NULL, 0);
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK) {
         model_trouble(&w->m, "recount: %s", PQresultErrorMessage(res));
@@ -125,10 +125,10 @@ compare_prepare(struct world *w)
 }
 
 void
-compare_old(struct world *w)
+compare_old(struct world *w, bool scan)
 {
-    const char *scan = w->step % 10 == 0 ? "t" : "f";
-    AUTO(pgresult) PGresult *res = PQexecParams(w->old, recount, 1, NULL, &scan, NULL, NULL, 0);
+    const char *arg = scan ? "t" : "f";
+    AUTO(pgresult) PGresult *res = PQexecParams(w->old, recount, 1, NULL, &arg, NULL, NULL, 0);
     char now[sizeof w->then];
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK) {

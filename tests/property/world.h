@@ -52,7 +52,7 @@ struct world {
     char sql[4000], answer[16384];
     char lines[LINES_MAX][600];
     int nlines;
-    bool loud;
+    bool loud, closely; /* each statement is shown; each step is looked at */
 };
 
 /* ---- Asking ------------------------------------------------------------------------------ */
@@ -68,15 +68,12 @@ const char *ask(struct world *w, PGconn *conn, const char *format, ...)
 /* The last answer must be this. */
 void expect(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/*
- * The engine agrees with itself, and with the model. What a scan finds is compared now and then: a
- * rebuild does, and a prune, whose numbers the model knows.
- */
-void compare(struct world *w);
+/* The engine agrees with itself, and with the model; with scan, so does what a scan finds. */
+void compare(struct world *w, bool scan);
 void compare_prepare(struct world *w);
 
 /* So it does on an old snapshot, and what was seen there at first is what is seen now. */
-void compare_old(struct world *w);
+void compare_old(struct world *w, bool scan);
 
 /* ---- The rules of the model -------------------------------------------------------------- */
 

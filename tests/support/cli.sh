@@ -5,7 +5,7 @@
 set -u
 
 awa=$1
-export AWA_DEV_DIR=/tmp/awa-cli-test-$$
+export AWA_DEV_DIR=${AWA_TEST_PLACE:-/tmp}/awa-cli-test-$$
 unset AWA_DATABASE_URL DATABASE_URL PGDATABASE PGHOST PGUSER PGSERVICE
 work=$(mktemp -d)
 
@@ -18,7 +18,7 @@ trap tidy_up EXIT
 # A run that was killed could not tidy up.
 sweep() {
     local dir
-    for dir in /tmp/awa-cli-test-*; do
+    for dir in {/tmp,/dev/shm}/awa-cli-test-*; do
         if [ -w "$dir" ] && [ ! -e "/proc/${dir##*-}" ]; then
             "$awa" dev reset --yes --quiet --dir "$dir"
         fi

@@ -10,12 +10,32 @@
 #include <glob.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "cli/cluster.h"
 
-static const char prefix[] = "/tmp/awa-test-";
+static const char memory[] = "/dev/shm", disk[] = "/tmp", name[] = "awa-test-";
+
+static const uint64_t room = 4ULL << 30; /* ten times what all tests together need */
 
 static struct cluster *running;
+
+const char *
+test_cluster_place(void)
+{
+    struct statvfs fs;
+
+    if (access(memory, W_OK | X_OK) == 0 && statvfs(memory, &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize >= room)
+        return memory;
+    return disk;
+}
+
+void
+test_cluster_dir(const char *suffix, char ret[static TEST_CLUSTER_DIR_MAX])
+{
+    snprintf(ret, TEST_CLUSTER_DIR_MAX, "%s/%s%d%s", test_cluster_place(), name, getpid(), suffix);
+}
 
 static void
 remove_dir(const char *dir)
@@ -32,14 +52,16 @@ remove_dir(const char *dir)
 
 /* Directories of processes that have ended, as far as we may see and delete them. */
 static void
-sweep(void)
+sweep(const char *place)
 {
+    char pattern[TEST_CLUSTER_DIR_MAX];
     glob_t found = { 0 };
+    int len = snprintf(pattern, sizeof pattern, "%s/%s*", place, name);
 
-    if (glob("/tmp/awa-test-*", 0, NULL, &found) == 0)
+    if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++) {
             const char *dir = found.gl_pathv[i];
-            pid_t pid = (pid_t)strtol(dir + sizeof prefix - 1, NULL, 10);
+            pid_t pid = (pid_t)strtol(dir + len - 1, NULL, 10);
 
             if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH && access(dir, W_OK) == 0)
                 remove_dir(dir);
@@ -88,12 +110,13 @@ apply_setting(struct cluster *c, awa_error *err)
 awa_status
 test_cluster_start(const char **ret_dsn, awa_error *err)
 {
-    char dir[64];
+    char dir[TEST_CLUSTER_DIR_MAX];
     bool started;
     awa_status s;
 
-    sweep();
-    snprintf(dir, sizeof dir, "%s%d", prefix, getpid());
+    sweep(memory);
+    sweep(disk);
+    test_cluster_dir("", dir);
     s = cluster_new(dir, true, &running, err);
     if (s != AWA_OK)
         return s;

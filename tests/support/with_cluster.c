@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* with_cluster COMMAND ARG...: runs a command that finds a throw-away cluster in AWA_TEST_DSN. */
+/*
+ * with_cluster COMMAND ARG...: runs a command that finds a throw-away cluster in AWA_TEST_DSN, and
+ * in AWA_TEST_PLACE where it may make others.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -69,7 +72,8 @@ main(int argc, char **argv)
     }
     /* Whoever kills our parent means us too. Not earlier: a change of identity forgets it. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (setenv(TEST_DSN_VARIABLE, dsn, 1) != 0)
+    if (setenv(TEST_DSN_VARIABLE, dsn, 1) != 0 ||
+        setenv(TEST_PLACE_VARIABLE, test_cluster_place(), 1) != 0)
         return 1;
     pid = start(argv + 1, &old);
     return pid > 0 ? await(pid, &signals) : 1;

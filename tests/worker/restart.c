@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cluster.h"
+#include "test_cluster.h"
 
 /* ---- The cluster ------------------------------------------------------------------------- */
 
@@ -74,12 +75,12 @@ wait_for(const char *sql)
 static void
 make_cluster(void)
 {
+    char dir[TEST_CLUSTER_DIR_MAX];
     AUTO(pgconn) PGconn *conn = NULL;
     awa_error err;
 
-    test_ok(
-        cluster_new(test_format("/tmp/awa-test-%d-restart", (int)getpid()), true, &cluster, &err),
-        &err);
+    test_cluster_dir("-restart", dir);
+    test_ok(cluster_new(dir, true, &cluster, &err), &err);
     start();
     conn = reconnect();
     test_ok(awa_migrate(conn, &err), &err);
