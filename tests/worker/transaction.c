@@ -137,7 +137,8 @@ a_rescued_attempt_has_no_effect_and_the_next_one_has(void **state)
     awa_worker *w = start_with(db, &e, 2);
 
     test_wait_for(atomic_load(&e.hold->inside) == 1, 10000);
-    assert_int_equal(test_int(leader, "SELECT awa.rescue_jobs(now() + interval '1 h')"), 1);
+    /* not while a claim of its is in flight */
+    test_wait_until(leader, "SELECT awa.rescue_jobs(now() + interval '1 h') = 1", 10000);
     test_wait_for(test_stats(w).stale == 1, 10000);
     assert_int_equal(atomic_load(&e.hold->cancelled), 1);
     assert_int_equal(effects(db), 0);
