@@ -21,9 +21,8 @@ enum {
     STEPS = 1000,
     SEQUENCES = 200,
     LOOK_EVERY = 3,
-    SCAN_EVERY =
-        3 * 5,      /* verbs; a rebuild scans, too, and a prune, whose numbers the model knows */
-    SHORTEN_S = 60, /* for making a failing sequence shorter */
+    SCAN_EVERY = 15, /* a multiple of it; a rebuild and a prune scan as well */
+    SHORTEN_S = 60,  /* for making a failing sequence shorter */
 };
 
 struct step {
