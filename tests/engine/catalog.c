@@ -85,8 +85,8 @@ what_decides_under_a_lock_is_volatile(void **state)
                   " 'search_lane', 'find_runs', 'find_withdrawn', 'write_claim', 'claim_lane',"
                   " 'pass_withdrawn', 'lane_may_have_work', 'head_may_have_work', 'add_closure',"
                   " 'closed_positions', 'held_positions', 'open_in_slots', 'open_positions',"
-                  " 'alive_entries', 'unsettled',"
-                  " 'heads_in_slot', 'kept_entries', 'get_job', 'job_is_live', 'enter_worker')"),
+                  " 'alive_entries', 'unsettled', 'heads_in_slot', 'kept_entries', 'get_job',"
+                  " 'job_is_live', 'enter_worker')"),
         "");
 }
 

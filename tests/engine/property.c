@@ -4,7 +4,8 @@
  * with each other, key by key, and with a model that was told of the verbs only; and each lane is
  * claimed from in order. In the end everything that can run is run, so what nobody would ever be
  * handed is found, too. Looking takes longer than doing: it is done after one verb in three, as
- * its seed says, and after each of a sequence that has failed.
+ * its seed says, wherever the engine chose among jobs, and after each verb of a sequence that has
+ * failed.
  *
  * A sequence is made from its seed alone, and each verb has a small seed of its own: one can be
  * left out without changing the others. That is how a failing sequence is shortened before it is

@@ -17,8 +17,8 @@
 enum { TEST_CLUSTER_DIR_MAX = 64 };
 
 /*
- * Where clusters lie: in memory if there is room, because files are most of what a CREATE DATABASE
- * or a TRUNCATE costs; otherwise on the disk.
+ * Where clusters lie: in memory if there is room, because nearly every test makes a database, which
+ * means some thousand files; otherwise on the disk.
  */
 const char *test_cluster_place(void);
 
