@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- requires: worker
+-- requires: gaps
 -- Claim: hand runnable jobs of one lane to a worker. docs/engine.md sections "Claim" and "Gaps"
 -- explain the protocol; its rules G2 to G6 are marked where they are kept.
 
@@ -20,22 +21,33 @@ BEGIN
     IF NOT FOUND THEN
         v_head.lane_id := p_lane;
         v_head.cursor := (p_lane::bigint << 44) - 1;
-        v_head.gaps_young := '{}';
-        v_head.gaps_old := '{}';
     END IF;
     RETURN v_head;
 END
 $$;
 
--- Whether a claim could find something: positions were drawn beyond the cursor, or gaps are left.
--- Reads no entry.
+-- Write a head of a lane that claims nothing: p_head as it is, under p_claim.
+CREATE OR REPLACE FUNCTION awa.write_head(p_head awa.claims, p_claim bigint)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, gaps_searched_at, lane_id, n,
+           ready_slot, positions, gaps)
+    VALUES (p_claim, 0, coalesce((p_head).claimed_at, clock_timestamp()), (p_head).cursor,
+            (p_head).gaps_searched_at, (p_head).lane_id, 0, awa.current_slot(), '{}',
+            (p_head).gaps);
+END
+$$;
+
+-- Whether a claim could find something: positions were drawn beyond the cursor, by whatever lane
+-- shares the sequence, or there is news of a gap. Reads no entry.
 CREATE OR REPLACE FUNCTION awa.head_may_have_work(p_lane awa.lanes, p_head awa.claims)
 RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN coalesce(pg_sequence_last_value((p_lane).positions), 0) > (p_head).cursor
-           OR NOT isempty((p_head).gaps_young) OR NOT isempty((p_head).gaps_old);
+    RETURN awa.last_position(p_lane) > (p_head).cursor OR awa.gaps_have_news((p_head).gaps);
 END
 $$;
 
@@ -48,16 +60,33 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION awa.queue_may_have_work(p_queue text)
+-- Whether a lane has an entry above its cursor, or news of a gap.
+CREATE OR REPLACE FUNCTION awa.lane_has_work(p_lane awa.lanes)
 RETURNS boolean
-LANGUAGE sql STABLE
-RETURN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_may_have_work(l));
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_head awa.claims := awa.lane_head((p_lane).lane_id);
+    v_end CONSTANT bigint := ((p_lane).lane_id::bigint + 1) << 44;
+BEGIN
+    RETURN awa.gaps_have_news(v_head.gaps)
+           OR (awa.last_position(p_lane) > v_head.cursor
+               AND EXISTS (SELECT 1 FROM awa.ready_entries AS e
+                            WHERE e.pos > v_head.cursor AND e.pos < v_end));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.queue_has_work(p_queue text)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+RETURN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_has_work(l));
 
 -- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
 -- and positions in it between which no other slot has any. At most p_max positions, the lowest
--- ones. The bounds stand at each table, here and below: a merge join otherwise reads all that lies
--- before.
-CREATE OR REPLACE FUNCTION awa.find_runs(p_from bigint, p_to bigint, p_max bigint)
+-- ones; of p_within only, unless that is NULL. The bounds stand at each table, here and below: a
+-- merge join otherwise reads all that lies before.
+CREATE OR REPLACE FUNCTION awa.find_runs(p_from bigint, p_to bigint, p_max bigint,
+        p_within int8multirange DEFAULT NULL)
 RETURNS TABLE (ready_slot smallint, run int8multirange, n bigint)
 LANGUAGE plpgsql
 AS $$
@@ -71,6 +100,7 @@ BEGIN
               FROM (SELECT e.ready_slot, e.pos
                       FROM awa.ready_entries AS e
                      WHERE e.pos >= p_from AND e.pos < p_to
+                       AND (p_within IS NULL OR e.pos <@ p_within)
                        AND NOT EXISTS (SELECT 1
                                          FROM awa.ready_tombstones AS t
                                         WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
@@ -82,15 +112,17 @@ BEGIN
 END
 $$;
 
--- Positions in [p_from, p_to) whose entries are all withdrawn: nobody will ever claim them.
-CREATE OR REPLACE FUNCTION awa.find_withdrawn(p_from bigint, p_to bigint)
+-- Positions in [p_from, p_to), and of p_within unless that is NULL, whose entries are all withdrawn:
+-- nobody will ever claim them.
+CREATE OR REPLACE FUNCTION awa.find_withdrawn(p_from bigint, p_to bigint,
+        p_within int8multirange DEFAULT NULL)
 RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(int8range(t.pos, t.pos + 1)), '{}')
               FROM awa.ready_tombstones AS t
-             WHERE t.pos >= p_from AND t.pos < p_to
+             WHERE t.pos >= p_from AND t.pos < p_to AND (p_within IS NULL OR t.pos <@ p_within)
                AND NOT EXISTS (
                    SELECT 1
                      FROM awa.ready_entries AS e
@@ -102,51 +134,64 @@ BEGIN
 END
 $$;
 
--- Look for late entries in the gaps of a search; what is found, or withdrawn, is no gap any more.
-CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_max int)
+-- Add what was found to a search.
+CREATE OR REPLACE FUNCTION awa.add_run(p_search awa.lane_search, p_slot smallint,
+        p_run int8multirange, p_n bigint)
+RETURNS awa.lane_search
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    p_search.slots := (p_search).slots || p_slot;
+    p_search.runs := (p_search).runs || p_run;
+    p_search.run_lengths := (p_search).run_lengths || p_n;
+    p_search.n := (p_search).n + p_n;
+    RETURN p_search;
+END
+$$;
+
+-- Look for late entries in those gaps of which there is news; what is found, or withdrawn, is no gap
+-- any more, and neither is what can have no owner.
+CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_lane int, p_max int)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_result awa.lane_search := p_search;
-    v_gap int8range;
-    v_late int8multirange := '{}';
+    v_asked CONSTANT awa.gap_group[] := awa.ask_owners((p_search).gaps, p_lane); -- rule G3
+    v_news CONSTANT int8multirange := awa.news((p_search).gaps, v_asked);
+    v_window int8range;
     v_found record;
+    v_late int8multirange := '{}';
 BEGIN
-    FOR v_gap IN SELECT g FROM unnest((p_search).gaps) AS g LOOP
-        FOR v_found IN
-            SELECT f.* FROM awa.find_runs(lower(v_gap), upper(v_gap), p_max - v_result.n) AS f
+    FOR v_window IN SELECT w FROM awa.windows(v_news) AS w LOOP
+        FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window),
+                                                     p_max - v_result.n, v_news) AS f
         LOOP
-            v_result.slots := v_result.slots || v_found.ready_slot;
-            v_result.runs := v_result.runs || v_found.run;
-            v_result.run_lengths := v_result.run_lengths || v_found.n;
+            v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n);
             v_late := v_late + v_found.run;
-            v_result.n := v_result.n + v_found.n;
         END LOOP;
-        v_late := v_late + awa.find_withdrawn(lower(v_gap), upper(v_gap));
-        IF v_result.n >= p_max THEN
-            v_result.complete := false; -- rule G3: cut by the limit, so not a complete search
-            EXIT;
+        v_late := v_late + awa.find_withdrawn(lower(v_window), upper(v_window), v_news);
+        IF v_result.n >= p_max THEN -- rule G3: cut by the limit, so the owners stay
+            v_result.gaps := awa.without_gaps((p_search).gaps, v_late);
+            RETURN v_result;
         END IF;
     END LOOP;
-    v_result.gaps := v_result.gaps - v_late;
+    v_result.gaps := awa.without_gaps(v_asked, v_late);
+    v_result.searched := true;
     RETURN v_result;
 END
 $$;
 
--- Look at a lane: late entries in its gaps first, then fresh ones above its cursor. While there is
--- enough that is fresh, gaps are searched every 20 ms only: one long transaction would otherwise
--- cost every claim a search. Wide gaps, which it leaves if it draws much, are searched even less
--- often: a millisecond of waiting for a thousand positions, a second at most.
-CREATE OR REPLACE FUNCTION awa.search_lane(p_head awa.claims, p_max int, p_now timestamptz)
+-- Look at a lane: late entries in its gaps first, then fresh ones above its cursor, at most p_max,
+-- and so many that their arguments, as they are stored, have p_max_bytes at most, but at least one.
+-- Gaps are searched every 10 ms at most; see awa.gaps_have_news().
+CREATE OR REPLACE FUNCTION awa.search_lane(p_head awa.claims, p_max int, p_max_bytes bigint,
+        p_now timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_end bigint := ((p_head).lane_id::bigint + 1) << 44;
-    v_gaps int8multirange := (p_head).gaps_young + (p_head).gaps_old;
-    v_due timestamptz := coalesce((p_head).gaps_searched_at, '-infinity')
-                         + least(awa.width(v_gaps), 1000000) * interval '1 microsecond';
     v_window int8range;
     v_found record;
     v_run int8multirange;
@@ -160,12 +205,12 @@ BEGIN
     v_result.run_lengths := '{}';
     v_result.n := 0;
     v_result.cursor := (p_head).cursor;
-    v_result.gaps := v_gaps;
-    v_result.complete := isempty(v_gaps);
-    IF NOT v_result.complete AND p_now >= greatest(v_due, (p_head).gaps_searched_at
-                                                          + interval '20 milliseconds') THEN
-        v_result.complete := true;
-        v_result := awa.search_gaps(v_result, p_max);
+    v_result.gaps := (p_head).gaps;
+    v_result.searched := false;
+    IF v_result.gaps IS NOT NULL
+       AND (p_now - (p_head).gaps_searched_at BETWEEN '0 s' AND '10 ms') IS NOT TRUE
+       AND awa.gaps_have_news(v_result.gaps) THEN
+        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max);
     END IF;
 
     -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
@@ -174,14 +219,18 @@ BEGIN
     v_step := p_max - v_result.n;
     WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,
-               min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot
+               min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot, sum(e.bytes) AS bytes
           INTO v_found
-          FROM (SELECT e.pos, e.ready_slot
+          FROM (SELECT e.pos, e.ready_slot, pg_column_size(e.args) AS bytes
                   FROM awa.ready_entries AS e
                  WHERE e.pos > v_result.cursor AND e.pos < v_end
                  ORDER BY e.pos
                  LIMIT v_step) AS e;
         EXIT WHEN v_found.n = 0;
+        IF v_found.bytes > p_max_bytes AND v_found.n > 1 THEN
+            v_step := greatest(1, least(v_found.n / 2, v_found.n * p_max_bytes / v_found.bytes));
+            CONTINUE;
+        END IF;
         v_window := int8range(v_result.cursor + 1, v_found.high + 1);
         v_result.cursor := v_found.high;
         v_unbroken := v_found.n <= p_max - v_result.n
@@ -196,101 +245,63 @@ BEGIN
             v_unbroken := NOT FOUND;
         END IF;
         IF v_unbroken THEN
-            v_result.slots := v_result.slots || v_found.slot;
             v_run := int8multirange(int8range(v_found.low, v_found.high + 1));
-            v_result.runs := v_result.runs || v_run;
-            v_result.run_lengths := v_result.run_lengths || v_found.n;
-            v_result.n := v_result.n + v_found.n;
-            v_result.gaps := v_result.gaps + (int8multirange(v_window) - v_run);
+            v_result := awa.add_run(v_result, v_found.slot, v_run, v_found.n);
+            v_result.gaps := awa.with_gaps(v_result.gaps, int8multirange(v_window) - v_run);
         ELSE
             v_taken := '{}';
             FOR v_found IN
                 SELECT f.*
                   FROM awa.find_runs(lower(v_window), upper(v_window), p_max - v_result.n) AS f
             LOOP
-                v_result.slots := v_result.slots || v_found.ready_slot;
-                v_result.runs := v_result.runs || v_found.run;
-                v_result.run_lengths := v_result.run_lengths || v_found.n;
+                v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n);
                 v_taken := v_taken + v_found.run;
-                v_result.n := v_result.n + v_found.n;
             END LOOP;
             IF v_result.n >= p_max THEN
                 v_window := int8range(lower(v_window), upper(v_taken));
                 v_result.cursor := upper(v_window) - 1;
             END IF;
-            v_result.gaps := v_result.gaps + (int8multirange(v_window) - v_taken)
-                             - awa.find_withdrawn(lower(v_window), upper(v_window));
+            v_result.gaps := awa.with_gaps(v_result.gaps, int8multirange(v_window) - v_taken
+                                           - awa.find_withdrawn(lower(v_window), upper(v_window)));
         END IF;
         EXIT WHEN v_result.n > 0;
         v_step := least(10 * v_step, 10000);
     END LOOP;
-
-    IF NOT v_result.complete AND v_result.n < p_max AND p_now >= v_due THEN
-        v_result.complete := true;
-        v_result := awa.search_gaps(v_result, p_max);
-    END IF;
     RETURN v_result;
 END
 $$;
 
--- How many gaps a head carries at most; see sql/engine/gaps.sql.
-CREATE OR REPLACE FUNCTION awa.max_head_gaps()
-RETURNS int
-LANGUAGE sql IMMUTABLE
-RETURN 256;
-
 -- Write the new head of a lane and what is claimed with it: one row per slot, or one row that
 -- claims nothing if only the gaps changed. Returns the claim's id, NULL if there was nothing to
 -- write.
--- Rule G2, two generations: when young gaps become old we write down our own transaction id,
--- which is larger than any id assigned so far (the snapshot's xmax is not: it is only the newest
--- *completed* id plus one). Once a snapshot's xmin has reached it, every transaction that could
--- own an old gap has ended; and the search of this same call, on a newer snapshot (rule G3), has
--- looked for its entry.
--- Rule G6, bounded: gaps beyond a number move to awa.lane_gaps.
-CREATE OR REPLACE FUNCTION awa.write_claim(p_head awa.claims, p_found awa.lane_search, p_xmin xid8,
+CREATE OR REPLACE FUNCTION awa.write_claim(p_head awa.claims, p_found awa.lane_search,
         p_worker bigint, p_now timestamptz, p_deadline timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_id bigint;
-    v_old int8multirange := (p_head).gaps_old * (p_found).gaps;
-    v_young int8multirange := (p_found).gaps - ((p_head).gaps_old * (p_found).gaps);
-    v_xid xid8 := (p_head).gaps_old_xid;
+    v_gaps CONSTANT awa.gap_group[] := awa.bound_gaps((p_found).gaps, (p_head).lane_id); -- rule G6
+    v_searched_at CONSTANT timestamptz := CASE WHEN (p_found).searched THEN p_now
+                                               ELSE (p_head).gaps_searched_at END;
 BEGIN
-    IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
-        NULL; -- assigned earlier, so too small to be written down; another claim will do it
-    ELSIF pg_column_size(v_young) + pg_column_size(v_old) > 16 * awa.max_head_gaps() THEN
-        INSERT INTO awa.lane_gaps (lane_id, gaps, gaps_xid) -- rule G6
-        VALUES ((p_head).lane_id, v_young + v_old, pg_current_xact_id());
-        v_young := '{}';
-        v_old := '{}';
-        v_xid := NULL;
-    ELSIF (p_found).complete AND NOT (isempty(v_young) AND isempty(v_old))
-          AND (v_xid IS NULL OR p_xmin >= v_xid) THEN
-        v_old := v_young;
-        v_young := '{}';
-        v_xid := pg_current_xact_id();
-    END IF;
-    IF (p_found).n = 0 AND v_young = (p_head).gaps_young AND v_old = (p_head).gaps_old
+    IF (p_found).n = 0 AND v_gaps IS NOT DISTINCT FROM (p_head).gaps
        AND (p_found).cursor = (p_head).cursor THEN
         RETURN NULL;
     END IF;
 
     v_id := nextval('awa.claim_ids');
     IF (p_found).n = 0 THEN
-        INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, gaps_old_xid,
-               gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
-        VALUES (v_id, 0, p_now, (p_found).cursor, v_xid,
-                CASE WHEN (p_found).complete THEN p_now ELSE (p_head).gaps_searched_at END,
-                (p_head).lane_id, 0, awa.current_slot(), '{}', v_young, v_old);
+        p_head.cursor := (p_found).cursor;
+        p_head.gaps := v_gaps;
+        p_head.gaps_searched_at := v_searched_at;
+        p_head.claimed_at := p_now;
+        PERFORM awa.write_head(p_head, v_id);
     ELSE
-        INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor, gaps_old_xid,
-               gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
-        SELECT v_id, p_worker, p_now, p_deadline, (p_found).cursor, v_xid,
-               CASE WHEN (p_found).complete THEN p_now ELSE (p_head).gaps_searched_at END,
-               (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_young, v_old
+        INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
+               gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
+        SELECT v_id, p_worker, p_now, p_deadline, (p_found).cursor, v_searched_at,
+               (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_gaps
           FROM unnest((p_found).slots, (p_found).runs, (p_found).run_lengths) AS f (slot, run, n)
          GROUP BY f.slot;
     END IF;
@@ -300,22 +311,23 @@ $$;
 
 -- Claim from one lane, whose lock the caller holds. Returns NULL if there is nothing to look for.
 CREATE OR REPLACE FUNCTION awa.claim_lane(p_worker bigint, p_lane awa.lanes, p_max int,
-        p_now timestamptz, p_deadline timestamptz)
+        p_max_bytes bigint, p_now timestamptz, p_deadline timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_head awa.claims;
-    v_xmin xid8;
     v_search awa.lane_search;
 BEGIN
     v_head := awa.lane_head((p_lane).lane_id);
     IF NOT awa.head_may_have_work(p_lane, v_head) THEN
         RETURN NULL;
     END IF;
-    v_xmin := pg_snapshot_xmin(pg_current_snapshot()); -- rule G3: before the search
-    v_search := awa.search_lane(v_head, p_max, p_now);
-    v_search.claim_id := awa.write_claim(v_head, v_search, v_xmin, p_worker, p_now, p_deadline);
+    v_search := awa.search_lane(v_head, p_max, p_max_bytes, p_now);
+    IF v_search.n > 0 THEN
+        PERFORM awa.enter_worker(p_worker);
+    END IF;
+    v_search.claim_id := awa.write_claim(v_head, v_search, p_worker, p_now, p_deadline);
     RETURN v_search;
 END
 $$;
@@ -335,12 +347,11 @@ BEGIN
     END IF;
     v_passed.n := 0;
     v_passed.cursor := p_last;
-    v_passed.gaps := v_head.gaps_young + v_head.gaps_old
-                     + (int8multirange(int8range(v_head.cursor + 1, p_last + 1))
-                        - awa.find_withdrawn(v_head.cursor + 1, p_last + 1));
-    v_passed.complete := false; -- rule G3: no gap was searched
-    PERFORM awa.write_claim(v_head, v_passed, pg_snapshot_xmin(pg_current_snapshot()), 0,
-                            clock_timestamp(), NULL);
+    v_passed.gaps := awa.with_gaps(v_head.gaps,
+            int8multirange(int8range(v_head.cursor + 1, p_last + 1))
+            - awa.find_withdrawn(v_head.cursor + 1, p_last + 1));
+    v_passed.searched := false;
+    PERFORM awa.write_claim(v_head, v_passed, 0, clock_timestamp(), NULL);
 END
 $$;
 
@@ -354,12 +365,8 @@ AS $$
 DECLARE
     v_lanes awa.lanes[];
 BEGIN
-    -- A queue with a single lane is not looked at twice.
-    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue;
-    IF cardinality(v_lanes) > 1 THEN
-        SELECT array_agg(l) INTO v_lanes
-          FROM unnest(v_lanes) AS l WHERE awa.lane_may_have_work(l);
-    END IF;
+    SELECT array_agg(l) INTO v_lanes
+      FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_may_have_work(l);
     IF cardinality(v_lanes) = 1 THEN
         RETURN NEXT v_lanes[1];
         RETURN;
@@ -376,19 +383,19 @@ END
 $$;
 
 -- Since when the oldest entry that a claim would look at first has waited; NULL if none is seen.
--- Looks into the gaps one by one, the first few of them: what lies between was claimed long ago.
+-- Looks into a few gaps of which there is news: what lies between was claimed long ago.
 CREATE OR REPLACE FUNCTION awa.lane_waits_since(p_lane int)
 RETURNS timestamptz
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_head awa.claims := awa.lane_head(p_lane);
-    v_gaps int8multirange := v_head.gaps_old + v_head.gaps_young;
     v_window int8range;
     v_since timestamptz;
 BEGIN
     FOR v_window IN
-        (SELECT g FROM unnest(v_gaps) AS g WHERE awa.width(v_gaps) < 1000 LIMIT 10)
+        (SELECT g FROM awa.fresh_gaps(v_head.gaps) AS n, unnest(n) AS g
+          WHERE awa.width(n) < 1000 LIMIT 10)
         UNION ALL
         (SELECT int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44))
     LOOP
@@ -411,21 +418,22 @@ LANGUAGE plpgsql
 SET lock_timeout = '500ms'
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), p_lane);
+    PERFORM awa.take_lane(p_lane);
     RETURN true;
 EXCEPTION WHEN lock_not_available THEN
     RETURN false;
 END
 $$;
 
--- Claim up to p_max jobs of a queue for a worker. All come from one lane; call again for more.
+-- Claim up to p_max jobs of a queue for a worker. All come from one lane; call again for more. As they
+-- are stored, their arguments have p_max_bytes at most, unless it is a single one.
 -- Takes the lane's lock until commit; while another claims from the lane, the next one is tried,
 -- and only if none is left does it wait, half a second at most. Refuses to run in REPEATABLE READ
 -- or SERIALIZABLE (rule G5): it would read an old head.
 -- An attempt is (p_worker, claim_id, pos), and ends by awa.complete_jobs(), awa.close_jobs() or
 -- awa.complete_job(). The commit may be asynchronous: a claim that a crash forgets never was.
 CREATE OR REPLACE FUNCTION awa.claim_jobs(p_worker bigint, p_queue text, p_max int,
-        p_now timestamptz DEFAULT clock_timestamp())
+        p_now timestamptz DEFAULT clock_timestamp(), p_max_bytes bigint DEFAULT 16777216)
 RETURNS TABLE (pos bigint, id bigint, claim_id bigint, ready_slot smallint, attempt smallint,
                max_attempts smallint, kind text, args jsonb, metadata jsonb, tags text[],
                enqueued_at timestamptz, deadline_at timestamptz)
@@ -439,6 +447,7 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+    v_worker bigint;
     v_queue record;
     v_lane awa.lanes;
     v_busy awa.lanes;
@@ -454,7 +463,10 @@ BEGIN
     IF p_max IS NULL OR p_max NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'max: want 1 to 10000, got %', p_max USING ERRCODE = 'JQ001';
     END IF;
-    PERFORM awa.enter_worker(p_worker);
+    IF p_max_bytes IS NULL OR p_max_bytes < 1 THEN
+        RAISE EXCEPTION 'max_bytes: want 1 or more, got %', p_max_bytes USING ERRCODE = 'JQ001';
+    END IF;
+    v_worker := awa.claiming_worker(p_worker);
 
     SELECT coalesce(q.deadline, s.deadline) AS deadline,
            coalesce(q.aging_interval, s.aging_interval) AS aging_interval, q.paused_at
@@ -468,8 +480,8 @@ BEGIN
 
     FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim(p_queue, v_queue.aging_interval, p_now) AS l
     LOOP
-        IF pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane.lane_id) THEN
-            v_claim := awa.claim_lane(p_worker, v_lane, p_max, p_now, v_deadline);
+        IF awa.try_lane(v_lane.lane_id) THEN
+            v_claim := awa.claim_lane(v_worker, v_lane, p_max, p_max_bytes, p_now, v_deadline);
             EXIT WHEN v_claim.n > 0;
             v_held := greatest(v_held, v_lane.lane_id);
         ELSE
@@ -482,7 +494,7 @@ BEGIN
         IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
             RETURN;
         END IF;
-        v_claim := awa.claim_lane(p_worker, v_busy, p_max, p_now, v_deadline);
+        v_claim := awa.claim_lane(v_worker, v_busy, p_max, p_max_bytes, p_now, v_deadline);
     END IF;
 
     FOR i IN 1 .. coalesce(cardinality(v_claim.slots), 0) LOOP

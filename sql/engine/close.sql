@@ -71,6 +71,7 @@ SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
     v_group record;
     v_done int8multirange := '{}';
     v_rest int8multirange;
@@ -81,7 +82,7 @@ BEGIN
     FOR v_group IN
         SELECT m.slot, m.lane, range_agg(m.held) AS held
           FROM (SELECT u.slot, (lower(u.positions) >> 44)::int AS lane,
-                       awa.held_positions(p_worker, u.slot, u.claim, u.positions) AS held
+                       awa.held_positions(v_worker, u.slot, u.claim, u.positions) AS held
                   FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, positions)
                  WHERE NOT isempty(u.positions)) AS m
          GROUP BY m.slot, m.lane
@@ -94,7 +95,7 @@ BEGIN
     FOR i IN 1 .. cardinality(p_claims) LOOP
         v_rest := p_positions[i] - v_done;
         IF NOT isempty(v_rest) THEN
-            v_done := v_done + awa.complete_carried(p_worker, p_claims[i], v_rest);
+            v_done := v_done + awa.complete_carried(v_worker, p_claims[i], v_rest);
         END IF;
     END LOOP;
     RETURN v_done;
@@ -390,6 +391,7 @@ LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
     v_now timestamptz := clock_timestamp();
     v_held int8multirange := '{}';
     v_slots smallint[] := p_slots;
@@ -407,7 +409,7 @@ BEGIN
     END LOOP;
 
     -- The fence: only what a claim of this worker holds.
-    SELECT coalesce(range_agg(awa.held_positions(p_worker, g.slot, g.claim, g.positions)), '{}')
+    SELECT coalesce(range_agg(awa.held_positions(v_worker, g.slot, g.claim, g.positions)), '{}')
       INTO v_held
       FROM (SELECT u.slot, u.claim, range_agg(int8range(u.pos, u.pos + 1)) AS positions
               FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, pos)
@@ -426,7 +428,7 @@ BEGIN
           FROM unnest(p_claims, p_positions) WITH ORDINALITY AS u (claim, pos, ord)
           LEFT JOIN LATERAL (
                 SELECT o.ready_slot
-                  FROM awa.open_in_slots(p_worker, u.claim,
+                  FROM awa.open_in_slots(v_worker, u.claim,
                                          int8multirange(int8range(u.pos, u.pos + 1))) AS o
                  WHERE NOT v_done @> u.pos
                  LIMIT 1) AS o ON true;
@@ -502,6 +504,7 @@ SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
     v_slot smallint;
     v_done boolean := false;
     v_used int;
@@ -510,7 +513,7 @@ BEGIN
     PERFORM awa.require_durable();
     LOOP -- again if it was just being carried into another slot
         SELECT o.ready_slot INTO v_slot
-          FROM awa.open_in_slots(p_worker, p_claim,
+          FROM awa.open_in_slots(v_worker, p_claim,
                                  int8multirange(int8range(p_position, p_position + 1))) AS o
          LIMIT 1;
         EXIT WHEN NOT FOUND;

@@ -15,23 +15,25 @@ BEGIN
     RETURN QUERY
         SELECT l.queue, count(*)
           FROM awa.lanes AS l
-          LEFT JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
+          LEFT JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
                                FROM awa.claims AS c
                               WHERE c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
                               LIMIT 1) AS h ON true
           LEFT JOIN (SELECT a.lane_id, range_agg(a.gaps) AS gaps
                        FROM awa.lane_gaps AS a GROUP BY a.lane_id) AS a ON a.lane_id = l.lane_id
-         CROSS JOIN LATERAL unnest(
-                coalesce(h.gaps, '{}') + coalesce(a.gaps, '{}')
-                + CASE WHEN pg_sequence_last_value(l.positions) > coalesce(h.cursor, 0)
-                       THEN int8multirange(int8range(coalesce(h.cursor + 1, l.lane_id::bigint << 44),
-                                                     (l.lane_id::bigint + 1) << 44))
-                       ELSE '{}' END) AS r
+         CROSS JOIN LATERAL (
+                SELECT coalesce(h.gaps, '{}') + coalesce(a.gaps, '{}')
+                       + CASE WHEN awa.last_position(l) > coalesce(h.cursor, 0)
+                              THEN int8multirange(int8range(
+                                       coalesce(h.cursor + 1, l.lane_id::bigint << 44),
+                                       (l.lane_id::bigint + 1) << 44))
+                              ELSE '{}' END AS positions) AS u
+         CROSS JOIN LATERAL awa.windows(u.positions) AS r
          CROSS JOIN LATERAL (
                 SELECT 1
                   FROM awa.ready_entries AS e
-                 WHERE e.pos >= lower(r) AND e.pos < upper(r)
+                 WHERE e.pos >= lower(r) AND e.pos < upper(r) AND e.pos <@ u.positions
                    AND NOT EXISTS (SELECT 1
                                      FROM awa.ready_tombstones AS t
                                     WHERE t.ready_slot = e.ready_slot AND t.pos = e.pos
@@ -164,11 +166,11 @@ BEGIN
                   FROM awa.queues AS q
                 UNION ALL
                 SELECT l.queue,
-                       greatest(0, coalesce(pg_sequence_last_value(l.positions), 0)
+                       greatest(0, awa.last_position(l)
                                    - coalesce(h.cursor, (l.lane_id::bigint << 44) - 1))
                        + coalesce(awa.width(h.gaps), 0), NULL, NULL, NULL, NULL, NULL, NULL
                   FROM awa.lanes AS l
-                  LEFT JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
+                  LEFT JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
                                        FROM awa.claims AS c
                                       WHERE c.lane_id = l.lane_id
                                       ORDER BY c.claim_id DESC

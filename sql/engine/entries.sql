@@ -22,8 +22,7 @@ BEGIN
          ORDER BY j.queue, j.priority, j.enqueue_shard
     LOOP
         v_lane := awa.open_lane(v_group.queue, v_group.priority, v_group.enqueue_shard);
-        v_first := CASE WHEN v_group.n = 1 THEN awa.draw_one(v_lane.positions, v_lane.lane_id)
-                   ELSE awa.draw_block(v_lane.positions, v_lane.lane_id, v_group.n) END;
+        v_first := awa.draw_positions(v_lane, v_group.n);
         v_slot := awa.current_slot();
         INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
                kind, args, tags, metadata, unique_key, errors, created_at)

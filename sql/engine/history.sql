@@ -227,7 +227,7 @@ BEGIN
             END IF;
         ELSIF v_job.state = 'available' THEN
             -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
-            PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), (v_job.pos >> 44)::int);
+            PERFORM awa.take_lane((v_job.pos >> 44)::int);
             SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
             IF v_job.state = 'available'
                AND NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed')) THEN

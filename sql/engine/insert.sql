@@ -167,7 +167,7 @@ BEGIN
             awa.check_length('unique_keys', p_unique_keys, v_n),
             awa.check_length('ordering_keys', p_ordering_keys, v_n);
 
-    v_first_id := awa.draw_block('awa.job_ids', 0, greatest(v_n, 1));
+    v_first_id := awa.draw_block('awa.job_ids', greatest(v_n, 1));
     SELECT * INTO v_args FROM awa.read_jsons(p_args);
     SELECT * INTO v_metadata FROM awa.read_jsons(p_metadata);
     SELECT * INTO v_tags FROM awa.read_jsons(p_tags);
@@ -236,7 +236,7 @@ DECLARE
     v_job awa.new_job;
 BEGIN
     v_job.ord := 1;
-    v_job.id := awa.draw_one('awa.job_ids', 0);
+    v_job.id := awa.draw_one('awa.job_ids');
     v_job.kind := p_kind;
     v_job.args := coalesce(p_args, '{}');
     v_job.queue := coalesce(p_queue, awa.default_queue());
@@ -300,8 +300,8 @@ BEGIN
         v_lane := awa.open_lane(v_group.queue, v_group.priority,
                                 awa.shard_of(v_group.key, v_shards));
         ord := v_group.ord;
-        first_id := awa.draw_block('awa.job_ids', 0, v_group.n);
-        first_pos := awa.draw_block(v_lane.positions, v_lane.lane_id, v_group.n);
+        first_id := awa.draw_block('awa.job_ids', v_group.n);
+        first_pos := awa.draw_positions(v_lane, v_group.n);
         ready_slot := awa.current_slot();
         now_us := extract(epoch FROM clock_timestamp() - timestamptz '2000-01-01 00:00:00+00')
                   * 1000000;

@@ -125,11 +125,12 @@ BEGIN
         RETURN QUERY
             SELECT e.id, e.ready_slot, e.pos
               FROM awa.lanes AS l
-             CROSS JOIN LATERAL unnest(awa.unclaimed(l.lane_id)) AS r
+             CROSS JOIN LATERAL awa.unclaimed(l.lane_id) AS u (positions)
+             CROSS JOIN LATERAL awa.windows(u.positions) AS r
              CROSS JOIN LATERAL (
                     SELECT e.id, e.ready_slot, e.pos
                       FROM awa.ready_entries AS e
-                     WHERE e.pos >= lower(r) AND e.pos < upper(r)
+                     WHERE e.pos >= lower(r) AND e.pos < upper(r) AND e.pos <@ u.positions
                     OFFSET 0) AS e
              WHERE e.id < p_before
              ORDER BY e.id DESC

@@ -12,6 +12,21 @@ RETURN CASE
     ELSE abs(hashtextextended(p_ordering_key, 0) % p_shards)
     END;
 
+-- The sequence from which a lane draws its numbers. The lanes share a fixed number of them, made by
+-- the schema: so nothing is created at run time, a transaction may use any number of queues, and a
+-- copy of the database has them all.
+CREATE OR REPLACE FUNCTION awa.numbers(p_lane int)
+RETURNS regclass
+LANGUAGE sql STABLE STRICT
+RETURN ('awa.numbers_' || p_lane % 128)::regclass;
+
+-- The highest position of a lane that may have been handed out. While other lanes draw from its
+-- sequence, it rises as well.
+CREATE OR REPLACE FUNCTION awa.last_position(p_lane awa.lanes)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+RETURN coalesce(pg_sequence_last_value(awa.numbers((p_lane).lane_id)) + (p_lane).shift, 0);
+
 -- The lane in which producers of (queue, priority, shard) put their jobs; made on first use.
 -- Two first users wait for each other, but briefly: if the first one keeps its transaction open,
 -- the second makes a lane of its own, and both live on. Nobody waits for a business transaction.
@@ -21,7 +36,6 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_lane awa.lanes;
-    v_first bigint;
 BEGIN
     FOR i IN 0 .. 20 LOOP
         SELECT l.* INTO v_lane
@@ -38,18 +52,50 @@ BEGIN
               AND i > 0; -- got it: look once more, another may have been faster
         PERFORM pg_sleep(0.01) WHERE i > 0;
     END LOOP;
+    RETURN awa.new_lane(p_queue, p_priority, p_shard);
+END
+$$;
 
-    v_lane.lane_id := nextval('awa.lane_ids');
-    v_first := v_lane.lane_id::bigint << 44;
-    EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE %s MAXVALUE %s CACHE 1',
-                   'lane_' || v_lane.lane_id, v_first, v_first + (1::bigint << 44) - 1);
-    v_lane.positions := format('awa.%I', 'lane_' || v_lane.lane_id)::regclass;
-    INSERT INTO awa.lanes (lane_id, queue, priority, enqueue_shard, positions)
-    VALUES (v_lane.lane_id, p_queue, p_priority, p_shard, v_lane.positions);
+-- A new lane, under a number that no other has: one that was never used, that of a lane which was
+-- rolled back, or that of one which was removed.
+CREATE OR REPLACE FUNCTION awa.new_lane(p_queue text, p_priority int, p_shard int)
+RETURNS awa.lanes
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_lane awa.lanes;
+BEGIN
     v_lane.queue := p_queue;
     v_lane.priority := p_priority;
     v_lane.enqueue_shard := p_shard;
-    RETURN v_lane;
+    v_lane.sealed := false;
+    FOR i IN 1 .. 1000 LOOP
+        v_lane.lane_id := nextval('awa.lane_ids');
+        CONTINUE WHEN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane.lane_id);
+        v_lane.shift := (v_lane.lane_id::bigint << 44)
+                        - coalesce(pg_sequence_last_value(awa.numbers(v_lane.lane_id)), 0) - 1;
+        INSERT INTO awa.lanes (lane_id, queue, priority, enqueue_shard, sealed, shift)
+        VALUES (v_lane.lane_id, v_lane.queue, v_lane.priority, v_lane.enqueue_shard, false,
+                v_lane.shift)
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            RETURN v_lane;
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'queue: no lane is free for %; want at most 524286, one for each queue,'
+                    ' priority and shard', p_queue
+          USING ERRCODE = 'JQ001', HINT = 'Remove queues that nobody needs any more.';
+END
+$$;
+
+-- Draw p_n consecutive positions of a lane; returns the first.
+CREATE OR REPLACE FUNCTION awa.draw_positions(p_lane awa.lanes, p_n bigint)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (p_lane).shift + CASE WHEN p_n = 1 THEN awa.draw_one(awa.numbers((p_lane).lane_id))
+                            ELSE awa.draw_block(awa.numbers((p_lane).lane_id), p_n) END;
 END
 $$;
 
@@ -59,26 +105,23 @@ CREATE OR REPLACE FUNCTION awa.open_queue(p_queue text)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_sequence text;
 BEGIN
     IF p_queue IS NULL OR octet_length(p_queue) NOT BETWEEN 1 AND 200 THEN
         RAISE EXCEPTION 'queue: want 1 to 200 bytes, got %', coalesce(octet_length(p_queue), 0)
               USING ERRCODE = 'JQ001';
     END IF;
-    IF EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.queue = p_queue) THEN
-        RETURN;
+    IF NOT EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.queue = p_queue) THEN
+        INSERT INTO awa.queues (queue) VALUES (p_queue) ON CONFLICT DO NOTHING;
     END IF;
-    PERFORM pg_advisory_xact_lock(awa.lock_class('new lane'), hashtext(p_queue));
-    IF EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.queue = p_queue) THEN
-        RETURN;
-    END IF;
-    v_sequence := 'hungry_' || nextval('awa.queue_ids');
-    EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE 0 START 0', v_sequence);
-    INSERT INTO awa.queues (queue, hungry_until)
-    VALUES (p_queue, format('awa.%I', v_sequence)::regclass);
 END
 $$;
+
+-- The sequence that holds the time in ms until which workers of a queue wait for work. Queues share
+-- a few: where two meet, a job of the one may notify workers of the other for nothing.
+CREATE OR REPLACE FUNCTION awa.hungry(p_queue text)
+RETURNS regclass
+LANGUAGE sql STABLE STRICT
+RETURN ('awa.hungry_' || (hashtext(p_queue) & 15))::regclass;
 
 -- A worker of each queue waits for work until p_until. Not transactional, so that producers see
 -- it at once, whatever their snapshot, and it leaves no dead row behind.
@@ -90,27 +133,38 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET max_parallel_workers_per_gather = 0
 AS $$
+DECLARE
+    v_until CONSTANT bigint := awa.to_ms(p_until);
+    v_sequence regclass;
 BEGIN
-    PERFORM setval(q.hungry_until, awa.to_ms(p_until))
-       FROM awa.queues AS q
-      WHERE q.queue = ANY (p_queues)
-        AND coalesce(pg_sequence_last_value(q.hungry_until), 0) < awa.to_ms(p_until) - 1000;
+    FOR v_sequence IN SELECT DISTINCT awa.hungry(q) FROM unnest(p_queues) AS q LOOP
+        PERFORM setval(v_sequence, v_until)
+          WHERE coalesce(pg_sequence_last_value(v_sequence), 0)
+                NOT BETWEEN v_until - 1000 AND v_until + 60000; -- more: the clock was set back
+    END LOOP;
 END
 $$;
 
 -- Wake the workers of a queue if one waits. Called by whatever makes a job runnable. The
--- notification leaves with the commit; a lost one costs one poll interval.
+-- notification leaves with the commit; a lost one costs one poll interval. A transaction that is to be
+-- prepared must not notify: it says SET LOCAL awa.notify = off.
 CREATE OR REPLACE FUNCTION awa.wake_queue(p_queue text)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM pg_notify(awa.queue_channel(p_queue), '')
-       FROM awa.queues AS q
-      WHERE q.queue = p_queue
-        AND pg_sequence_last_value(q.hungry_until) > awa.to_ms(clock_timestamp());
+    IF pg_sequence_last_value(awa.hungry(p_queue)) > awa.to_ms(clock_timestamp())
+       AND awa.may_notify() THEN
+        PERFORM pg_notify(awa.queue_channel(p_queue), '');
+    END IF;
 END
 $$;
+
+-- Whether the caller's transaction may notify. PREPARE TRANSACTION refuses one that did.
+CREATE OR REPLACE FUNCTION awa.may_notify()
+RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(current_setting('awa.notify', true), '') NOT IN ('off', 'false', 'no', '0');
 
 -- Listen for work in the queues of a worker, and for cancellations.
 CREATE OR REPLACE FUNCTION awa.listen(p_queues text[])

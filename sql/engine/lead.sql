@@ -10,20 +10,24 @@
 -- Wake the leader if it sleeps beyond p_due. Called by whatever is to run at a later time.
 CREATE OR REPLACE FUNCTION awa.wake_leader(p_due timestamptz)
 RETURNS void
-LANGUAGE sql
-BEGIN ATOMIC
-    SELECT pg_notify('awa.lead', '')
-     WHERE pg_sequence_last_value('awa.leader_sleeps'::regclass) > awa.to_ms(p_due) + 300;
-END;
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF pg_sequence_last_value('awa.leader_sleeps') > awa.to_ms(p_due) + 300 AND awa.may_notify() THEN
+        PERFORM pg_notify('awa.lead', '');
+    END IF;
+END
+$$;
 
 -- Become or stay the leader. Returns the term, or NULL while another leads; the tasks that are
--- due, in order; after how many milliseconds to call again; and the newest job's id, which tells
--- how busy the queue is. p_promote_from and p_expire_from
+-- due, in order; after how many milliseconds to call again; the newest job's id, which tells
+-- how busy the queue is; and whether to LISTEN on awa.lead meanwhile. p_promote_from and p_expire_from
 -- are where the leader's last look ended. With p_resign the term ends now.
 CREATE OR REPLACE FUNCTION awa.lead(p_worker bigint,
         p_promote_from timestamptz DEFAULT '-infinity',
         p_expire_from timestamptz DEFAULT '-infinity', p_resign boolean DEFAULT false,
-        OUT term bigint, OUT tasks text[], OUT wait_ms bigint, OUT newest_id bigint)
+        OUT term bigint, OUT tasks text[], OUT wait_ms bigint, OUT newest_id bigint,
+        OUT listens boolean)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -32,47 +36,113 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_now timestamptz;
-    v_lease bigint;
-    v_until bigint;
-    v_last record;
-    v_next timestamptz;
+    v_number CONSTANT bigint := awa.worker_number(p_worker);
 BEGIN
     tasks := '{}';
     wait_ms := 500;
     newest_id := awa.newest_id();
-    PERFORM pg_advisory_xact_lock(awa.lock_class('maintenance'), 2) WHERE p_resign;
-    IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2) THEN
+    listens := coalesce(awa.is_listener(v_number), false);
+    -- Whoever merely sees that another leads locks nothing.
+    IF NOT p_resign AND awa.other_leads(v_number) THEN
+        wait_ms := awa.rest_of_term();
         RETURN;
     END IF;
-    v_now := clock_timestamp(); -- not before: a term renewed meanwhile would look like a wrong clock
-    SELECT (extract(epoch FROM s.leader_lease) * 1000)::bigint INTO v_lease FROM awa.settings AS s;
-    v_until := coalesce(pg_sequence_last_value('awa.leader_until'::regclass), 0);
-    SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;
+    PERFORM awa.take_lock('leadership') WHERE p_resign;
+    IF NOT awa.try_lock('leadership') THEN
+        RETURN;
+    END IF;
+    term := awa.hold_term(v_number, p_resign);
+    IF term IS NULL THEN
+        wait_ms := awa.rest_of_term();
+        RETURN;
+    END IF;
+    listens := true;
+    PERFORM awa.tick_served();
+    SELECT d.tasks, d.wait_ms INTO tasks, wait_ms
+      FROM awa.due_tasks(p_promote_from, p_expire_from) AS d;
+    IF wait_ms > 300 THEN
+        PERFORM setval('awa.leader_sleeps', awa.to_ms(clock_timestamp()) + wait_ms);
+    END IF;
+END
+$$;
 
-    IF v_last.worker_id IS DISTINCT FROM p_worker THEN
-        -- A term in the far future is a clock that was set back, not a leader.
-        IF v_until > awa.to_ms(v_now) AND v_until <= awa.to_ms(v_now) + v_lease OR p_resign THEN
-            wait_ms := greatest(v_until - awa.to_ms(v_now), 0) + 50 + (random() * 200)::int;
-            RETURN;
+-- For how many milliseconds a candidate waits: the rest of the term, and a little more, each its own.
+CREATE OR REPLACE FUNCTION awa.rest_of_term()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+RETURN greatest(coalesce(pg_sequence_last_value('awa.leader_until'), 0)
+                - awa.to_ms(clock_timestamp()), 0) + 50 + (random() * 200)::int;
+
+-- How long a term lasts unless it is renewed, in milliseconds.
+CREATE OR REPLACE FUNCTION awa.term_ms()
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT awa.interval_ms(s.leader_lease) FROM awa.settings AS s);
+END
+$$;
+
+-- Whether a term of another worker lasts. One in the far future is a clock that was set back.
+CREATE OR REPLACE FUNCTION awa.other_leads(p_number bigint)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_until CONSTANT bigint := coalesce(pg_sequence_last_value('awa.leader_until'), 0);
+    v_now CONSTANT bigint := awa.to_ms(clock_timestamp());
+BEGIN
+    RETURN v_until > v_now AND v_until <= v_now + awa.term_ms()
+           AND (SELECT l.worker_id FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1)
+               IS DISTINCT FROM p_number;
+END
+$$;
+
+-- Begin a term, or renew it; with p_resign, end it. Under the lock, so that no two do. Returns the term;
+-- NULL if another leads, or nobody any more.
+CREATE OR REPLACE FUNCTION awa.hold_term(p_number bigint, p_resign boolean)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_last record;
+BEGIN
+    SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;
+    IF v_last.worker_id IS DISTINCT FROM p_number THEN
+        IF awa.other_leads(p_number) OR p_resign OR p_number IS NULL THEN
+            RETURN NULL;
         END IF;
-        INSERT INTO awa.leaders (term, worker_id) VALUES (coalesce(v_last.term, 0) + 1, p_worker);
+        INSERT INTO awa.leaders (term, worker_id) VALUES (coalesce(v_last.term, 0) + 1, p_number);
         DELETE FROM awa.leaders AS l WHERE l.term < coalesce(v_last.term, 0) - 100;
         v_last.term := coalesce(v_last.term, 0) + 1;
     END IF;
     IF p_resign THEN
         PERFORM setval('awa.leader_until', 0);
         PERFORM pg_notify('awa.lead', ''); -- the others sleep until the term would have ended
-        RETURN;
+        RETURN NULL;
     END IF;
-    PERFORM setval('awa.leader_until', awa.to_ms(v_now) + v_lease);
-    term := v_last.term;
+    PERFORM setval('awa.leader_until', awa.to_ms(clock_timestamp()) + awa.term_ms());
+    RETURN v_last.term;
+END
+$$;
 
+-- What is due, and after how many milliseconds to ask again: until the next deferred job is due, but
+-- not so long that the term ends, or a dead worker waits.
+CREATE OR REPLACE FUNCTION awa.due_tasks(p_promote_from timestamptz, p_expire_from timestamptz,
+        OUT tasks text[], OUT wait_ms bigint)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now CONSTANT timestamptz := clock_timestamp();
+    v_lease CONSTANT bigint := awa.term_ms();
+    v_next timestamptz;
+BEGIN
+    tasks := '{}';
     IF EXISTS (SELECT 1 FROM awa.deferred_jobs AS d
                 WHERE d.run_at > p_promote_from AND d.run_at <= v_now) THEN
         tasks := tasks || 'promote'::text;
     END IF;
-    IF awa.any_to_rescue(v_now) THEN
+    IF EXISTS (SELECT 1 FROM awa.dead_workers('0 s')) THEN
         tasks := tasks || 'rescue'::text;
     END IF;
     IF EXISTS (SELECT 1 FROM awa.claims AS c
@@ -80,20 +150,16 @@ BEGIN
                   AND c.deadline_at <= v_now - awa.deadline_grace()) THEN
         tasks := tasks || 'expire'::text;
     END IF;
-    IF EXISTS (SELECT 1 FROM awa.lane_gaps) THEN
+    IF EXISTS (SELECT 1 FROM awa.news_aside()) THEN
         tasks := tasks || 'sweep'::text;
     END IF;
 
-    -- Until the next deferred job is due, but not so long that a dead worker or a full slot waits.
     SELECT min(d.run_at) INTO v_next
       FROM awa.deferred_jobs AS d WHERE d.run_at > greatest(p_promote_from, v_now);
     wait_ms := least(v_lease * 3 / 4,
                      greatest(50, coalesce(awa.to_ms(v_next) - awa.to_ms(v_now), v_lease)));
-    IF cardinality(tasks) > 0 THEN
+    IF cardinality(tasks) > 0 OR EXISTS (SELECT 1 FROM awa.lane_gaps) THEN
         wait_ms := least(wait_ms, 250);
-    END IF;
-    IF wait_ms > 300 THEN
-        PERFORM setval('awa.leader_sleeps', awa.to_ms(v_now) + wait_ms);
     END IF;
 END
 $$;
@@ -112,13 +178,13 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM awa.require_read_committed('turn');
-    IF pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+    IF awa.try_lock('maintenance') THEN
         opened := awa.rotate_ring(p_now => p_now);
         PERFORM awa.fold_slots(p_now);
     END IF;
     PERFORM awa.expire_dlq(p_now);
     to_prune := awa.slot_to_prune(p_now);
-    PERFORM awa.clear_beats(p_now); -- last: it locks what others read, to the end of the transaction
+    PERFORM awa.clear_beats(); -- last: it locks what others read, to the end of the transaction
 END
 $$;
 
@@ -135,7 +201,7 @@ DECLARE
 BEGIN
     UPDATE awa.lanes AS l SET sealed = true
      WHERE NOT l.sealed
-       AND pg_sequence_last_value(l.positions) - (l.lane_id::bigint << 44)
+       AND awa.last_position(l) - (l.lane_id::bigint << 44)
            > (1::bigint << 44) / 10 * 9;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;

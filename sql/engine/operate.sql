@@ -63,7 +63,7 @@ BEGIN
                                     v_deferred.enqueue_shard);
             INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
                    kind, args, tags, metadata, unique_key, errors, created_at)
-            VALUES (awa.draw_one(v_lane.positions, v_lane.lane_id), v_deferred.id, clock_timestamp(),
+            VALUES (awa.draw_positions(v_lane, 1), v_deferred.id, clock_timestamp(),
                     awa.current_slot(), v_deferred.attempt, v_deferred.max_attempts,
                     v_deferred.kind, v_deferred.args, v_deferred.tags, v_deferred.metadata,
                     v_deferred.unique_key, v_deferred.errors, v_deferred.created_at)
@@ -89,7 +89,7 @@ BEGIN
             RETURN true;
         ELSE
             -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
-            PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), (v_job.pos >> 44)::int);
+            PERFORM awa.take_lane((v_job.pos >> 44)::int);
             SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
             CONTINUE WHEN NOT FOUND OR v_job.state <> 'available';
             RETURN awa.withdraw_cancelled(v_job.ready_slot,

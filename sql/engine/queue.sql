@@ -77,7 +77,7 @@ DECLARE
     v_cancelled int := 0;
 BEGIN
     -- Under the lane's lock nobody claims or carries what is found.
-    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), p_lane);
+    PERFORM awa.take_lane(p_lane);
     FOR v_found IN SELECT w.* FROM awa.waiting_runs(p_lane, p_max) AS w LOOP
         v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.run,
                                                             p_reason);
@@ -99,12 +99,14 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
+    v_unclaimed CONSTANT int8multirange := awa.unclaimed(p_lane);
     v_window int8range;
     v_found record;
     v_left bigint := p_max;
 BEGIN
-    FOR v_window IN SELECT w FROM unnest(awa.unclaimed(p_lane)) AS w LOOP
-        FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window), v_left) AS f
+    FOR v_window IN SELECT w FROM awa.windows(v_unclaimed) AS w LOOP
+        FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window), v_left,
+                                                     v_unclaimed) AS f
         LOOP
             ready_slot := v_found.ready_slot;
             run := v_found.run;
@@ -124,7 +126,7 @@ AS $$
 DECLARE
     v_head awa.claims := awa.lane_head(p_lane);
 BEGIN
-    RETURN v_head.gaps_young + v_head.gaps_old
+    RETURN awa.all_gaps(v_head.gaps)
            + coalesce((SELECT range_agg(g.gaps) FROM awa.lane_gaps AS g WHERE g.lane_id = p_lane),
                       '{}')
            + int8multirange(int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44));

@@ -86,9 +86,8 @@ BEGIN
 END
 $$;
 
--- Find dead workers and rescue what they hold. A worker is dead when its session's lock is free
--- and it has been silent for the grace, or when it has been silent for its lease. Called by the
--- leader. Locks: each worker's, exclusively, so that no claim of it is in flight; then none.
+-- Rescue what dead workers hold; awa.dead_workers() says which those are. Called by the leader. p_now in
+-- the future looks so far ahead. Locks: each worker's, so that no claim of it is in flight; then none.
 -- Returns how many jobs were rescued.
 CREATE OR REPLACE FUNCTION awa.rescue_jobs(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
@@ -108,21 +107,8 @@ DECLARE
     v_mine bigint;
 BEGIN
     PERFORM awa.require_read_committed('rescue'), awa.require_durable();
-    FOR v_worker IN
-        SELECT w.worker_id, w.name,
-               CASE WHEN w.ended_at IS NOT NULL THEN 'ended'
-                    WHEN w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)
-                    THEN format('was silent since %s', w.last_seen_at)
-                    ELSE 'lost its session' END AS reason
-          FROM awa.seen_workers AS w, awa.settings AS s
-         WHERE NOT w.empty
-           AND (w.ended_at IS NOT NULL
-                OR w.last_seen_at < p_now - coalesce(w.lease, s.worker_lease)
-                OR (w.session AND w.last_seen_at < p_now - s.worker_grace
-                    AND pg_try_advisory_xact_lock(w.worker_id)))
-         ORDER BY w.worker_id
-    LOOP
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(-v_worker.worker_id); -- a claim is in flight
+    FOR v_worker IN SELECT d.* FROM awa.dead_workers(p_now - clock_timestamp()) AS d LOOP
+        CONTINUE WHEN NOT awa.try_worker(v_worker.worker_id); -- a claim is in flight
         v_mine := 0;
         FOR v_open IN SELECT o.* FROM awa.open_positions(v_worker.worker_id) AS o LOOP
             v_mine := v_mine + awa.try_end_attempts(v_open.ready_slot, v_open.lane_id,
@@ -141,20 +127,18 @@ BEGIN
 END
 $$;
 
--- Is there a worker that rescue_jobs() should look at: one that has ended or fallen silent, and may
--- still hold jobs?
+-- Is there a worker that rescue_jobs() should look at?
 CREATE OR REPLACE FUNCTION awa.any_to_rescue(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS boolean
-LANGUAGE sql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET max_parallel_workers_per_gather = 0
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT 1
-                     FROM awa.seen_workers AS w, awa.settings AS s
-                    WHERE NOT w.empty
-                      AND (w.ended_at IS NOT NULL OR w.last_seen_at < p_now - s.worker_grace));
-END;
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM awa.dead_workers(p_now - clock_timestamp()));
+END
+$$;
 
 -- The answer to a claim of this worker was lost. It keeps the attempts that it knows of, those at
 -- p_known; whatever else it holds goes back, unstarted. From here on it claims nothing: what is
@@ -173,6 +157,7 @@ SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '100ms'
 AS $$
 DECLARE
+    v_number CONSTANT bigint := awa.worker_number(p_worker);
     v_open record;
     v_back bigint := 0;
 BEGIN
@@ -180,17 +165,20 @@ BEGIN
         RAISE EXCEPTION 'known: want positions, got NULL' USING ERRCODE = 'JQ001';
     END IF;
     PERFORM awa.require_read_committed('reconcile'), awa.require_durable();
-    IF NOT pg_try_advisory_xact_lock(-p_worker) THEN
+    IF v_number IS NULL THEN
+        RETURN 0; -- given up for dead long ago, and empty
+    END IF;
+    IF NOT awa.try_worker(v_number) THEN
         RETURN NULL;
     END IF;
-    UPDATE awa.workers AS w SET queues = '{}' WHERE w.worker_id = p_worker AND w.queues <> '{}';
+    UPDATE awa.workers AS w SET queues = '{}' WHERE w.worker_id = v_number AND w.queues <> '{}';
     FOR v_open IN
-        SELECT o.* FROM awa.open_positions(p_worker) AS o WHERE NOT o.positions <@ p_known
+        SELECT o.* FROM awa.open_positions(v_number) AS o WHERE NOT o.positions <@ p_known
     LOOP
         v_back := v_back + awa.try_end_attempts(v_open.ready_slot, v_open.lane_id,
                 v_open.positions - p_known, 'released', NULL);
     END LOOP;
-    IF EXISTS (SELECT 1 FROM awa.open_positions(p_worker) AS o WHERE NOT o.positions <@ p_known)
+    IF EXISTS (SELECT 1 FROM awa.open_positions(v_number) AS o WHERE NOT o.positions <@ p_known)
     THEN
         RETURN NULL;
     END IF;

@@ -9,9 +9,7 @@
 -- open transactions of producers and others; then it raises JQ006 and has changed nothing.
 -- Positions go on where they are: a producer may have drawn some that it has not written yet. What
 -- lies below is a gap, aside from the lane's head, until those transactions have ended and
--- awa.sweep_gaps() has looked; the leader does it within a second. By rule G2 our own transaction
--- id is drawn after the ends of the lanes were read: a producer that begins while we truncate draws
--- its position above them.
+-- awa.sweep_gaps() has looked; the leader does it within a second.
 CREATE OR REPLACE FUNCTION awa.reset_storage(p_database text)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -26,23 +24,15 @@ DECLARE
     v_cursors bigint[];
 BEGIN
     PERFORM awa.require_read_committed('reset');
-    IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
-        RAISE EXCEPTION 'reset: the transaction has written something before'
-              USING ERRCODE = 'JQ001', HINT = 'Call it in a transaction of its own.';
-    END IF;
     IF p_database IS DISTINCT FROM current_database() THEN
         RAISE EXCEPTION 'database: this is %, not %', current_database(),
               coalesce(p_database, 'NULL') USING ERRCODE = 'JQ001';
     END IF;
-    PERFORM pg_advisory_xact_lock(awa.lock_class('maintenance'), 1);
+    PERFORM awa.take_lock('maintenance');
     PERFORM awa.enter_history();
-    PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), l.lane_id)
-       FROM (SELECT l.lane_id FROM awa.lanes AS l ORDER BY l.lane_id) AS l;
-    SELECT array_agg(l.lane_id), array_agg(pg_sequence_last_value(l.positions))
-      INTO v_lanes, v_cursors
-      FROM awa.lanes AS l
-     WHERE pg_sequence_last_value(l.positions) IS NOT NULL;
-    PERFORM pg_current_xact_id();
+    PERFORM 1 FROM (SELECT l.lane_id FROM awa.lanes AS l ORDER BY l.lane_id FOR UPDATE) AS l;
+    SELECT array_agg(l.lane_id), array_agg(awa.last_position(l)) INTO v_lanes, v_cursors
+      FROM awa.lanes AS l;
 
     SELECT string_agg(format('awa.%I', t), ', ') INTO v_tables
       FROM unnest(awa.ringed_tables() || ARRAY['lane_gaps', 'deferred_jobs', 'unique_keys',
@@ -50,13 +40,12 @@ BEGIN
     EXECUTE 'TRUNCATE ' || v_tables;
 
     INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, lane_id, n, ready_slot,
-           positions, gaps_young, gaps_old)
+           positions)
     SELECT nextval('awa.claim_ids'), 0, clock_timestamp(), l.cursor, l.lane_id, 0,
-           awa.current_slot(), '{}', '{}', '{}'
+           awa.current_slot(), '{}'
       FROM unnest(v_lanes, v_cursors) AS l (lane_id, cursor);
-    INSERT INTO awa.lane_gaps (lane_id, gaps, gaps_xid)
-    SELECT l.lane_id, int8multirange(int8range(l.lane_id::bigint << 44, l.cursor + 1)),
-           pg_current_xact_id()
+    INSERT INTO awa.lane_gaps (lane_id, gaps) -- whoever may own them is asked for later
+    SELECT l.lane_id, int8multirange(int8range(l.lane_id::bigint << 44, l.cursor + 1))
       FROM unnest(v_lanes, v_cursors) AS l (lane_id, cursor);
     UPDATE awa.settings SET terminal_counters_trusted_at = clock_timestamp();
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

@@ -78,7 +78,7 @@ DECLARE
     v_due boolean;
 BEGIN
     PERFORM awa.require_read_committed('rotate');
-    IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+    IF NOT awa.try_lock('maintenance') THEN
         RETURN NULL;
     END IF;
     SELECT c.bytes > 0 AND (p_force OR p_now - c.opened_at >= s.slot_age
@@ -98,8 +98,12 @@ BEGIN
     END IF;
     INSERT INTO awa.ring_rotations (generation, ready_slot, opened_at)
     SELECT max(r.generation) + 1, v_next, p_now FROM awa.ring_rotations AS r;
+    INSERT INTO awa.slot_snapshots (generation, opened)
+    SELECT max(r.generation), awa.snapshot_holders() FROM awa.ring_rotations AS r;
     DELETE FROM awa.ring_rotations AS r
      WHERE r.generation < (SELECT max(m.generation) - 1000 FROM awa.ring_rotations AS m);
+    DELETE FROM awa.slot_snapshots AS n
+     WHERE n.generation < (SELECT max(m.generation) - 1000 FROM awa.ring_rotations AS m);
     DELETE FROM awa.ring_carries;
     RETURN v_next;
 END
@@ -129,17 +133,13 @@ BEGIN
         RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
     END IF;
     FOR v_lane IN SELECT h.lane_id FROM awa.heads_in_slot(p_slot) AS h ORDER BY h.lane_id LOOP
-        IF NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane) THEN
+        IF NOT awa.try_lane(v_lane) THEN
             v_left := v_left + 1;
             CONTINUE;
         END IF;
         v_head := awa.lane_head(v_lane); -- again, now under the lock
         CONTINUE WHEN v_head.ready_slot <> p_slot;
-        INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, gaps_old_xid,
-               gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
-        VALUES (v_head.claim_id, 0, v_head.claimed_at, v_head.cursor, v_head.gaps_old_xid,
-                v_head.gaps_searched_at, v_lane, 0, awa.current_slot(), '{}', v_head.gaps_young,
-                v_head.gaps_old);
+        PERFORM awa.write_head(v_head, v_head.claim_id);
     END LOOP;
     RETURN v_left;
 END
@@ -283,11 +283,11 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor, gaps_old_xid,
-           gaps_searched_at, lane_id, n, ready_slot, positions, gaps_young, gaps_old)
-    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_old_xid,
-           c.gaps_searched_at, c.lane_id, awa.width(c.positions * p_positions), awa.current_slot(),
-           c.positions * p_positions, c.gaps_young, c.gaps_old
+    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
+           gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
+    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_searched_at,
+           c.lane_id, awa.width(c.positions * p_positions), awa.current_slot(),
+           c.positions * p_positions, c.gaps
       FROM awa.claims AS c
      WHERE c.ready_slot = p_slot AND c.positions && p_positions;
 END
@@ -343,7 +343,7 @@ DECLARE
 BEGIN
     PERFORM awa.require_read_committed('carry');
     -- Nobody rotates while this writes into the current slot; see awa.settled_positions().
-    IF NOT pg_try_advisory_xact_lock_shared(awa.lock_class('maintenance'), 1) THEN
+    IF NOT awa.try_lock_shared('maintenance') THEN
         RETURN 0;
     END IF;
     IF p_slot = awa.current_slot() THEN
@@ -356,7 +356,7 @@ BEGIN
         SELECT DISTINCT l FROM unnest(v_alive) AS r,
                generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
     LOOP
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(awa.lock_class('lane'), v_lane);
+        CONTINUE WHEN NOT awa.try_lane(v_lane);
         BEGIN
             v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
                     int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
@@ -407,10 +407,78 @@ BEGIN
 END
 $$;
 
+-- ---- Old snapshots -------------------------------------------------------------------------
+
+-- Transactions of this database that have a snapshot just now, as virtual transaction ids, which are
+-- not used twice. Not by their xmin: while another database has an open transaction with an id, a
+-- new snapshot looks as old as that one.
+CREATE OR REPLACE FUNCTION awa.snapshot_holders()
+RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_stat_clear_snapshot(); -- or we would read what this transaction has read before
+    RETURN ARRAY(
+        SELECT k.virtualtransaction
+          FROM pg_locks AS k
+          JOIN pg_stat_activity AS a ON a.pid = k.pid
+         WHERE k.locktype = 'virtualxid' AND k.mode = 'ExclusiveLock' AND k.granted
+           AND a.backend_xmin IS NOT NULL AND a.datname = current_database()
+           AND a.usesysid IS NOT NULL -- no autovacuum: it reads no jobs
+           AND a.pid <> pg_backend_pid()
+         ORDER BY 1);
+END
+$$;
+
+-- The generation that opened a slot last.
+CREATE OR REPLACE FUNCTION awa.slot_generation(p_slot smallint)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT max(r.generation) FROM awa.ring_rotations AS r WHERE r.ready_slot = p_slot);
+END
+$$;
+
+-- Who may still see something living in a slot out of which everything living has gone: whoever has
+-- had a snapshot since before that, but after the slot was opened. NULL: it is not known, because
+-- something may still live there.
+CREATE OR REPLACE FUNCTION awa.slot_readers(p_slot smallint)
+RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT ARRAY(SELECT h FROM unnest(awa.snapshot_holders()) AS h
+                          WHERE h = ANY (n.settled) AND h <> ALL (n.opened))
+              FROM awa.slot_snapshots AS n
+             WHERE n.generation = awa.slot_generation(p_slot) AND n.settled IS NOT NULL);
+END
+$$;
+
+-- Note that nothing living is in a slot any more, as the caller has just seen, or (p_settled false)
+-- that there is.
+CREATE OR REPLACE FUNCTION awa.settle_slot(p_slot smallint, p_settled boolean)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.slot_snapshots AS n (generation, opened, settled)
+    SELECT awa.slot_generation(p_slot), '{}', awa.snapshot_holders() WHERE p_settled
+        ON CONFLICT (generation) DO UPDATE SET settled = excluded.settled WHERE n.settled IS NULL;
+    UPDATE awa.slot_snapshots AS n SET settled = NULL
+     WHERE NOT p_settled AND n.settled IS NOT NULL
+       AND n.generation = awa.slot_generation(p_slot);
+END
+$$;
+
+-- ---- Prune ---------------------------------------------------------------------------------
+
 -- Truncate a slot in which nothing is of use any more. Writers are locked out before the last
--- look, so no insert in flight can hide there; readers only for the truncate itself. TRUNCATE is
--- not MVCC-safe: an old snapshot of REPEATABLE READ sees the slot's history vanish.
--- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries) or 'heads' (lanes).
+-- look, so no insert in flight can hide there; readers only for the truncate itself. It waits, for
+-- 100 ms in the call and else until it is called again, for whoever has a snapshot in which something
+-- still lives there.
+-- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes) or
+-- 'snapshots'.
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS text
@@ -427,7 +495,7 @@ DECLARE
     v_children text;
 BEGIN
     PERFORM awa.require_read_committed('prune');
-    IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 1) THEN
+    IF NOT awa.try_lock('maintenance') THEN
         RETURN 'busy';
     END IF;
     IF p_slot = awa.current_slot() THEN
@@ -442,14 +510,25 @@ BEGIN
     SELECT string_agg(format('awa.%I', t || '_' || p_slot), ', ' ORDER BY ord) INTO v_children
       FROM unnest(awa.ringed_tables()) WITH ORDINALITY AS u (t, ord);
     EXECUTE format('LOCK TABLE awa.%I IN SHARE MODE', 'ready_entries_' || p_slot);
-    IF NOT isempty(awa.alive_entries(p_slot, 1)) THEN
+    IF NOT isempty(awa.alive_entries(p_slot, 1))
+       OR NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN -- after it: a living job may just fail
+        PERFORM awa.settle_slot(p_slot, false);
         RETURN 'alive';
     END IF;
-    IF NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN -- after it: a living job may just fail
-        RETURN 'alive';
-    END IF;
-    EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
     IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN
+        RETURN 'heads';
+    END IF;
+    PERFORM awa.settle_slot(p_slot, true);
+    FOR i IN 1 .. 5 LOOP
+        EXIT WHEN cardinality(awa.slot_readers(p_slot)) = 0;
+        IF i = 5 THEN
+            RETURN 'snapshots';
+        END IF;
+        PERFORM pg_sleep(0.025);
+    END LOOP;
+    EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
+    IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN -- of a claim that was under way
+        PERFORM awa.settle_slot(p_slot, false);
         RETURN 'heads';
     END IF;
     PERFORM awa.roll_up(p_slot);
@@ -541,7 +620,8 @@ $$;
 -- retention, or fewer than two slots are empty. The oldest goes first, but for stubborn ones, of
 -- which more than 10,000 entries would have to be carried: that gains little, so it is done only if
 -- no slot is empty at all, for the one that costs least. A slot into which a transaction has
--- written that is still open cannot be truncated; the others must not wait for it.
+-- written that is still open, or which an old snapshot still needs, cannot be truncated; the others
+-- must not wait for it.
 CREATE OR REPLACE FUNCTION awa.slot_to_prune(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS smallint
 LANGUAGE plpgsql
@@ -560,6 +640,7 @@ BEGIN
          WHERE r.bytes > 0 AND r.ready_slot <> awa.current_slot()
            AND (v_empty < 2
                 OR r.sealed_at < p_now - awa.slot_retention(r.ready_slot, s.completed_retention))
+           AND coalesce(cardinality(awa.slot_readers(r.ready_slot)), 0) = 0
            AND NOT EXISTS (
                SELECT 1
                  FROM pg_locks AS l, unnest(awa.ringed_tables()) AS t

@@ -1,12 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- Small things that every other engine file uses: the clock in milliseconds, the settings of a
--- queue with its defaults, limits, refusals.
+-- Small things that every other engine file uses: the clock in milliseconds, limits of a job, sets
+-- of positions.
 
 -- Milliseconds since 1970, as sequences and clients keep them.
 CREATE OR REPLACE FUNCTION awa.to_ms(p_at timestamptz)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (extract(epoch FROM p_at) * 1000)::bigint;
+
+CREATE OR REPLACE FUNCTION awa.interval_ms(p_interval interval)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (extract(epoch FROM p_interval) * 1000)::bigint;
 
 CREATE OR REPLACE FUNCTION awa.from_ms(p_ms bigint)
 RETURNS timestamptz
@@ -25,19 +30,6 @@ CREATE OR REPLACE FUNCTION awa.ms_interval(p_ms bigint)
 RETURNS interval
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN greatest(least(p_ms, 1000000000000000), -1000000000000000) * interval '1 ms';
-
--- Advisory locks of this schema, two numbers each: a class of ours, and what is locked.
--- Order in which one transaction may wait for them: worker, maintenance, history, lane.
-CREATE OR REPLACE FUNCTION awa.lock_class(p_what text)
-RETURNS int
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN CASE p_what
-       WHEN 'lane' THEN 1635213569        -- 'awa' and a number, as bytes
-       WHEN 'new lane' THEN 1635213570
-       WHEN 'maintenance' THEN 1635213571
-       WHEN 'draw' THEN 1635213572
-       WHEN 'history' THEN 1635213573
-       END;
 
 -- The channel on which workers of a queue are woken. Names of channels end at 63 bytes.
 CREATE OR REPLACE FUNCTION awa.queue_channel(p_queue text)
@@ -96,33 +88,6 @@ RETURNS smallint
 LANGUAGE sql STABLE
 RETURN (SELECT r.ready_slot FROM awa.ring_rotations AS r ORDER BY r.generation DESC LIMIT 1);
 
--- What is decided under a lock must be read after it was obtained; an older snapshot would tell of
--- a past in which, say, a running job still waits.
-CREATE OR REPLACE FUNCTION awa.require_read_committed(p_what text)
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION '%: want isolation read committed, got %', p_what,
-              current_setting('transaction_isolation') USING ERRCODE = 'JQ001';
-    END IF;
-END
-$$;
-
--- The current transaction's commit must be durable: it says something to the outside that must
--- not be forgotten by a crash.
-CREATE OR REPLACE FUNCTION awa.require_durable()
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    IF current_setting('synchronous_commit') = 'off' THEN
-        PERFORM set_config('synchronous_commit', 'on', true);
-    END IF;
-END
-$$;
-
 -- A JSON list of strings as an array; NULL for NULL and for the empty list.
 CREATE OR REPLACE FUNCTION awa.json_tags(p_tags jsonb)
 RETURNS text[]
@@ -130,50 +95,3 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN jsonb_typeof(p_tags) = 'array'
             THEN (SELECT array_agg(t ORDER BY ord)
                     FROM jsonb_array_elements_text(p_tags) WITH ORDINALITY AS e (t, ord)) END;
-
--- Draw numbers from a sequence: one, or p_n consecutive ones, of which the first is returned. p_key
--- is the lane whose positions they are, 0 for ids. nextval() alone costs half a microsecond a
--- number and lets producers interleave; setval() moves it on by a whole block, but only if nobody
--- draws in between. So a block is drawn under an exclusive advisory lock and a single number
--- under a shared one, both held for microseconds and not to the end of the transaction:
--- - the block takes its lock inside a subtransaction that it then rolls back, which releases the
---   lock, whatever happens, and leaves the sequence as it is: sequences are not transactional;
--- - the single number takes a session lock and gives it back within one expression, where no
---   interrupt is served: what could make it wait in between, a lock on the sequence, it has taken
---   before, by looking at the last value.
--- Rule G1, kept here for everybody: a producer has its transaction id before it draws a position.
--- Otherwise it could draw position 100, be overtaken, and only then get an id younger than the one
--- that the claimer wrote down: its gap would be forgotten too early and the job lost.
-CREATE OR REPLACE FUNCTION awa.draw_block(p_sequence regclass, p_key int, p_n bigint)
-RETURNS bigint
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_first bigint;
-BEGIN
-    PERFORM pg_current_xact_id(); -- rule G1; the transaction's, not the subtransaction's
-    BEGIN
-        PERFORM pg_advisory_xact_lock(awa.lock_class('draw'), p_key);
-        v_first := nextval(p_sequence);
-        PERFORM setval(p_sequence, v_first + p_n - 1);
-        RAISE EXCEPTION USING ERRCODE = 'JQ900';
-    EXCEPTION WHEN SQLSTATE 'JQ900' THEN
-        RETURN v_first;
-    END;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION awa.draw_one(p_sequence regclass, p_key int)
-RETURNS bigint
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    v_drawn record;
-BEGIN
-    PERFORM pg_current_xact_id(); -- rule G1
-    SELECT pg_sequence_last_value(p_sequence),
-           pg_advisory_lock_shared(awa.lock_class('draw'), p_key), nextval(p_sequence) AS number,
-           pg_advisory_unlock_shared(awa.lock_class('draw'), p_key) INTO v_drawn;
-    RETURN v_drawn.number;
-END
-$$;

@@ -85,7 +85,7 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM awa.require_read_committed('history');
-    PERFORM pg_advisory_xact_lock(awa.lock_class('history'), 0);
+    PERFORM awa.take_lock('history');
 END
 $$;
 
@@ -287,7 +287,7 @@ BEGIN
                - h.gaps - coalesce(a.gaps, '{}') - (coalesce(c.positions, '{}')
                                                     - coalesce(k.positions, '{}'))
           FROM awa.lanes AS l
-         CROSS JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
+         CROSS JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
                                FROM awa.claims AS c
                               WHERE c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
@@ -419,7 +419,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM awa.require_read_committed('rebuild');
-    PERFORM pg_advisory_xact_lock(awa.lock_class('history'), 1);
+    PERFORM awa.take_lock('rebuild');
     RETURN QUERY
         WITH difference AS MATERIALIZED (
             SELECT d.ready_slot, d.lane_id, sum(d.sign * d.completed)::bigint AS completed,

@@ -112,7 +112,8 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 /*
  * The look found nothing: again at once if the queue was not marked before it, else after a
  * pause. The longest pause is left to the heartbeat, which says whether there may be work; and
- * so is every pause once the queue has been marked for a while.
+ * so is every pause once the queue has been marked for a while. A worker of a large fleet, which is
+ * not notified, goes on looking, the less often the more there are.
  */
 static void
 ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
@@ -126,7 +127,8 @@ ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
     q->look_at = now + q->pause_ms;
     if (w->poll_ms >= HEARTBEAT_MS && !w->claims.pooled &&
         (q->pause_ms >= w->poll_ms || now - q->hungry_since > SETTLED_MS))
-        q->look_at = INT64_MAX;
+        q->look_at = w->listens || w->fleet_poll_ms >= HEARTBEAT_MS ? INT64_MAX
+                                                                    : now + w->fleet_poll_ms;
     q->pause_ms = q->pause_ms * 3 < w->poll_ms ? q->pause_ms * 3 : w->poll_ms;
 }
 

@@ -7,11 +7,11 @@
 
 #include "lib/clock.h"
 #include "worker/array.h"
+#include "worker/ranges.h"
 #include "worker/worker.h"
 
 enum {
     LONG_RUNNING_MS = 2000, /* attempts that have run for so long are asked about */
-    ASKED_MAX = 10000,      /* in one heartbeat */
     WATCH_MS = 100,         /* how often deadlines are looked at */
 };
 
@@ -30,21 +30,48 @@ question_done(struct question *q)
     buffer_done(&q->positions);
 }
 
+/* Is it with a handler, and was it so at that time? The caller holds the lock. */
+static bool
+ran_at(const struct awa_job *job, int64_t when)
+{
+    return job->phase == JOB_OUT && job->started_at != 0 && job->started_at <= when;
+}
+
+/* The attempts of a batch that have run since then, as ranges of positions. */
+static void
+add_batch(struct question *q, const struct batch *b, int64_t when)
+{
+    const char *comma = "";
+
+    for (size_t i = 0; i < b->n; i++) {
+        size_t last = i;
+
+        if (!ran_at(b->jobs[i], when))
+            continue;
+        while (last + 1 < b->n && b->jobs[last + 1]->pos == b->jobs[last]->pos + 1 &&
+               ran_at(b->jobs[last + 1], when))
+            last++;
+        if (*comma == '\0')
+            buffer_text(&q->positions, "\"{");
+        buffer_format(&q->positions, "%s[%lld,%lld)", comma, (long long)b->jobs[i]->pos,
+                      (long long)b->jobs[last]->pos + 1);
+        comma = ",";
+        i = last;
+    }
+    if (*comma == '\0')
+        return;
+    buffer_text(&q->positions, "}\",");
+    buffer_array_int(&q->claims, b->claim_id);
+}
+
 static void
 add_running(struct awa_worker *w, struct question *q, int64_t started_before)
 {
-    size_t n = 0;
-
     buffer_array_begin(&q->claims);
     buffer_array_begin(&q->positions);
     pthread_mutex_lock(&w->lock);
-    for (struct awa_job *job = w->running.first; job != NULL && n < ASKED_MAX; job = job->next) {
-        if (job->started_at > started_before)
-            break; /* the list is in order of starting */
-        buffer_array_int(&q->claims, job->batch->claim_id);
-        buffer_array_int(&q->positions, job->pos);
-        n++;
-    }
+    for (const struct batch *b = w->batches; b != NULL; b = b->next)
+        add_batch(q, b, started_before);
     pthread_mutex_unlock(&w->lock);
     buffer_array_end(&q->claims);
     buffer_array_end(&q->positions);
@@ -69,19 +96,22 @@ ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
 }
 
 static void
-cancel_lost(struct awa_worker *w, const char *lost)
+cancel_lost(struct awa_worker *w, const char *text)
 {
-    char pos[24];
+    struct ranges lost = { 0 };
 
-    if (strcmp(lost, "{}") == 0)
+    if (strcmp(text, "{}") == 0)
         return;
-    pthread_mutex_lock(&w->lock);
-    for (struct awa_job *job = w->running.first; job != NULL; job = job->next) {
-        snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
-        if (array_has(lost, pos))
-            job_cancel(job, CANCEL_LOST);
+    if (!ranges_parse(&lost, text)) {
+        worker_complain(w, &w->complaints, "heartbeat: out of memory");
+        return; /* the next one says it again */
     }
+    pthread_mutex_lock(&w->lock);
+    for (struct awa_job *job = w->running.first; job != NULL; job = job->next)
+        if (ranges_contain(&lost, job->pos))
+            job_cancel(job, CANCEL_LOST);
     pthread_mutex_unlock(&w->lock);
+    ranges_done(&lost);
 }
 
 static void
@@ -104,8 +134,45 @@ take_answer(struct awa_worker *w, const PGresult *res)
     w->clock_offset = strtoll(PQgetvalue(res, 0, 4), NULL, 10) - clock_ms();
     cancel_lost(w, PQgetvalue(res, 0, 2));
     look_where_ready(w, PQgetvalue(res, 0, 1));
+    w->listens = strcmp(PQgetvalue(res, 0, 5), "t") == 0;
+    w->fleet_poll_ms = strtoll(PQgetvalue(res, 0, 6), NULL, 10);
     return array_has(PQgetvalue(res, 0, 0), id) &&
            strtoll(PQgetvalue(res, 0, 3), NULL, 10) == w->server;
+}
+
+/* What came before we listened was not notified. */
+static void
+heard_or_not(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+
+    (void)tag;
+    (void)res;
+    if (err == NULL)
+        claim_look(w, NULL);
+    else if (err->status != AWA_ECONN)
+        worker_complain(w, &w->complaints, "listen: %s", err->message);
+}
+
+/* Begins or ends to listen, as the last heartbeat said. */
+static void
+listen_turn(struct awa_worker *w)
+{
+    AUTO(buffer) struct buffer queues = { 0 };
+    awa_error err;
+    awa_status s;
+
+    worker_queue_names(w, &queues);
+    if (queues.failed || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
+        return; /* the next heartbeat says it again */
+    s = w->listens ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data },
+                                 false, heard_or_not, NULL, &err)
+                   : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, heard_or_not, NULL,
+                                 &err);
+    if (s == AWA_OK)
+        w->listening = w->listens;
+    else
+        worker_drop_claims(w, &err);
 }
 
 static void
@@ -122,6 +189,8 @@ beaten(void *arg, void *tag, PGresult **res, const awa_error *err)
     }
     if (!take_answer(w, *res))
         w->identity_lost = true;
+    else if (w->listens != w->listening && !w->claims.pooled)
+        listen_turn(w);
 }
 
 void
@@ -149,7 +218,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
     if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
         s = conn_submit(
             &w->claims, SQL_WORKER_HEARTBEAT,
-            (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data },
+            (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data, "f" },
             false, beaten, NULL, &err);
     question_done(&q);
     w->heartbeat_at = now + HEARTBEAT_MS;
@@ -163,20 +232,6 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
 }
 
 /* ---- A new session ----------------------------------------------------------------------- */
-
-static awa_status
-listen_for_work(struct awa_worker *w, PGconn *pg, awa_error *err)
-{
-    AUTO(buffer) struct buffer queues = { 0 };
-    AUTO(pgresult) PGresult *res = NULL;
-
-    if (w->claims.pooled)
-        return AWA_OK;
-    worker_queue_names(w, &queues);
-    if (queues.failed)
-        return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    return awa__sql_ask(pg, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, &res, err);
-}
 
 /*
  * Before anything is claimed on a new session: are we still who we were, on the same server? If
@@ -192,16 +247,16 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
     bool same = false;
     awa_status s;
 
+    w->listening = false;
     s = awa__schema_check(pg, err);
-    if (s == AWA_OK)
-        s = listen_for_work(w, pg, err);
     if (s == AWA_OK && w->identities != NULL) {
         if (!ask(w, &q, false, clock_ms()))
             s = awa__fail(err, AWA_ENOMEM, "worker: out of memory");
         else
             s = awa__sql_ask(
                 pg, SQL_WORKER_HEARTBEAT,
-                (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data },
+                (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data,
+                                  w->claims.pooled ? "f" : "t" },
                 &res, err);
         question_done(&q);
         if (s == AWA_OK)
@@ -209,7 +264,7 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
     }
     if (s == AWA_OK && !same)
         s = identity_register(w, pg, err);
-    w->heartbeat_at = clock_ms(); /* at once, for the clock and the session lock */
+    w->heartbeat_at = clock_ms(); /* at once, for the clock, and whether to listen */
     claim_look(w, NULL);
     return s;
 }

@@ -80,6 +80,7 @@ identity_register(struct awa_worker *w, PGconn *pg, awa_error *err)
         err);
     if (s != AWA_OK)
         return s;
+    identity->number = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     w->server = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
     w->identities = TAKE(identity);
     w->identity_lost = false;

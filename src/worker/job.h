@@ -10,7 +10,8 @@
 
 /* Under which number the worker had registered when it claimed. */
 struct identity {
-    int64_t id;
+    int64_t id;     /* its secret: whoever knows it acts in its name */
+    int64_t number; /* by which others know it */
     /* Owned by the I/O thread. */
     int64_t held;     /* jobs that have not been settled */
     int64_t in_doubt; /* claims whose answer was lost: they may hold jobs that we do not know of */

@@ -32,6 +32,8 @@ struct leader {
     atomic_int_least64_t queries;
     PGconn *pg;
     bool led;                                       /* so it must resign */
+    bool pooled;                                    /* through a transaction pooler */
+    bool listening;                                 /* the session hears notifications */
     int64_t newest_id;                              /* of a job, at the ring's last turn */
     char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
@@ -178,6 +180,18 @@ static const struct task {
 
 /* ---- The thread -------------------------------------------------------------------------- */
 
+/* Of a large fleet only few candidates hear that a leader resigns; each notification costs all. */
+static void
+listen_turn(struct leader *l, bool listens)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (listens == l->listening || l->pooled)
+        return;
+    if (ask(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res))
+        l->listening = listens;
+}
+
 /* Whether this worker leads, and when to ask again; does what is due. */
 static int64_t
 lead(struct leader *l)
@@ -195,6 +209,7 @@ lead(struct leader *l)
              &res))
         return RETRY_MS;
     wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+    listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0);
     if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
         return wait;
@@ -230,22 +245,19 @@ static bool
 connect_session(struct leader *l)
 {
     AUTO(pgresult) PGresult *session = NULL;
-    AUTO(pgresult) PGresult *listen = NULL;
-    bool pooled = false;
     awa_error err;
     awa_status s;
 
     if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
         return true;
     PQfinish(TAKE(l->pg));
-    s = awa__connect(l->worker->conninfo, &l->pg, &pooled, &err);
-    pooled |= l->worker->pooled;
+    l->listening = false;
+    s = awa__connect(l->worker->conninfo, &l->pg, &l->pooled, &err);
+    l->pooled |= l->worker->pooled;
     if (s == AWA_OK)
         (void)PQsetNoticeProcessor(l->pg, noticed, l);
-    if (s == AWA_OK && !pooled)
+    if (s == AWA_OK && !l->pooled)
         s = awa__sql_ask(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
-    if (s == AWA_OK && !pooled)
-        s = awa__sql_ask(l->pg, SQL_LEADER_LISTEN, NULL, &listen, &err);
     if (s == AWA_OK)
         return true;
     worker_complain(l->worker, &l->complaints, "leader: %s", err.message);

@@ -12,7 +12,7 @@
 
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
-    BACKOFF_MAX_MS = 3000,
+    BACKOFF_MAX_MS = 2000, /* below the grace in awa.settings: who lost his server comes back in time */
     RATE_MS = 100,   /* over which the rate of finished jobs is measured */
     HURRY_MS = 5000, /* how long a worker that is freed waits for answers on their way */
 };
@@ -140,7 +140,8 @@ worker_doubt(struct awa_worker *w, int64_t claims)
 
 static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM,        SQL_QUEUES_HUNGRY,
                                                      SQL_WORKER_HEARTBEAT,  SQL_WORKER_RECONCILE,
-                                                     SQL_WORKER_DEREGISTER, SQL_COUNT };
+                                                     SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
+                                                     SQL_SESSION_UNLISTEN,  SQL_COUNT };
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void
@@ -166,7 +167,7 @@ heard(void *arg, const char *channel, const char *payload)
 
     if (strcmp(channel, "awa.cancel") == 0) {
         for (struct identity *i = w->identities; i != NULL; i = i->next)
-            if (strtoll(payload, NULL, 10) == i->id) {
+            if (strtoll(payload, NULL, 10) == i->number) {
                 w->ask_all = true;
                 w->heartbeat_at = 0;
             }

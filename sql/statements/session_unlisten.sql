@@ -1,0 +1,3 @@
+-- Hear of nothing any more.
+-- returns: nothing
+UNLISTEN *
