@@ -324,9 +324,6 @@ BEGIN
         RETURN NULL;
     END IF;
     v_search := awa.search_lane(v_head, p_max, p_max_bytes, p_now);
-    IF v_search.n > 0 THEN
-        PERFORM awa.enter_worker(p_worker);
-    END IF;
     v_search.claim_id := awa.write_claim(v_head, v_search, p_worker, p_now, p_deadline);
     RETURN v_search;
 END
@@ -365,8 +362,12 @@ AS $$
 DECLARE
     v_lanes awa.lanes[];
 BEGIN
-    SELECT array_agg(l) INTO v_lanes
-      FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_may_have_work(l);
+    -- A queue with a single lane is not looked at twice.
+    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue;
+    IF cardinality(v_lanes) > 1 THEN
+        SELECT array_agg(l) INTO v_lanes
+          FROM unnest(v_lanes) AS l WHERE awa.lane_may_have_work(l);
+    END IF;
     IF cardinality(v_lanes) = 1 THEN
         RETURN NEXT v_lanes[1];
         RETURN;
@@ -466,7 +467,7 @@ BEGIN
     IF p_max_bytes IS NULL OR p_max_bytes < 1 THEN
         RAISE EXCEPTION 'max_bytes: want 1 or more, got %', p_max_bytes USING ERRCODE = 'JQ001';
     END IF;
-    v_worker := awa.claiming_worker(p_worker);
+    v_worker := awa.enter_worker(p_worker);
 
     SELECT coalesce(q.deadline, s.deadline) AS deadline,
            coalesce(q.aging_interval, s.aging_interval) AS aging_interval, q.paused_at

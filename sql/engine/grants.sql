@@ -28,7 +28,7 @@ DECLARE
             "insert_job", "insert_jobs", "from_ms", "ms_interval", "to_int", "need_json"],
         "awa_bulk_producer": ["reserve_positions"],
         "awa_worker": [
-            "register_worker", "heartbeat", "reconcile_worker", "deregister_worker",
+            "register_worker", "heartbeat", "ready_queues", "reconcile_worker", "deregister_worker",
             "server_number", "mark_hungry", "listen", "claim_jobs", "complete_jobs", "close_jobs",
             "complete_job", "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs",
             "sweep_gaps", "turn_ring", "checkpoint_heads", "carry_forward", "prune_slot",

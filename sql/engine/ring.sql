@@ -356,7 +356,13 @@ BEGIN
         SELECT DISTINCT l FROM unnest(v_alive) AS r,
                generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
     LOOP
-        CONTINUE WHEN NOT awa.try_lane(v_lane);
+        IF NOT awa.try_lane(v_lane) THEN
+            -- Nobody can ever claim what a COPY put into a lane that does not exist.
+            PERFORM awa.add_tombstones(p_slot, v_alive * int8multirange(int8range(
+                        v_lane::bigint << 44, (v_lane + 1)::bigint << 44)), 'removed')
+              WHERE NOT EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane);
+            CONTINUE;
+        END IF;
         BEGIN
             v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
                     int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));

@@ -207,19 +207,9 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
--- Raise that a worker, or whoever has its secret, may not claim.
-CREATE OR REPLACE FUNCTION awa.refuse_worker()
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    RAISE EXCEPTION 'worker: it is not registered, claims no more or was given up for dead'
-          USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
-END
-$$;
-
--- The public number of a worker that claims.
-CREATE OR REPLACE FUNCTION awa.claiming_worker(p_worker bigint)
+-- A worker is about to claim. Its rescue and its reconciliation pass over it until the transaction
+-- ends, and once one of them has begun, it claims no more. Returns its public number.
+CREATE OR REPLACE FUNCTION awa.enter_worker(p_worker bigint)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -228,28 +218,13 @@ DECLARE
 BEGIN
     SELECT w.worker_id INTO v_number
       FROM awa.workers AS w
-     WHERE w.secret = awa.worker_secret(p_worker) AND w.ended_at IS NULL AND w.queues <> '{}';
+     WHERE w.secret = awa.worker_secret(p_worker) AND w.ended_at IS NULL AND w.queues <> '{}'
+       FOR SHARE SKIP LOCKED;
     IF NOT FOUND THEN
-        PERFORM awa.refuse_worker();
+        RAISE EXCEPTION 'worker: it is not registered, claims no more or was given up for dead'
+              USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
     END IF;
     RETURN v_number;
-END
-$$;
-
--- A worker is about to write a claim. Its rescue and its reconciliation pass over it until the
--- transaction ends, and once one of them has begun, it claims no more.
-CREATE OR REPLACE FUNCTION awa.enter_worker(p_number bigint)
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    PERFORM 1
-       FROM awa.workers AS w
-      WHERE w.worker_id = p_number AND w.ended_at IS NULL AND w.queues <> '{}'
-        FOR SHARE SKIP LOCKED;
-    IF NOT FOUND THEN
-        PERFORM awa.refuse_worker();
-    END IF;
 END
 $$;
 
@@ -291,6 +266,22 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN (SELECT least(10 * count(*), 2000) FROM awa.workers AS w WHERE w.ended_at IS NULL);
+END
+$$;
+
+-- Those of the queues in which there is work now. Cheap, and it locks and writes nothing.
+CREATE OR REPLACE FUNCTION awa.ready_queues(p_queues text[])
+RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT q FROM unnest(p_queues) AS q WHERE awa.queue_has_work(q));
 END
 $$;
 
@@ -340,7 +331,7 @@ BEGIN
     IF cardinality(p_hungry) > 0 THEN
         PERFORM awa.mark_hungry(p_hungry);
     END IF;
-    ready := ARRAY(SELECT q FROM unnest(p_hungry) AS q WHERE awa.queue_has_work(q));
+    ready := awa.ready_queues(p_hungry);
     lost := '{}';
     IF cardinality(p_claims) > 0 THEN
         lost := (SELECT coalesce(range_agg(l.lost), '{}')

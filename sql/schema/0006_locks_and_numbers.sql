@@ -85,18 +85,14 @@ ALTER SEQUENCE awa.lane_ids MAXVALUE 524286 CYCLE;
 
 -- ---- What cannot be true -------------------------------------------------------------------
 
--- Rows come by COPY, too, so the table itself refuses what would make every claim of its lane fail.
--- Those that are there already are left as they are.
+-- Rows come by COPY, too, so the table itself refuses what would make every claim of its lane fail, or
+-- every list. In one constraint: each has to be read anew by every INSERT of a single job. Rows that
+-- are there already are left as they are.
 ALTER TABLE awa.ready_entries
-    ADD CONSTRAINT attempt CHECK (attempt <= 1000) NOT VALID,
-    ADD CONSTRAINT place CHECK (pos >= 0) NOT VALID,
-    ADD CONSTRAINT times CHECK (isfinite(enqueued_at)
-                                AND (created_at IS NULL OR isfinite(created_at))) NOT VALID,
-    ADD CONSTRAINT tags CHECK (tags IS NULL OR (cardinality(tags) <= 20 AND array_ndims(tags) = 1
-                                                AND array_position(tags, NULL) IS NULL)) NOT VALID,
-    ADD CONSTRAINT metadata CHECK (metadata IS NULL OR jsonb_typeof(metadata) = 'object') NOT VALID,
-    ADD CONSTRAINT unique_key CHECK (octet_length(unique_key) BETWEEN 1 AND 200) NOT VALID,
-    ADD CONSTRAINT errors CHECK (errors IS NULL OR jsonb_typeof(errors) = 'array') NOT VALID;
+    DROP CONSTRAINT max_attempts,
+    ADD CONSTRAINT numbers CHECK (max_attempts BETWEEN 1 AND 1000 AND attempt BETWEEN 0 AND 1000
+                                  AND pos >= 0 AND isfinite(enqueued_at)
+                                  AND isfinite(created_at)) NOT VALID;
 
 -- The leader brings these indexes up to date. Here each range asked autovacuum for it, by a line
 -- in the server's log whenever the cluster's list of such wishes was full.
