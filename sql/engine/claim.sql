@@ -79,7 +79,8 @@ $$;
 CREATE OR REPLACE FUNCTION awa.queue_has_work(p_queue text)
 RETURNS boolean
 LANGUAGE sql VOLATILE
-RETURN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_has_work(l));
+RETURN EXISTS (SELECT 1 FROM awa.lanes AS l
+                WHERE l.queue = p_queue AND NOT l.retired AND awa.lane_has_work(l));
 
 -- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
 -- and positions in it between which no other slot has any. At most p_max positions, the lowest
@@ -363,7 +364,7 @@ DECLARE
     v_lanes awa.lanes[];
 BEGIN
     -- A queue with a single lane is not looked at twice.
-    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue;
+    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue AND NOT l.retired;
     IF cardinality(v_lanes) > 1 THEN
         SELECT array_agg(l) INTO v_lanes
           FROM unnest(v_lanes) AS l WHERE awa.lane_may_have_work(l);

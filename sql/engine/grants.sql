@@ -35,6 +35,7 @@ DECLARE
             "summarize_ids", "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
             "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
+            "remove_queue", "set_defaults",
             "retry_failed", "discard_failed", "delete_job_compat", "move_to_dlq",
             "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
             "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],

@@ -145,7 +145,8 @@ BEGIN
 END
 $$;
 
--- Lanes whose head would be lost with a slot: no other slot has a claim as new.
+-- Lanes whose head would be lost with a slot: no other slot has a claim as new. Heads of retired lanes
+-- may go.
 CREATE OR REPLACE FUNCTION awa.heads_in_slot(p_slot smallint)
 RETURNS TABLE (lane_id int)
 LANGUAGE plpgsql
@@ -160,7 +161,8 @@ BEGIN
                               WHERE c.ready_slot = p_slot AND c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
                               LIMIT 1) AS here
-         WHERE NOT EXISTS (SELECT 1
+         WHERE NOT l.retired
+           AND NOT EXISTS (SELECT 1
                              FROM awa.claims AS c
                             WHERE c.lane_id = l.lane_id AND c.ready_slot <> p_slot
                               AND c.claim_id >= here.claim_id);
@@ -483,8 +485,8 @@ $$;
 -- look, so no insert in flight can hide there; readers only for the truncate itself. It waits, for
 -- 100 ms in the call and else until it is called again, for whoever has a snapshot in which something
 -- still lives there.
--- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes) or
--- 'snapshots'.
+-- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes),
+-- 'snapshots' or 'keys' (more unique keys than go at once).
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS text
@@ -532,6 +534,9 @@ BEGIN
         END IF;
         PERFORM pg_sleep(0.025);
     END LOOP;
+    IF awa.forget_keys(p_slot, 10000) THEN
+        RETURN 'keys';
+    END IF;
     EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
     IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN -- of a claim that was under way
         PERFORM awa.settle_slot(p_slot, false);
@@ -552,6 +557,9 @@ RETURNS interval
 LANGUAGE plpgsql
 AS $$
 BEGIN
+    IF NOT EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.completed_retention IS NOT NULL) THEN
+        RETURN p_default;
+    END IF;
     RETURN (SELECT coalesce(max(coalesce(q.completed_retention, p_default)), p_default)
               FROM awa.lanes AS l
               LEFT JOIN awa.queues AS q ON q.queue = l.queue

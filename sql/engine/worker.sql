@@ -287,14 +287,15 @@ $$;
 
 -- These identities of one process are alive. p_hungry names the queues in which it waits for
 -- work. p_positions[i] are attempts of claim p_claims[i] that have run for a while. With p_session the
--- caller's session is a new one, and takes the locks of its identities.
+-- caller's session is a new one, and takes the locks of its identities. p_held[i] jobs of queue
+-- p_queues[i] are in its hands, for gauges.
 -- Returns: known, which identities are still registered and not given up for dead; ready, the
 -- hungry queues in which there is work now; lost, which of the positions it no longer
 -- holds; server, a number that changes when the server restarts or is replaced; listens, whether the
 -- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle.
 CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
         p_claims bigint[] DEFAULT '{}', p_positions int8multirange[] DEFAULT '{}',
-        p_session boolean DEFAULT false)
+        p_session boolean DEFAULT false, p_queues text[] DEFAULT NULL, p_held int[] DEFAULT NULL)
 RETURNS TABLE (known bigint[], ready text[], lost int8multirange, server bigint, listens boolean,
                poll_ms int)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -310,7 +311,8 @@ DECLARE
     v_numbers bigint[];
     v_served bigint;
 BEGIN
-    PERFORM awa.check_length('positions', p_positions, cardinality(p_claims));
+    PERFORM awa.check_length('positions', p_positions, cardinality(p_claims)),
+            awa.check_length('held', p_held, cardinality(p_queues));
     PERFORM awa.tick_served(v_now);
     v_served := awa.served_now();
     SELECT coalesce(array_agg(u.secret), '{}'), coalesce(array_agg(w.worker_id), '{}')
@@ -320,8 +322,10 @@ BEGIN
                            FROM awa.workers AS w
                           WHERE w.secret = awa.worker_secret(u.secret) AND w.ended_at IS NULL
                          OFFSET 0) AS w;
-    INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot)
-    SELECT n, v_now, v_served, awa.beat_slot(v_served) FROM unnest(v_numbers) AS n;
+    INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot, queues, held)
+    SELECT n.n, v_now, v_served, awa.beat_slot(v_served), CASE WHEN n.ord = 1 THEN p_queues END,
+           CASE WHEN n.ord = 1 THEN p_held END
+      FROM unnest(v_numbers) WITH ORDINALITY AS n (n, ord);
     IF p_session THEN
         PERFORM pg_try_advisory_lock(awa.lock_class('worker'), awa.session_key(w.worker_id))
            FROM awa.workers AS w

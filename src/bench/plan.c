@@ -25,7 +25,7 @@ static const struct limit {
     { "payload-bytes", offsetof(struct plan, payload_bytes), PAYLOAD_MIN, PAYLOAD_MAX },
     { "shards", offsetof(struct plan, shards), 1, 64 },
     { "rollback-percent", offsetof(struct plan, rollback_percent), 0, 90 },
-    { "workers", offsetof(struct plan, workers), 1, 64 },
+    { "workers", offsetof(struct plan, workers), 1, 500 },
     { "threads", offsetof(struct plan, threads), 1, 1024 },
     { "claim-batch", offsetof(struct plan, claim_batch), 1, 10000 },
     { "handler-us", offsetof(struct plan, handler_us), 0, 60000000 },
