@@ -78,9 +78,13 @@ $$;
 
 CREATE OR REPLACE FUNCTION awa.queue_has_work(p_queue text)
 RETURNS boolean
-LANGUAGE sql VOLATILE
-RETURN EXISTS (SELECT 1 FROM awa.lanes AS l
-                WHERE l.queue = p_queue AND NOT l.retired AND awa.lane_has_work(l));
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM awa.lanes AS l
+                    WHERE l.queue = p_queue AND NOT l.retired AND awa.lane_has_work(l));
+END
+$$;
 
 -- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
 -- and positions in it between which no other slot has any. At most p_max positions, the lowest
