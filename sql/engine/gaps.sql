@@ -283,7 +283,7 @@ BEGIN
     SELECT awa.tidy_gaps(array_agg(ROW(g.gaps, g.owners)::awa.gap_group)) INTO v_search.gaps
       FROM gone AS g;
     v_search.n := 0;
-    v_search := awa.search_gaps(v_search, p_lane, 10000);
+    v_search := awa.search_gaps(v_search, p_lane, 10000, 9223372036854775807);
     SELECT range_agg(r) INTO v_late FROM unnest(v_search.runs) AS r;
     IF v_late IS NOT NULL THEN
         v_head := awa.lane_head(p_lane);

@@ -107,9 +107,12 @@ AS $$
 DECLARE
     v_last record;
 BEGIN
+    IF p_number IS NULL THEN
+        RETURN NULL;
+    END IF;
     SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;
     IF v_last.worker_id IS DISTINCT FROM p_number THEN
-        IF awa.other_leads(p_number) OR p_resign OR p_number IS NULL THEN
+        IF awa.other_leads(p_number) OR p_resign THEN
             RETURN NULL;
         END IF;
         INSERT INTO awa.leaders (term, worker_id) VALUES (coalesce(v_last.term, 0) + 1, p_number);

@@ -471,7 +471,8 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     INSERT INTO awa.slot_snapshots AS n (generation, opened, settled)
-    SELECT awa.slot_generation(p_slot), '{}', awa.snapshot_holders() WHERE p_settled
+    SELECT awa.slot_generation(p_slot), '{}', awa.snapshot_holders()
+     WHERE p_settled AND awa.slot_generation(p_slot) IS NOT NULL
         ON CONFLICT (generation) DO UPDATE SET settled = excluded.settled WHERE n.settled IS NULL;
     UPDATE awa.slot_snapshots AS n SET settled = NULL
      WHERE NOT p_settled AND n.settled IS NOT NULL
@@ -528,7 +529,7 @@ BEGIN
     END IF;
     PERFORM awa.settle_slot(p_slot, true);
     FOR i IN 1 .. 5 LOOP
-        EXIT WHEN cardinality(awa.slot_readers(p_slot)) = 0;
+        EXIT WHEN coalesce(cardinality(awa.slot_readers(p_slot)), 0) = 0;
         IF i = 5 THEN
             RETURN 'snapshots';
         END IF;

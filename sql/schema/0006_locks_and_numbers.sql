@@ -14,6 +14,7 @@ CREATE TYPE awa.gap_group AS (
 ALTER TYPE awa.lane_search DROP ATTRIBUTE gaps, DROP ATTRIBUTE complete;
 ALTER TYPE awa.lane_search ADD ATTRIBUTE gaps awa.gap_group[]; -- as in a head
 ALTER TYPE awa.lane_search ADD ATTRIBUTE searched boolean;     -- all gaps that needed it
+ALTER TYPE awa.lane_search ADD ATTRIBUTE bytes bigint;         -- of the arguments that were found
 
 ALTER TABLE awa.claims ADD gaps awa.gap_group[]; -- NULL: none
 
@@ -64,13 +65,14 @@ BEGIN
         EXECUTE format('CREATE SEQUENCE awa.%I', 'numbers_' || k);
     END LOOP;
     FOR k IN 0 .. v_hungry - 1 LOOP
-        EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE 0 START 0', 'hungry_' || k);
+        EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE 0 START 0', 'hunger_' || k);
     END LOOP;
 END
 $$;
 
 -- Lanes go on above what their own sequences had handed out, and above what producers that are
--- under way may still draw from them.
+-- under way may still draw from them. Those sequences stay until nobody has a lock on them:
+-- awa.mend() drops them.
 ALTER TABLE awa.lanes ADD shift bigint; -- position minus number
 UPDATE awa.lanes
    SET shift = coalesce(pg_sequence_last_value(positions), lane_id::bigint << 44) + (1::bigint << 24);
