@@ -132,6 +132,28 @@ batch_free(struct batch *b)
 }
 
 void
+job_give_back(struct awa_job *job, const char *why)
+{
+    job->given_back = true;
+    job->trouble = why != NULL;
+    if (why != NULL)
+        awa__ignore(awa_job_set_error(job, why));
+}
+
+void
+job_begun(struct awa_job *job)
+{
+    struct awa_worker *w = job->worker;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->in_trouble) {
+        w->begun++;
+        worker_wake(w);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void
 job_cancel(struct awa_job *job, enum cancel why)
 {
     int none = CANCEL_NONE, fd;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions that do not do their work are replaced, and maintenance that does not succeed is seen.
+ * A worker that cannot do its work, or cannot say that it did: it claims nothing, says so, waits
+ * longer each time, and goes on where it was, with nothing lost.
  */
 #include "test_worker.h"
 
@@ -41,11 +42,217 @@ end_trouble(PGconn *db)
 }
 
 static void
+wait_refused(PGconn *db, int n, int timeout_ms)
+{
+    test_wait_until(db, test_format("SELECT last_value >= %d FROM refused", n), timeout_ms);
+}
+
+static void
 wait_completed(PGconn *db, int n, int timeout_ms)
 {
     test_wait_until(db,
                     test_format("SELECT count(*) = %d FROM awa.jobs WHERE state = 'completed'", n),
                     timeout_ms);
+}
+
+/* Counts the run, and leaves the id of the job as its output, unless its kind is "plain". */
+static awa_outcome
+say_id(awa_job *job, void *runs)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, awa_job_id(job));
+    if (strcmp(awa_job_kind(job), "plain") != 0)
+        awa__ignore(awa_job_set_output(job, text, strlen(text)));
+    return test_run_counted(job, runs);
+}
+
+static void
+an_error_that_passes_costs_no_job_its_words_or_an_attempt(void **state)
+{
+    static const char *const codes[] = { "53100", "53200", "53300", "55P03", "40001", "40P01",
+                                         "57014", "58030", "25006", "XX000", "42883" };
+    enum { CODES = sizeof codes / sizeof codes[0] };
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    const awa_kind kind = { .handler = say_id, .userdata = runs };
+
+    prepare_trouble(db);
+    test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2);
+    for (int i = 0; i < CODES; i++) {
+        begin_trouble(db, codes[i]);
+        test_exec(db, "SELECT awa.insert_jobs('{a,b,plain,c,plain}')");
+        wait_refused(db, 2, 10000);
+        assert_int_equal(test_count(db, "completed"), 5 * i);
+        end_trouble(db);
+        wait_completed(db, 5 * (i + 1), 10000);
+    }
+    test_each_ran_once(db, runs, 5 * CODES);
+    assert_int_equal(
+        test_int(db, "SELECT count(*) FROM awa.jobs WHERE attempt <> 1 OR errors IS NOT NULL"
+                     " OR output IS DISTINCT FROM CASE WHEN kind <> 'plain' THEN to_jsonb(id) END"),
+        0);
+    assert_int_equal(test_log_count("what it had to say was refused"), 0);
+}
+
+static void
+while_ends_cannot_be_written_nothing_is_claimed(void **state)
+{
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    const awa_kind kind = { .handler = say_id, .userdata = runs };
+    awa_worker *w;
+    int64_t began;
+
+    prepare_trouble(db);
+    begin_trouble(db, "53100");
+    test_exec(db, "SELECT awa.insert_job('a')");
+    w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2, .no_leader = 1);
+    test_wait_for(test_log_count("close: jobs_close: no luck") == 1, 10000);
+    began = now_ms();
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('a'::text, '{20}'))");
+    wait_refused(db, 6, 20000); /* after pauses of at least 100, 200, 400, 800 and 1600 ms */
+    if (now_ms() - began < 2500)
+        fail_msg("6 tries within %" PRId64 " ms", now_ms() - began);
+    assert_int_equal(test_stats(w).claimed, 1);
+    assert_int_equal(test_count(db, "available"), 20);
+    assert_int_equal(test_log_count("close: jobs_close: no luck"), 1);
+    assert_int_equal(test_log_count("until they are, no more are claimed"), 1);
+    end_trouble(db);
+    wait_completed(db, 21, 10000);
+    test_each_ran_once(db, runs, 21);
+    test_wait_for(test_log_count("ends are written again") == 1, 5000);
+}
+
+/* The words that are refused for what they are stay in the log. */
+static awa_outcome
+say_poison(awa_job *job, void *runs)
+{
+    awa__ignore(awa_job_set_output(job, "[\"poison\",\n1]", 13));
+    return test_run_counted(job, runs);
+}
+
+static void
+words_that_are_refused_for_good_are_left_in_the_log(void **state)
+{
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    const awa_kind kinds[] = { { "k", say_poison, runs }, { NULL, say_id, runs } };
+
+    test_exec(db, "CREATE OR REPLACE FUNCTION awa.read_output(p_output text) RETURNS jsonb LANGUAGE"
+                  " plpgsql IMMUTABLE AS $$ BEGIN IF p_output LIKE '%poison%' THEN RAISE 'bad row'"
+                  " USING ERRCODE = '54000'; END IF; RETURN p_output::jsonb; END $$");
+    test_exec(db, "SELECT awa.insert_jobs('{a,k,b}')");
+    test_start(db, .kinds = kinds, .nkinds = 2, .threads = 1);
+    wait_completed(db, 3, 10000);
+    test_each_ran_once(db, runs, 3);
+    assert_string_equal(test_rows(db, "SELECT output FROM awa.jobs ORDER BY id"), "1  3");
+    assert_int_equal(test_log_count("refused: bad row; output: [\"poison\", 1]"), 1);
+}
+
+/* Its worker gives it up, and meets it again at once: with growing pauses. */
+static void
+a_job_that_gets_no_answer_does_not_go_round_at_full_speed(void **state)
+{
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    const awa_kind kind = { .handler = say_id, .userdata = runs };
+    int64_t began;
+
+    test_exec(db, "CREATE OR REPLACE FUNCTION awa.closings(p_held int8multirange, p_slots"
+                  " smallint[], p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs"
+                  " text[], p_delays interval[], p_now timestamptz) RETURNS awa.closing[] LANGUAGE"
+                  " plpgsql AS $$ BEGIN RAISE 'never' USING ERRCODE = '22023'; END $$");
+    test_exec(db, "SELECT awa.insert_job('k', p_max_attempts => 1000)");
+    test_start(db, .kinds = &kind, .nkinds = 1, .threads = 1,
+               .queues = (const char *[]){ "another" }, .nqueues = 1); /* leads on */
+    test_wait_until(db, "SELECT ok FROM awa.health() WHERE name = 'leader'", 10000);
+    began = now_ms();
+    test_start(db, .kinds = &kind, .nkinds = 1, .threads = 1, .no_leader = 1);
+    test_wait_for(atomic_load(&runs->all) >= 1, 10000);
+    test_wait_for(now_ms() - began > 4000 || atomic_load(&runs->all) > 6, 10000);
+    if (atomic_load(&runs->all) > 6)
+        fail_msg("it ran %d times in %" PRId64 " ms", atomic_load(&runs->all), now_ms() - began);
+}
+
+/* ---- Settings of the user's -------------------------------------------------------------- */
+
+static awa_outcome
+end_by_kind(awa_job *job, void *userdata)
+{
+    const char *kind = awa_job_kind(job);
+
+    (void)userdata;
+    if (strcmp(kind, "output") == 0)
+        awa__ignore(awa_job_set_output(job, "\"a\\\\b\"", 6));
+    if (strcmp(kind, "output") == 0 || strcmp(kind, "plain") == 0)
+        return AWA_COMPLETE;
+    if (strcmp(kind, "snooze") == 0) {
+        awa_job_set_delay(job, 3600000);
+        return AWA_SNOOZE;
+    }
+    awa__ignore(awa_job_set_error(job, "NULL \\ and 'void'"));
+    return AWA_RETRY;
+}
+
+static const char ends_as_usual[] = "output|completed|1|\"a\\\\b\"|"
+                                    " plain|completed|1||"
+                                    " retry|retryable|1||NULL \\ and 'void'"
+                                    " snooze|scheduled|0||";
+
+static void
+run_each_kind(PGconn *db, const char *setting, bool pooled)
+{
+    const awa_kind kind = { .handler = end_by_kind };
+    const char *got;
+    awa_worker *w;
+
+    test_exec(db, test_format("ALTER DATABASE \"%s\" SET %s", PQdb(db), setting));
+    test_exec(db, test_format("SELECT awa.insert_jobs('{output,retry,snooze,plain}', p_queues =>"
+                              " array_fill($q$%s$q$::text, '{4}'))",
+                              setting));
+    w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 1, .pooled = pooled,
+                   .queues = (const char *[]){ setting }, .nqueues = 1);
+    test_wait_for(test_stats(w).completed + test_stats(w).failed == 4, 20000);
+    got = test_rows(db, test_format("SELECT kind, state, attempt, output, errors -> 0 ->> 'error'"
+                                    " FROM awa.jobs WHERE queue = $q$%s$q$ ORDER BY kind",
+                                    setting));
+    if (strcmp(got, ends_as_usual) != 0)
+        fail_msg("%s: got %s", setting, got);
+    test_free_worker(w);
+    test_exec(db, test_format("ALTER DATABASE \"%s\" RESET %.*s", PQdb(db),
+                              (int)strcspn(setting, " "), setting));
+}
+
+static void
+settings_of_the_database_do_no_harm(void **state)
+{
+    static const char *const settings[] = {
+        "array_nulls = off",
+        "datestyle = 'SQL, DMY'",
+        "intervalstyle = 'sql_standard'",
+        "bytea_output = 'escape'",
+        "standard_conforming_strings = off",
+        "timezone = 'Asia/Kathmandu'",
+        "extra_float_digits = -15",
+        "transform_null_equals = on",
+        "quote_all_identifiers = on",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+        "jit_above_cost = 0",
+        "plan_cache_mode = 'force_custom_plan'",
+        "search_path = ''",
+        "row_security = off",
+        "exit_on_error = on",
+        "client_min_messages = 'debug1'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "idle_session_timeout = '1s'",
+    };
+
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        run_each_kind(*state, settings[i], false);
+    run_each_kind(*state, "array_nulls = false", true); /* where awa sets nothing */
 }
 
 /* ---- Sessions that do not do their work -------------------------------------------------- */
@@ -205,6 +412,11 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST_WORKER(an_error_that_passes_costs_no_job_its_words_or_an_attempt),
+        TEST_WORKER(while_ends_cannot_be_written_nothing_is_claimed),
+        TEST_WORKER(words_that_are_refused_for_good_are_left_in_the_log),
+        TEST_WORKER(a_job_that_gets_no_answer_does_not_go_round_at_full_speed),
+        TEST_WORKER(settings_of_the_database_do_no_harm),
         TEST_WORKER(sessions_that_cannot_write_are_replaced),
         TEST_WORKER(a_session_whose_every_statement_fails_is_replaced),
         TEST_WORKER(a_leader_whose_every_statement_fails_takes_another_session),
