@@ -20,6 +20,7 @@ enum {
     AGAIN_MAX_MS = 1000,
     PAUSE_MS = 250, /* of all claims, after a job that could not be begun or ended; doubles */
     PAUSE_MAX_MS = 10000,
+    JOB_BYTES_MAX = 1024 * 1024, /* about what a job can have */
 };
 
 static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
@@ -105,6 +106,22 @@ target(const struct awa_worker *w)
     return (size_t)w->nthreads + (size_t)ahead;
 }
 
+/*
+ * For how many jobs of a queue there is room, by what its last claims have brought. The memory of a
+ * claim is free again once its last job has ended; so that a long one does not keep the other
+ * threads idle, each of them may have one job more, in a claim of its own.
+ */
+static size_t
+affordable(const struct awa_worker *w, const struct served *q)
+{
+    size_t each = q->job_bytes > 0 ? q->job_bytes : JOB_BYTES_MAX;
+    size_t taken = w->held_bytes + w->asked_bytes;
+
+    if (taken + each <= CLAIMED_BYTES)
+        return (CLAIMED_BYTES - taken) / each;
+    return w->busy + w->asked < (size_t)w->nthreads;
+}
+
 /* How many to ask for now; 0: not worth a question yet. */
 static size_t
 want(const struct awa_worker *w)
@@ -131,6 +148,7 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     snprintf(worker, sizeof worker, "%lld", (long long)w->identities->id);
     snprintf(max, sizeof max, "%zu", n);
     q->asked_n = n;
+    q->asked_bytes = n * (q->job_bytes > 0 ? q->job_bytes : JOB_BYTES_MAX);
     worker_doubt(w, 1);
     s = conn_submit(&w->claims, SQL_JOBS_CLAIM, (const char *[]){ worker, q->name, max }, true,
                     claimed, q, &err);
@@ -141,6 +159,7 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     }
     q->asked = true;
     w->asked += n;
+    w->asked_bytes += q->asked_bytes;
     return true;
 }
 
@@ -206,6 +225,7 @@ hand_out(struct awa_worker *w, struct batch *b)
     *w->last_batch = b;
     w->last_batch = &b->next;
     w->held += b->n;
+    w->held_bytes += b->bytes;
     w->busy += b->n;
     b->identity->held += (int64_t)b->n;
     pthread_mutex_lock(&w->lock);
@@ -250,6 +270,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
 
     q->asked = false;
     w->asked -= q->asked_n;
+    w->asked_bytes -= q->asked_bytes;
     if (err != NULL) {
         claim_failed(w, q, now, err);
         return;
@@ -269,6 +290,9 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
         identity_lose_claim(w);
         return;
     }
+    q->job_bytes /= 2; /* the largest mean of late counts, and is forgotten step by step */
+    if (q->job_bytes < b->bytes / b->n)
+        q->job_bytes = b->bytes / b->n;
     hand_out(w, b);
 }
 
@@ -294,11 +318,14 @@ claim_turn(struct awa_worker *w, int64_t now)
         return;
     for (size_t i = 0; i < w->nqueues; i++) {
         struct served *q = &w->queues[(w->next_queue + i) % w->nqueues];
-        size_t n = want(w);
+        size_t n = want(w), most = affordable(w, q);
 
         if (n == 0)
             return;
-        if (q->asked || now < q->look_at || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
+        if (n > most)
+            n = most;
+        if (n == 0 || q->asked || now < q->look_at ||
+            conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
             continue;
         if (q->dry && now - q->marked_at > HUNGRY_MS && !mark(w, q, now))
             return;
@@ -319,7 +346,7 @@ claim_wait(const struct awa_worker *w, int64_t now)
     for (size_t i = 0; i < w->nqueues; i++) {
         const struct served *q = &w->queues[i];
 
-        if (q->asked || q->look_at == INT64_MAX)
+        if (q->asked || q->look_at == INT64_MAX || affordable(w, q) == 0)
             continue;
         if (wait < 0 || q->look_at - now < wait)
             wait = q->look_at > now ? q->look_at - now : 0;

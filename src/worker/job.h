@@ -25,6 +25,7 @@ struct batch {
     struct identity *identity;
     int64_t claim_id;
     size_t n, unsettled;
+    size_t bytes;           /* that all of it takes */
     size_t done;            /* simply completed, not yet told */
     struct batch *next;     /* in the worker's list, oldest first */
     struct awa_job *jobs[]; /* in order of position */

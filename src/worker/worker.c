@@ -86,6 +86,7 @@ free_settled_batches(struct awa_worker *w)
             continue;
         }
         *link = b->next;
+        w->held_bytes -= b->bytes;
         batch_free(b);
     }
     w->last_batch = link;

@@ -28,6 +28,9 @@ enum {
     BATCH_MAX = 10000,      /* what awa.claim_jobs() takes */
 };
 
+/* How much a worker claims, whatever the jobs' number: each thread may have one more. */
+enum { CLAIMED_BYTES = 64 * 1024 * 1024 };
+
 /* The life of a worker: each phase only goes on to a later one. */
 enum phase {
     PHASE_NEW,      /* made, not started */
@@ -52,6 +55,8 @@ struct served {
     int64_t look_at;      /* monotonic ms: when to look again; INT64_MAX: when told to */
     int64_t pause_ms;     /* between looks, growing */
     int64_t backoff_ms;   /* after a claim that failed; 0: the last one did not */
+    size_t job_bytes;     /* what one of its jobs takes here, by the last claims; 0: not known */
+    size_t asked_bytes;   /* what the claim on the way may bring, by that */
 };
 
 /*
@@ -123,6 +128,8 @@ struct awa_worker {
     int64_t claim_after; /* monotonic ms: nothing is claimed before */
     int64_t refused_ms;  /* backoff after a job whose end is refused altogether */
     bool ends_wait;      /* it was said that ends cannot be written */
+    size_t held_bytes;   /* of the batches in memory */
+    size_t asked_bytes;  /* of claims on the way, by estimate */
     int64_t done_since;  /* monotonic ms of the oldest finished job that was not sent */
     int64_t give_up_at;  /* monotonic ms: in a hurry, not to wait any longer; 0: no hurry */
     int64_t heartbeat_at, connect_at, backoff_ms, watch_at, rate_at;

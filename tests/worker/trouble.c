@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { LARGE = 1040 * 1000 }; /* bytes of a job: 64 of them leave no room for one more */
+
 /* ---- Ends that cannot be written --------------------------------------------------------- */
 
 /*
@@ -408,6 +410,92 @@ that_a_task_goes_on_as_before_is_noted_once_a_minute(void **state)
     assert_int_equal(test_int(db, "SELECT last_value FROM notes"), 1);
 }
 
+/* ---- Large jobs -------------------------------------------------------------------------- */
+
+/* A sanitizer keeps what was freed for a while. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BYTES_MAX INT64_MAX
+#else
+#define BYTES_MAX 150000000
+#endif
+
+static int64_t
+resident_bytes(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1)
+        fail_msg("no statm");
+    (void)fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void
+insert_large(PGconn *db, const char *kind, int n)
+{
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('%s'::text, '{%d}'),"
+                              " array_fill('\"' || repeat('x', %d) || '\"', '{%d}'))",
+                              kind, n, LARGE, n));
+}
+
+static void
+a_worker_holds_a_bounded_number_of_bytes(void **state)
+{
+    enum { JOBS = 150, MOST = 64 + 2 };
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    struct hold *hold = test_hold_new();
+    const awa_kind kinds[] = { { "k", test_run_counted, runs }, { "held", test_hold, hold } };
+    int64_t before, most = 0, bytes = 0;
+    awa_worker *w;
+
+    insert_large(db, "held", 2);
+    insert_large(db, "k", JOBS);
+    before = resident_bytes();
+    w = test_start(db, .kinds = kinds, .nkinds = 2, .threads = 2, .prefetch = 500);
+    test_wait_for(atomic_load(&hold->inside) == 2, 10000);
+    do {
+        awa_worker_stats stats = test_stats(w);
+
+        most = stats.running + stats.waiting > most ? stats.running + stats.waiting : most;
+        bytes = resident_bytes() - before > bytes ? resident_bytes() - before : bytes;
+        if (most > MOST / 2)
+            test_hold_open(hold);
+    } while (atomic_load(&runs->all) < JOBS && usleep(500) == 0);
+    if (most > MOST || bytes > BYTES_MAX)
+        fail_msg("it held %" PRId64 " jobs in %" PRId64 " bytes", most, bytes);
+    wait_completed(db, JOBS + 2, 10000);
+}
+
+/* Not so short that threads take many at once. */
+static awa_outcome
+run_for_a_while(awa_job *job, void *runs)
+{
+    (void)usleep(500);
+    return test_run_counted(job, runs);
+}
+
+/* A claim's memory is free once its last job has ended. */
+static void
+a_long_job_among_large_ones_keeps_no_thread_idle(void **state)
+{
+    enum { JOBS = 150 };
+    PGconn *db = *state;
+    struct runs *runs = test_runs_new();
+    struct hold *hold = test_hold_new();
+    const awa_kind kinds[] = { { "k", run_for_a_while, runs }, { "held", test_hold, hold } };
+
+    insert_large(db, "k", 30);
+    insert_large(db, "held", 1);
+    insert_large(db, "k", JOBS - 30);
+    test_start(db, .kinds = kinds, .nkinds = 2, .threads = 2, .prefetch = 500);
+    test_wait_for(atomic_load(&runs->all) == JOBS, 30000);
+    assert_int_equal(atomic_load(&hold->inside), 1);
+    test_hold_open(hold);
+    wait_completed(db, JOBS + 1, 10000);
+}
+
 int
 main(void)
 {
@@ -423,6 +511,8 @@ main(void)
         TEST_WORKER(health_tells_which_task_fails_and_why),
         TEST_WORKER(a_failure_that_is_not_repeated_has_passed),
         TEST_WORKER(that_a_task_goes_on_as_before_is_noted_once_a_minute),
+        TEST_WORKER(a_worker_holds_a_bounded_number_of_bytes),
+        TEST_WORKER(a_long_job_among_large_ones_keeps_no_thread_idle),
     };
 
     return TEST_RUN(tests);
