@@ -87,7 +87,7 @@ a_missing_program_burns_no_attempt() {
 
 until_empty_ends_all_the_same() {
     insert_once stuck 1
-    run_jobs --queue stuck --exec /nonexistent/program -- x
+    run_jobs --queue stuck --exec "/nonexistent/program x" # for which it takes no shell
     are 1 stuck available
     untouched stuck
     contains "$(cat "$work/worker")" "cannot run /nonexistent/program: No such file"
