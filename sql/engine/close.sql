@@ -245,12 +245,28 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
             THEN 'failed' ELSE p_asked END;
 
+-- Does an error say something about the row that met it? Then it comes again whenever that row does,
+-- and the row is set aside. Any other one (no room on the disk, no memory, a lock, a deadlock, a
+-- session that may not write, a damaged page) says nothing about the row: it fails the whole call,
+-- which changes nothing, and the caller tries again later.
+CREATE OR REPLACE FUNCTION awa.is_permanent(p_sqlstate text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN left(p_sqlstate, 2) IN (
+           '22',  -- data exception: no JSON, no UTF-8, out of range
+           '23',  -- a constraint refuses it; races end in ON CONFLICT and never come here
+           '54')  -- larger than PostgreSQL can store
+       OR p_sqlstate IN (
+           'JQ001',  -- ours: it breaks the contract
+           'P0001'); -- RAISE without a code: a trigger or a function says no
+
 -- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
 -- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
 -- its deadline). p_errors[i] is text; p_outputs[i] JSON text, kept in a wrapper if it is no JSON;
 -- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
--- Locks: as complete_jobs. One bad row never stops its neighbours: it comes back with an error,
--- still open. Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+-- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
+-- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
+-- Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
 CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
         p_outputs text[] DEFAULT NULL, p_delays interval[] DEFAULT NULL)
@@ -278,6 +294,9 @@ BEGIN
                                             p_errors, p_outputs, p_delays) AS c;
         RETURN;
     EXCEPTION WHEN OTHERS THEN
+        IF NOT awa.is_permanent(SQLSTATE) THEN
+            RAISE;
+        END IF;
         IF v_n <= 1 THEN
             RETURN QUERY SELECT p_positions[1], NULL::text, SQLERRM WHERE v_n = 1;
             RETURN;
@@ -290,6 +309,9 @@ BEGIN
                                     p_positions[i:i], p_outcomes[i:i], p_errors[i:i],
                                     p_outputs[i:i], p_delays[i:i]) AS c;
         EXCEPTION WHEN OTHERS THEN
+            IF NOT awa.is_permanent(SQLSTATE) THEN
+                RAISE;
+            END IF;
             RETURN QUERY SELECT p_positions[i], NULL::text, SQLERRM;
         END;
     END LOOP;

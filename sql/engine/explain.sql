@@ -2,6 +2,7 @@
 -- requires: queue
 -- requires: gaps
 -- requires: counts
+-- requires: maintenance
 -- Why is this job not running, or where is it now? And is the whole thing well?
 
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and
@@ -239,6 +240,15 @@ AS $$
            CASE WHEN u.until > awa.to_ms(clock_timestamp()) THEN 'in office'
                 ELSE 'none: scheduled jobs, rescue and pruning stand still' END
       FROM (SELECT pg_sequence_last_value('awa.leader_until'::regclass) AS until) AS u
+    UNION ALL
+    -- What fails once and then succeeds is as it should be; see awa.note_maintenance().
+    SELECT 'maintenance', count(*) = 0,
+           coalesce(string_agg(format('%s has failed since %s: %s', t.task,
+                                      date_trunc('second', t.failing_since), t.error),
+                               '; ' ORDER BY t.failing_since, t.task), 'every task succeeds')
+      FROM awa.maintenance_tasks AS t
+     WHERE awa.is_failing(t, clock_timestamp())
+       AND t.failing_since <= clock_timestamp() - interval '10 s'
     UNION ALL
     SELECT 'deferred jobs', count(*) = 0, format('%s overdue by more than 10 s', count(*))
       FROM (SELECT 1 FROM awa.deferred_jobs AS d

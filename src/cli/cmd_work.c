@@ -13,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/plain_line.h"
 #include "cli/session.h"
 #include "cli/spawn.h"
 #include "lib/buffer.h"
@@ -36,6 +37,7 @@ struct work {
     awa_kind kinds[NAMES_MAX];
     size_t nqueues, nkinds;
     const char **argv; /* of the program */
+    char *line;        /* that it was cut from, or NULL */
     struct exec exec;
     awa_worker *worker;
     int signals; /* signalfd */
@@ -59,6 +61,7 @@ auto_work(struct work *w)
     auto_fd(&w->signals);
     auto_fd(&w->stopped);
     free(w->argv);
+    free(w->line);
     free(w->dsn);
 }
 
@@ -321,17 +324,26 @@ run_worker(struct work *w, awa_error *err)
 
 /* ---- What to run ------------------------------------------------------------------------- */
 
-/* CMD and its arguments; without any, CMD is for the shell. */
+/* CMD and its arguments; without any, CMD is for the shell, unless that would only cut it up. */
 static awa_status
 read_program(struct work *w, awa_error *err)
 {
     const struct call *call = w->call;
     const char *command = call_text(call, "exec");
+    char *rest;
     size_t n = 0;
 
-    w->argv = calloc((size_t)call->nargs + 4, sizeof *w->argv);
-    if (w->argv == NULL)
+    w->line = strdup(command);
+    w->argv = calloc((size_t)call->nargs + strlen(command) + 4, sizeof *w->argv);
+    if (w->line == NULL || w->argv == NULL)
         return awa__fail(err, AWA_ENOMEM, "work: out of memory");
+    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
+    if (call->nargs == 0 && plain_line(command)) {
+        rest = w->line;
+        while ((w->argv[n] = plain_line_next(&rest)) != NULL)
+            n++;
+        return AWA_OK;
+    }
     if (call->nargs == 0) {
         w->argv[n++] = "/bin/sh";
         w->argv[n++] = "-c";
@@ -339,7 +351,6 @@ read_program(struct work *w, awa_error *err)
     w->argv[n++] = command;
     for (int i = 0; i < call->nargs; i++)
         w->argv[n++] = call->args[i];
-    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
     return AWA_OK;
 }
 

@@ -221,7 +221,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
     awa_status s = AWA_OK;
     int64_t started_before = now - LONG_RUNNING_MS;
 
-    if (!conn_is_open(&w->claims) || w->heartbeat_asked)
+    if (!conn_is_ready(&w->claims) || w->heartbeat_asked)
         return;
     if (w->identity_lost) { /* the greeting of a new session brings a new identity */
         (void)awa__fail(&err, AWA_ESTALE, "worker: registering anew");

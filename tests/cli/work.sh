@@ -113,14 +113,6 @@ input_that_nobody_reads_holds_nobody_up() {
     equal "$(job "$id" output.stdout)" "done"
 }
 
-a_program_that_cannot_run_is_an_error() {
-    local id
-    id=$(insert --kind x --queue missing)
-    run_jobs --queue missing --exec /nonexistent/program -- x
-    equal "$(job "$id" state)" retryable
-    contains "$(job "$id" errors.0.error)" "cannot run /nonexistent/program: No such file"
-}
-
 closed_descriptors_do_no_harm() {
     local id
     id=$(insert --kind x --queue closed)
@@ -213,7 +205,7 @@ usage_errors_are_found_first() {
 run_tests the_exit_code_decides the_job_is_told_on_stdin_and_in_the_environment \
     without_a_deadline_there_is_none_in_the_environment what_is_printed_becomes_the_output \
     long_output_keeps_its_end input_that_nobody_reads_holds_nobody_up \
-    a_program_that_cannot_run_is_an_error closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
+    closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
     what_it_leaves_behind_is_ended who_left_the_group_holds_nobody_up \
     what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
     a_missing_schema_says_what_to_do usage_errors_are_found_first
