@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cli/interrupt.h"
 #include "cli/output.h"
 
 /* Where the private cluster is when nobody says: root's home is closed to the server's user. */
@@ -86,7 +87,11 @@ session_open(const struct call *call, PGconn **ret_conn, awa_error *err)
     AUTO(free) char *dsn = NULL;
     awa_status s = session_dsn(call, &dsn, err);
 
-    return s == AWA_OK ? awa_connect(dsn, ret_conn, err) : s;
+    if (s == AWA_OK)
+        s = awa_connect(dsn, ret_conn, err);
+    if (s == AWA_OK)
+        interrupt_watch(*ret_conn);
+    return s;
 }
 
 awa_status

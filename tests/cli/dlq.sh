@@ -278,7 +278,7 @@ an_interrupt_ends_it_after_a_page() {
     local session=$holder_PID pid code=0 in=${holder[1]}
     echo "BEGIN; SELECT pg_advisory_xact_lock(awa.lock_class('history'), 0);" >&"$in"
     wait_until 10 is_held
-    "$awa" job retry --failed --queue many >"$work/out" 2>"$work/err" &
+    env --default-signal=INT "$awa" job retry --failed --queue many >"$work/out" 2>"$work/err" &
     pid=$!
     wait_until 10 waits_for_history
     kill -INT $pid

@@ -179,7 +179,7 @@ END
 an_interrupted_insert_says_how_far_it_came() {
     local pid code=0
     mkfifo "$work/pipe"
-    "$awa" job insert - --queue stopped <"$work/pipe" 2>"$work/err" &
+    env --default-signal=INT "$awa" job insert - --queue stopped <"$work/pipe" 2>"$work/err" &
     pid=$!
     exec 5>"$work/pipe"
     # One batch and a bit: the batch is inserted, the bit waits for more.
