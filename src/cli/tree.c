@@ -22,7 +22,9 @@ static const struct command commands[] = {
           "Exit code 0: done. 75: retry. 65: failed for good. Others are errors: retry.\n"
           "The end of its output is kept as the job's output, that of its errors as its error.\n"
           "At the deadline, or when the job is cancelled, its process group gets SIGTERM, and\n"
-          "SIGKILL 2 s later. SIGTERM to the worker finishes what runs, a second one stops it.\n"
+          "SIGKILL 2 s later. SIGTERM to the worker finishes what runs, a second one, half a "
+          "second\n"
+          "later or more, stops it.\n"
           "A worker that is killed takes its programs along, but not what they have started.",
       .examples = "awa work --queue mail --kind send_mail --exec 'jq -r .args.to | xargs send-it'\n"
                   "awa work --queue reports --threads 2 --exec ./report -- --format pdf\n"

@@ -71,6 +71,10 @@ a_signal_ends_what_waits_for_the_server() {
     kill -INT "$command"
     ends_with 130 5
     wait_until 1 nobody_waits
+    begin work --exec true # not begun yet: there is nothing to drain
+    kill -TERM "$command"
+    ends_with 143 5
+    wait_until 10 nobody_waits
     equal "$(cat "$work/err")" ""
 }
 
