@@ -239,7 +239,9 @@ const struct command job_commands[] = {
       .notes = "From standard input comes one JSON object on each line, with the fields kind,\n"
                "args, queue, priority, max_attempts, run_at, delay (\"5m\") or delay_ms, tags,\n"
                "metadata, unique_key and ordering_key. Options say what a line leaves out.\n"
-               "A bad line is reported and passed over; then the exit code is 1.",
+               "A bad line is reported and passed over; then the exit code is 1.\n"
+               "A line waits 100 ms at most for others to go with. SIGTERM or SIGINT inserts what\n"
+               "was read; the last message says behind which line to go on.",
       .examples = "awa job insert --kind mail --args '{\"to\": \"ann@example.org\"}'\n"
                   "awa job insert --kind report --run-at 'tomorrow 06:00' --unique-key daily\n"
                   "awa job insert - --queue bulk <jobs.jsonl",

@@ -8,8 +8,6 @@
 #include "cli/session.h"
 #include "lib/buffer.h"
 
-enum { EXIT_INTERRUPTED = 130 }; /* what a shell says of a program that SIGINT ended */
-
 const struct option_spec job_insert_options[] = {
     { .name = "kind", .letter = 'k', .value = "KIND", .help = "what to do", .type = OPTION_TEXT },
     { .name = "args",
@@ -142,10 +140,8 @@ run_many(const struct call *call, PGconn *conn)
     print_report(call, &r);
     if (s == AWA_ECONN)
         say(call, "insert: no answer came; whether the last lines are in is not known");
-    if (r.interrupted) {
+    if (r.interrupted)
         say(call, "insert: interrupted; go on behind line %lld", (long long)r.done);
-        return EXIT_INTERRUPTED;
-    }
     return r.bad > 0 ? EXIT_FAILED : code;
 }
 

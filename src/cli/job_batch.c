@@ -115,7 +115,7 @@ copy_picked(struct input *in, const struct pick *pick, awa_error *err)
         in->report->inserted += (int64_t)pick->n;
         return savepoint(in, "RELEASE SAVEPOINT copy", err);
     }
-    if (s == AWA_ECONN || s == AWA_ENOMEM)
+    if (s == AWA_ECONN || s == AWA_ENOMEM || strcmp(err->sqlstate, "57014") == 0) /* cancelled */
         return s;
     in->no_copy = strcmp(err->sqlstate, "42501") == 0;
     s = savepoint(in, "ROLLBACK TO SAVEPOINT copy", err);
