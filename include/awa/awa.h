@@ -241,7 +241,10 @@ AWA_API int awa_job_is_cancelled(const awa_job *job);
 /* A descriptor that becomes readable when awa_job_is_cancelled() turns true; -1 on failure. */
 AWA_API int awa_job_cancel_fd(awa_job *job);
 
-/* The result of the job, one JSON value, at most 1 MiB; kept when the job completes. */
+/*
+ * The result of the job, one JSON value, at most 1 MiB; kept when the job ends. Text that is no
+ * JSON is kept as {"stdout": text}.
+ */
 AWA_API AWA_CHECKED awa_status awa_job_set_output(awa_job *job, const char *json, size_t length);
 
 /* What went wrong, in words; kept with AWA_RETRY, AWA_FAIL and AWA_CANCEL, up to 8 KiB. */

@@ -10,9 +10,9 @@
  * a deadline, AWA_DEADLINE in seconds since 1970.
  *
  * Exit code 0 completes the job, 75 (EX_TEMPFAIL) wants a retry, 65 (EX_DATAERR) fails it for
- * good; anything else counts as an error and is retried. The end of what it printed is the job's
- * output: as it is, if it looks like a JSON value, else as {"stdout": "..."}. The end of its
- * standard error is the job's error.
+ * good; anything else counts as an error and is retried. What it printed is the job's output: as it
+ * is, if the whole of it is JSON, else as {"stdout": "..."}; of more than 64 KiB the end, with
+ * "cut": true. The end of its standard error is the job's error.
  */
 #ifndef AWA_EXEC_H
 #define AWA_EXEC_H

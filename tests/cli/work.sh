@@ -62,7 +62,7 @@ what_is_printed_becomes_the_output() {
     local id
     run_one() {
         id=$(insert --kind print --queue output)
-        run_jobs --queue output --exec "$1"
+        TEXT=${2:-} run_jobs --queue output --exec "$1"
     }
     run_one "echo ' {\"a\": [1, 2]} '"
     equal "$(job "$id" output.a.1)" 2
@@ -72,13 +72,20 @@ what_is_printed_becomes_the_output() {
     equal "$(job "$id" output.stdout)" "2 files"
     run_one "echo '[note] done'"
     equal "$(job "$id" output.stdout)" "[note] done"
-    run_one "echo '{broken}'"
-    contains "$(job "$id" output)" "{broken}"
-    equal "$(job "$id" state)" completed
+    local text texts=('{broken}' '2026-11-29' 10.1.2.3 1-800 "{'a': 1}" "[1, 'two']" '"a" and "b"'
+        '{"a": 1} {"a": 2}' '[INFO] start ... [INFO] done' NaN 0x1f 007 1e)
+    for text in "${texts[@]}"; do
+        run_one "printf '%s\\n' \"\$TEXT\"" "$text"
+        equal "$(job "$id" state output)" "completed|$(json 0 <<<"[$(python3 -c '
+import json, sys
+print(json.dumps({"stdout": sys.argv[1] + "\n"}))' "$text")]")"
+    done
+    run_one "python3 -c 'print(\"[start]\\n\" + \"line\\n\" * 10000 + \"[end]\")'"
+    equal "$(job "$id" output.stdout | wc -c)" $((8 + 50000 + 6 + 1)) # print adds one
     run_one "printf '%s' '[\"\\u0000\"]'"
-    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[\"\\u0000\"]"'
+    equal "$(job "$id" state output)" 'completed|{"stdout": "[\"\\u0000\"]"}'
     run_one "python3 -c 'print(\"[\" * 20000 + \"]\" * 20000)'"
-    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[[['
+    contains "$(job "$id" state output)" 'completed|{"stdout": "[[['
     run_one "true"
     equal "$(job "$id" output)" null
     run_one "printf 'a\\000b\\377c\\033\"'"
