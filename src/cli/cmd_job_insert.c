@@ -39,7 +39,7 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_TEXT },
     { .name = "unique-key",
       .value = "KEY",
-      .help = "refused while a live job holds the same key",
+      .help = "refused while a live job holds the same key; exit code 5",
       .type = OPTION_TEXT },
     { .name = "ordering-key",
       .value = "KEY",
@@ -47,6 +47,7 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_TEXT },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
+    { .name = "skip-duplicates", .help = "a live job that holds the unique key will do: no error" },
     { 0 },
 };
 
@@ -96,6 +97,12 @@ run_one(const struct call *call, PGconn *conn)
     awa_error err;
     awa_status s = insert_one(call, conn, &res, &err);
 
+    if (s == AWA_OK && PQgetisnull(res, 0, 0) && call_flag(call, "skip-duplicates")) {
+        if (call_flag(call, "json"))
+            puts("{\"id\": null}");
+        say(call, "insert: a live job holds the unique key; there is no new one");
+        return EXIT_DONE;
+    }
     if (s == AWA_OK && PQgetisnull(res, 0, 0))
         s = awa__fail(&err, AWA_EEXISTS, "insert: a live job holds the unique key %s",
                       call_text(call, "unique-key"));
@@ -142,7 +149,11 @@ run_many(const struct call *call, PGconn *conn)
         say(call, "insert: no answer came; whether the last lines are in is not known");
     if (r.interrupted)
         say(call, "insert: interrupted; go on behind line %lld", (long long)r.done);
-    return r.bad > 0 ? EXIT_FAILED : code;
+    if (r.bad > 0)
+        return EXIT_FAILED;
+    return code == EXIT_DONE && r.duplicates > 0 && !call_flag(call, "skip-duplicates")
+               ? EXIT_DUPLICATE
+               : code;
 }
 
 int

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -20,6 +21,7 @@
 #include "cli/spawn.h"
 #include "lib/buffer.h"
 #include "worker/exec.h"
+#include "worker/job.h"
 
 enum {
     NAMES_MAX = 200,   /* queues, and kinds */
@@ -46,7 +48,9 @@ struct work {
     int told;          /* so many signals to end have come */
     int64_t last_told; /* monotonic ms: when the last one did */
     int64_t drain_ms;
-    bool hurried; /* jobs were told to end */
+    bool hurried;   /* jobs were told to end */
+    bool cut_short; /* a signal came before all was done */
+    atomic_bool some_failed;
 
     /* --until-empty */
     PGconn *probe;
@@ -299,6 +303,7 @@ serve(struct work *w)
     while (await_event(w, until_empty ? LOOK_MS : -1) != EVENT_SIGNAL)
         if (until_empty && is_empty(w))
             return;
+    w->cut_short = true;
     say(w->call, "work: finishing what runs; again to stop it");
 }
 
@@ -379,6 +384,19 @@ read_program(struct work *w, awa_error *err)
     return AWA_OK;
 }
 
+/* The handler. That somebody took the job away is no failure of its program. */
+static awa_outcome
+run_program(awa_job *job, void *userdata)
+{
+    struct work *w = userdata;
+    awa_outcome outcome = exec_job(job, &w->exec);
+
+    if ((outcome == AWA_RETRY || outcome == AWA_FAIL) &&
+        atomic_load(&job->cancelled) != CANCEL_LOST)
+        atomic_store(&w->some_failed, true);
+    return outcome;
+}
+
 static awa_status
 read_names(struct work *w, awa_error *err)
 {
@@ -391,12 +409,11 @@ read_names(struct work *w, awa_error *err)
         return awa__fail(err, AWA_EINVAL, "work: want at most %d queues", NAMES_MAX);
     next = 0;
     while ((name = call_each(w->call, "kind", &next)) != NULL && w->nkinds < NAMES_MAX)
-        w->kinds[w->nkinds++] =
-            (awa_kind){ .kind = name, .handler = exec_job, .userdata = &w->exec };
+        w->kinds[w->nkinds++] = (awa_kind){ .kind = name, .handler = run_program, .userdata = w };
     if (name != NULL)
         return awa__fail(err, AWA_EINVAL, "work: want at most %d kinds", NAMES_MAX);
     if (w->nkinds == 0)
-        w->kinds[w->nkinds++] = (awa_kind){ .handler = exec_job, .userdata = &w->exec };
+        w->kinds[w->nkinds++] = (awa_kind){ .handler = run_program, .userdata = w };
     return AWA_OK;
 }
 
@@ -425,7 +442,7 @@ const struct option_spec work_options[] = {
       .type = OPTION_NUMBER },
     { .name = "prefetch",
       .value = "N",
-      .help = "hold up to so many unstarted jobs; default: what 50 ms need",
+      .help = "hold up to so many unstarted jobs; 0: none; default: what 50 ms need",
       .type = OPTION_NUMBER },
     { .name = "name",
       .value = "NAME",
@@ -435,12 +452,23 @@ const struct option_spec work_options[] = {
       .value = "TIME",
       .help = "when draining, stop what still runs after so long; default: never",
       .type = OPTION_DURATION },
-    { .name = "until-empty", .help = "end when no job is due any more" },
+    { .name = "until-empty",
+      .help = "end when no job is due any more; exit code 4: an attempt has failed" },
     { .name = "no-leader", .help = "never do the maintenance of the queue" },
     { .name = "pooled",
       .help = "there is a transaction pooler that awa does not notice by itself" },
     { 0 },
 };
+
+static int
+exit_code_of(const struct work *w)
+{
+    bool until_empty = call_flag(w->call, "until-empty");
+
+    if (w->hurried || (until_empty && w->cut_short))
+        return EXIT_FAILED;
+    return until_empty && atomic_load(&w->some_failed) ? EXIT_JOBS_FAILED : EXIT_DONE;
+}
 
 int
 cmd_work(struct call *call)
@@ -462,5 +490,5 @@ cmd_work(struct call *call)
         s = run_worker(&w, &err);
     if (s != AWA_OK)
         return report(&err);
-    return w.hurried ? EXIT_FAILED : EXIT_DONE;
+    return exit_code_of(&w);
 }

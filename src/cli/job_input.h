@@ -40,6 +40,7 @@ struct input {
     struct lines_report *report;
     struct bar bar;
     bool strict;
+    bool skip_duplicates;
     bool no_copy; /* this role may not */
 
     const char *defaults[DEFAULTS]; /* of KIND and so on */

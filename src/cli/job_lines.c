@@ -227,6 +227,7 @@ job_lines_insert(const struct call *call, PGconn *conn, int fd, struct lines_rep
     in->conn = conn;
     in->report = report;
     in->strict = call_flag(call, "strict");
+    in->skip_duplicates = call_flag(call, "skip-duplicates");
     s = lines_init(&in->lines, fd, err);
     if (s == AWA_OK)
         s = read_defaults(in, err);

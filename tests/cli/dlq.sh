@@ -174,7 +174,7 @@ a_key_that_a_newer_job_holds_is_a_conflict() {
     old=$(bury keyed --unique-key k)
     new=$(insert --kind x --queue keyed --unique-key k)
     bury other --tag keyed >/dev/null
-    exits 1 "$awa" dlq retry "$old"
+    exits 5 "$awa" dlq retry "$old"
     contains "$err" "job $old: a newer job holds the unique key k"
     exits 0 "$awa" dlq retry --queue keyed
     equal "$out" $'0 jobs retried\n1 left where they are: a newer job holds their unique key'

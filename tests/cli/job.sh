@@ -63,9 +63,13 @@ a_bad_insert_names_the_field() {
 
 a_duplicate_is_refused() {
     insert --kind x --unique-key once >/dev/null
-    exits 1 "$awa" job insert --kind x --unique-key once
+    exits 5 "$awa" job insert --kind x --unique-key once
     contains "$err" "holds the unique key once"
     equal "$out" ""
+    exits 0 "$awa" job insert --kind x --unique-key once --skip-duplicates
+    equal "$out" ""
+    exits 0 "$awa" job insert --kind x --unique-key once --skip-duplicates --json --quiet
+    equal "$out$err" '{"id": null}'
 }
 
 a_list_has_filters_and_pages() {

@@ -139,12 +139,27 @@ a_refusal_names_the_field() {
 }
 
 a_duplicate_is_counted() {
-    feed <<'END'
-{"kind": "x", "queue": "twice", "unique_key": "a"}
-{"kind": "x", "queue": "twice", "unique_key": "a"}
-{"kind": "x", "queue": "twice", "unique_key": "b"}
-END
-    equal "$code" 0
+    local line='{"kind": "x", "queue": "twice", "unique_key":'
+    printf '%s\n' "$line \"a\"}" "$line \"a\"}" "$line \"b\"}" >"$work/twice"
+    feed <"$work/twice"
+    equal "$code $(count twice)" "5 2"
+    contains "$err" "2 jobs inserted, 1 duplicates"
+    feed --skip-duplicates <"$work/twice"
+    equal "$code $(count twice)" "0 2"
+    contains "$err" "0 jobs inserted, 3 duplicates"
+    echo nonsense >>"$work/twice" # which weighs more
+    feed <"$work/twice"
+    equal "$code" 1
+}
+
+strict_wants_no_duplicates_either() {
+    local line='{"kind": "x", "queue": "twice-strict", "unique_key":'
+    printf '%s\n' "$line \"c\"}" "$line \"d\"}" "$line \"c\"}" >"$work/twice"
+    feed --strict <"$work/twice"
+    equal "$code $(count twice-strict)" "5 0"
+    contains "$err" "line 3: a live job holds the unique key c"
+    feed --strict --skip-duplicates <"$work/twice"
+    equal "$code $(count twice-strict)" "0 2"
     contains "$err" "2 jobs inserted, 1 duplicates"
 }
 
@@ -271,7 +286,7 @@ a_terminal_gets_a_progress_bar() {
 
 run_tests every_line_becomes_a_job every_field_arrives options_say_what_a_line_leaves_out \
     a_bad_line_does_not_harm_its_neighbours a_refusal_names_the_field a_duplicate_is_counted \
-    strict_is_all_or_nothing a_role_without_copy_takes_the_other_door \
+    strict_wants_no_duplicates_either strict_is_all_or_nothing a_role_without_copy_takes_the_other_door \
     lines_that_come_slowly_do_not_wait_for_company an_interrupted_insert_says_how_far_it_came \
     an_interrupted_strict_insert_inserts_nothing input_that_cannot_be_read_is_a_failure \
     a_broken_session_is_a_failure a_terminal_gets_a_progress_bar

@@ -179,6 +179,27 @@ who_left_the_group_holds_nobody_up() {
     equal "$(job "$id" state output.stdout)" "completed|before"
 }
 
+until_empty_says_whether_all_went_well() {
+    works() {
+        exits "$1" timeout 60 "$awa" work --until-empty --queue "$2" --exec "$3"
+    }
+    insert --kind x --queue well >/dev/null
+    works 0 well true
+    works 0 well false # which has nothing to do
+    insert --kind x --queue again >/dev/null # it waits for its second attempt then
+    works 4 again 'exit 1'
+    insert --kind x --queue over >/dev/null
+    works 4 over 'exit 65'
+    insert --kind x --queue both >/dev/null
+    insert --kind y --queue both >/dev/null
+    works 4 both '[ $AWA_KIND = y ]'
+    insert --kind x --queue taken >/dev/null # an operator's cancel is no failure
+    works 0 taken "$awa job cancel \$AWA_JOB_ID; sleep 1000"
+    insert --kind x --queue early >/dev/null
+    insert --kind x --queue early >/dev/null
+    works 1 early 'kill -TERM $PPID; sleep 0.5'
+}
+
 what_is_due_is_not_left_behind() {
     local id
     id=$(insert --kind x --queue due --delay 1ms)
@@ -222,5 +243,5 @@ run_tests the_exit_code_decides the_job_is_told_on_stdin_and_in_the_environment 
     long_output_keeps_its_end input_that_nobody_reads_holds_nobody_up \
     a_program_that_cannot_run_is_an_error closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
     what_it_leaves_behind_is_ended who_left_the_group_holds_nobody_up \
-    what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
+    until_empty_says_whether_all_went_well what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
     a_missing_schema_says_what_to_do usage_errors_are_found_first
