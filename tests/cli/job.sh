@@ -72,6 +72,49 @@ a_duplicate_is_refused() {
     equal "$out$err" '{"id": null}'
 }
 
+# A position in lane 512, and the id of a worker, would be rounded by jq and JavaScript.
+numbers_beyond_2_to_the_53rd_are_strings() {
+    local id worker=9007199254740993 pos
+    sql "SELECT setval('awa.lane_ids', greatest(600, last_value)) FROM awa.lane_ids"
+    id=$(insert --kind x --queue exact)
+    sql "SELECT awa.register_worker($worker, 'exact', '{exact}', p_session => false);
+         SELECT awa.claim_jobs($worker, 'exact', 1)" >/dev/null
+    pos=$(sql "SELECT pos FROM awa.jobs WHERE id = $id")
+    [ "$pos" -gt $((1 << 53)) ]
+    every_number_fits() {
+        python3 -c '
+import json, sys
+def check(value, path):
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        check(part, path + [str(key)])
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        sys.exit(".".join(path) + " is a number")
+check(json.load(sys.stdin), [])' <<<"$out"
+    }
+    exits 0 "$awa" job show "$id" --json
+    every_number_fits
+    equal "$(json pos worker_id <<<"$out")" "$pos|$worker"
+    exits 0 "$awa" job list --queue exact --json
+    every_number_fits
+    equal "$(json 0.pos 0.worker_id <<<"$out")" "$pos|$worker"
+    exits 0 "$awa" job dump "$id" --json
+    every_number_fits
+    equal "$(json job.pos job.worker_id appearances.0.pos appearances.0.worker_id <<<"$out")" \
+        "$pos|$worker|$pos|$worker"
+    exits 0 "$awa" worker list --json
+    every_number_fits
+    equal "$(json 0.worker_id <<<"$out")" "$worker"
+    for words in "job explain $id" 'queue list' 'queue stats' 'dlq list' 'storage status'; do
+        # shellcheck disable=SC2086 # words
+        exits 0 "$awa" $words --json
+        every_number_fits
+    done
+    # A job that has neither shows null, not the word.
+    id=$(insert --kind x --queue exact --delay 1h)
+    equal "$(job "$id" pos worker_id)" "null|null"
+    sql "SELECT awa.deregister_worker($worker)"
+}
+
 a_list_has_filters_and_pages() {
     local i last
     for i in 1 2 3 4 5; do
@@ -197,6 +240,7 @@ completion_knows_the_commands() {
 
 run_tests a_missing_schema_says_what_to_do an_insert_prints_the_id \
     every_option_of_an_insert_arrives a_bad_insert_names_the_field a_duplicate_is_refused \
+    numbers_beyond_2_to_the_53rd_are_strings \
     a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
     an_explanation_is_a_sentence_with_a_hint jobs_are_cancelled_and_retried \
     tables_fit_the_terminal completion_knows_the_commands

@@ -48,7 +48,7 @@ job() {
 }
 
 is_state() {
-    [[ $("$awa" job show "$1" --json </dev/null) == *"\"state\":\"$2\""* ]]
+    [[ $("$awa" job show "$1" --json </dev/null) == *"\"state\": \"$2\""* ]]
 }
 
 # wait_state SECONDS ID STATE
