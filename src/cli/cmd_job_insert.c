@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/job_lines.h"
+#include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "lib/buffer.h"
@@ -26,7 +27,7 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_NUMBER },
     { .name = "run-at",
       .value = "TIME",
-      .help = "not before, such as '2030-01-31 09:00 Europe/Berlin'",
+      .help = "not before: 'tomorrow 06:00', '2030-01-31 09:00 Europe/Berlin'",
       .type = OPTION_TEXT },
     { .name = "delay", .value = "TIME", .help = "not before, from now", .type = OPTION_DURATION },
     { .name = "tag",
@@ -73,21 +74,24 @@ static awa_status
 insert_one(const struct call *call, PGconn *conn, PGresult **ret_res, awa_error *err)
 {
     AUTO(buffer) struct buffer tags = { 0 };
-    int64_t delay_ms = call_number(call, "delay");
-    char delay[24];
+    int64_t delay_ms = call_number(call, "delay"), run_at_ms;
+    char delay[24], run_at[24];
+    awa_status s = moment_read(call, conn, "run-at", false, &run_at_ms, err);
 
+    if (s != AWA_OK)
+        return s;
     snprintf(delay, sizeof delay, "%lld", (long long)delay_ms);
     const char *params[] = {
         call_text(call, "kind"),         call_text(call, "args"),
         call_text(call, "queue"),        call_text(call, "priority"),
-        call_text(call, "max-attempts"), call_text(call, "run-at"),
+        call_text(call, "max-attempts"), awa__options_number(run_at, run_at_ms),
         delay_ms >= 0 ? delay : NULL,    tags_of(call, &tags),
         call_text(call, "metadata"),     call_text(call, "unique-key"),
         call_text(call, "ordering-key"),
     };
     if (tags.failed)
         return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
-    return awa__sql_run(conn, SQL_JOB_INSERT_AT, params, ret_res, err);
+    return awa__sql_run(conn, SQL_JOB_INSERT, params, ret_res, err);
 }
 
 static int

@@ -5,6 +5,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/job_input.h"
+#include "cli/moment.h"
 #include "cli/output.h"
 #include "lib/clock.h"
 #include "lib/utf8.h"
@@ -170,7 +171,11 @@ check_defaults(const struct input *in, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
     const char *params[DEFAULTS + 1] = { "{}" };
+    int64_t run_at_ms;
+    awa_status s = moment_read(in->call, in->conn, "run-at", false, &run_at_ms, err);
 
+    if (s != AWA_OK)
+        return s;
     memcpy(params + 1, in->defaults, sizeof in->defaults);
     return awa__sql_run(in->conn, SQL_JOBS_READ, params, &res, err);
 }

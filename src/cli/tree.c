@@ -64,6 +64,8 @@ const struct command awa_command = {
     .summary = "a background job queue on PostgreSQL",
     .children = commands,
     .notes =
+        "Times without a zone are in that of PGTZ, or TZ, or else the server's; commands say on\n"
+        "standard error how they understood one.\n"
         "Exit codes:\n"
         "  0    done; work --until-empty: every attempt ended well\n"
         "  1    it could not be done, or not all of it: the server or the system refused; health\n"

@@ -61,6 +61,48 @@ a_bad_insert_names_the_field() {
     contains "$err" "from standard input"
 }
 
+a_time_is_in_the_zone_of_who_types_it() {
+    local time="$((1 + $(date -u +%Y)))-01-31 09:00"
+    # at SETTING OFFSET DUE: with that in the environment, the time has that offset, and is DUE.
+    at() {
+        # shellcheck disable=SC2086 # words
+        exits 0 env $1 "$awa" job insert --kind x --run-at "$time"
+        contains "$err" "awa: --run-at $time:00$2 (in "
+        equal "$(job "$out" run_at | cut -c 6-)" "$3"
+    }
+    at TZ=Asia/Tokyo +09 01-31T00:00:00+00:00
+    at TZ=:Asia/Tokyo +09 01-31T00:00:00+00:00
+    at PGTZ=Asia/Tokyo +09 01-31T00:00:00+00:00
+    at TZ=EST5EDT -05 01-31T14:00:00+00:00
+    at TZ= +00 01-31T09:00:00+00:00
+    at TZ=/etc/localtime +00 01-31T09:00:00+00:00 # the server's
+    at 'PGTZ=America/New_York TZ=Asia/Tokyo' -05 01-31T14:00:00+00:00
+    at TZ=Nowhere/Land +00 01-31T09:00:00+00:00
+    contains "$err" "TZ=Nowhere/Land: the server knows no such zone"
+    # What says its zone itself, or is none, is as it is.
+    exits 0 env TZ=Asia/Tokyo "$awa" job insert --kind x --run-at "$time+01"
+    equal "$(job "$out" run_at | cut -c 6-)" 01-31T08:00:00+00:00
+    exits 2 "$awa" job insert --kind x --run-at infinity
+    contains "$err" "--run-at: want a finite time, got infinity"
+    # Lines take the same zone, and so do filters.
+    echo "{\"kind\": \"x\", \"queue\": \"zone\", \"run_at\": \"$time\"}" |
+        TZ=Asia/Tokyo "$awa" job insert - --quiet
+    equal "$("$awa" job list --queue zone --json | json 0.run_at | cut -c 6-)" 01-31T00:00:00+00:00
+    exits 0 env TZ=Asia/Tokyo "$awa" dlq list --from '2001-02-03 04:00'
+    contains "$err" "awa: --from 2001-02-03 04:00:00+09 ("
+    exits 0 env TZ=Asia/Tokyo "$awa" dlq list --from 2h
+    equal "$err" ""
+    # Programs need no notes.
+    exits 0 "$awa" job insert --kind x --run-at "$time" --quiet
+    equal "$err" ""
+    exits 0 "$awa" job insert --kind x --run-at "$time" --json
+    equal "$err" ""
+    # Programs that run for jobs get the environment as it is.
+    exits 0 "$awa" job insert --kind x --queue env
+    TZ=Asia/Tokyo run_jobs --queue env --exec 'echo "${PGTZ-none}"'
+    equal "$(job "$out" output.stdout)" none
+}
+
 a_duplicate_is_refused() {
     insert --kind x --unique-key once >/dev/null
     exits 5 "$awa" job insert --kind x --unique-key once
@@ -240,7 +282,7 @@ completion_knows_the_commands() {
 
 run_tests a_missing_schema_says_what_to_do an_insert_prints_the_id \
     every_option_of_an_insert_arrives a_bad_insert_names_the_field a_duplicate_is_refused \
-    numbers_beyond_2_to_the_53rd_are_strings \
-    a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
+    a_time_is_in_the_zone_of_who_types_it \
+    numbers_beyond_2_to_the_53rd_are_strings a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
     an_explanation_is_a_sentence_with_a_hint jobs_are_cancelled_and_retried \
     tables_fit_the_terminal completion_knows_the_commands
