@@ -44,7 +44,7 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_TEXT },
     { .name = "ordering-key",
       .value = "KEY",
-      .help = "jobs of one key stay in one lane, in order",
+      .help = "jobs of one key are claimed in order; they may run at the same time",
       .type = OPTION_TEXT },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
