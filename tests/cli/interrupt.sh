@@ -92,36 +92,36 @@ bulk_verbs_finish_their_page_or_cancel_it() {
     wait_until 1 nobody_waits
 }
 
-# insert_a_line: into $work/pipe, whose end stays open; the insert waits for the lock.
-insert_a_line() {
+# insert_lines N: at once, into $work/pipe, whose end stays open; the insert waits for the lock.
+insert_lines() {
     rm -f "$work/pipe"
     mkfifo "$work/pipe"
     "$awa" job insert - --queue lines <"$work/pipe" >"$work/out" 2>"$work/err" &
     command=$!
     exec 6>"$work/pipe"
-    echo '{"kind": "x"}' >&6
+    python3 -c 'import os, sys; os.write(6, b"{\"kind\":\"x\"}\n" * int(sys.argv[1]))' "$1"
     wait_until 10 somebody_waits
 }
 
 what_was_read_is_inserted_if_the_server_lets_it() {
     lock_all schema_migrations
-    insert_a_line
+    insert_lines 5003 # a batch, and three that are read and have to wait for it
     kill -TERM "$command"
     echo "COMMIT;" >&5
     ends_with 143 5
-    contains "$(cat "$work/err")" "1 lines: 1 jobs inserted"
-    contains "$(cat "$work/err")" "interrupted; go on behind line 1"
-    equal "$(sql "SELECT count(*) FROM awa.jobs WHERE queue = 'lines'")" 1
+    contains "$(cat "$work/err")" "5003 lines: 5003 jobs inserted"
+    contains "$(cat "$work/err")" "interrupted; go on behind line 5003"
+    equal "$(sql "SELECT count(*) FROM awa.jobs WHERE queue = 'lines'")" 5003
 }
 
 an_insert_that_waits_for_the_server_can_be_stopped() {
     lock_all schema_migrations
-    insert_a_line
+    insert_lines 1
     kill -TERM "$command"
     ends_with 143 15
     contains "$(cat "$work/err")" "canceling statement"
     contains "$(cat "$work/err")" "interrupted; go on behind line 0"
-    insert_a_line
+    insert_lines 1
     kill -TERM "$command"
     sleep 0.6
     kill -TERM "$command"
