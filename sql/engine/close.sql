@@ -262,7 +262,7 @@ RETURN left(p_sqlstate, 2) IN (
 
 -- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
 -- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
--- its deadline). p_errors[i] is text; p_outputs[i] JSON text, kept in a wrapper if it is no JSON;
+-- its deadline). p_errors[i] is text; p_outputs[i] JSON, or any text, see awa.read_output();
 -- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
 -- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
 -- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
@@ -485,30 +485,25 @@ RETURN CASE
     ELSE 'retryable'
     END;
 
--- The output of a handler. It never costs a finished job its end: what is no JSON, or too long,
--- is kept, cut, in a wrapper that says so.
+-- The output of a handler. It never costs a finished job its end: JSON is kept as it is, any other
+-- text whole, as {"stdout": text}; so is JSON that would be longer than 1 MiB when written out. Of a
+-- text that is longer than that itself only the end is kept, and "cut" says so.
 CREATE OR REPLACE FUNCTION awa.read_output(p_output text)
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE STRICT
 AS $$
 DECLARE
-    v_read record;
+    v_max CONSTANT int := 1048576;
+    v_json jsonb;
 BEGIN
-    IF p_output IS NULL THEN
-        RETURN NULL;
+    IF octet_length(p_output) > v_max THEN -- a character has up to 4 bytes
+        RETURN jsonb_build_object('stdout', right(p_output, v_max / 4), 'cut', true);
     END IF;
-    IF octet_length(p_output) > 1048576 THEN
-        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem',
-                                  format('want at most 1048576 bytes, got %s', octet_length(p_output)));
+    v_json := (awa.read_json(p_output)).value;
+    IF v_json IS NULL OR octet_length(v_json::text) > v_max THEN
+        RETURN jsonb_build_object('stdout', p_output);
     END IF;
-    v_read := awa.read_json(p_output);
-    IF v_read.problem IS NULL AND octet_length(v_read.value::text) > 1048576 THEN
-        v_read.problem := 'longer than 1048576 bytes when written out';
-    END IF;
-    IF v_read.problem IS NOT NULL THEN
-        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem', v_read.problem);
-    END IF;
-    RETURN v_read.value;
+    RETURN v_json;
 END
 $$;
 

@@ -125,7 +125,8 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN jsonb_build_object(
-        'job', to_jsonb(v_job),
+        'job', to_jsonb(v_job) || jsonb_build_object('pos', v_job.pos::text,
+                                                     'worker_id', v_job.worker_id::text),
         'place', CASE WHEN v_job.dlq_at IS NOT NULL THEN 'dlq_entries'
                       WHEN v_job.pos IS NULL THEN 'deferred_jobs'
                       ELSE 'ready_entries' END,
@@ -135,12 +136,12 @@ BEGIN
         'explained', (SELECT jsonb_agg(to_jsonb(e)) FROM awa.explain_job(p_id) AS e),
         'appearances',
         (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                    'ready_slot', e.ready_slot, 'pos', e.pos, 'lane_id', e.pos >> 44,
+                    'ready_slot', e.ready_slot, 'pos', e.pos::text, 'lane_id', e.pos >> 44,
                     'lane_position', e.pos & ((1::bigint << 44) - 1),
                     'enqueued_at', e.enqueued_at, 'attempts_before', e.attempt,
                     'withdrawn', t.reason, 'withdrawn_at', t.withdrawn_at,
                     'claim_id', c.claim_id, 'claimed_at', c.claimed_at,
-                    'deadline_at', c.deadline_at, 'worker_id', c.worker_id, 'worker', w.name,
+                    'deadline_at', c.deadline_at, 'worker_id', c.worker_id::text, 'worker', w.name,
                     'outcome', k.outcome, 'closed_at', k.closed_at)
                     ORDER BY e.enqueued_at, e.pos, k.closed_at NULLS LAST), '[]')
            FROM awa.ready_entries AS e
