@@ -390,8 +390,8 @@ a_full_lane_gets_a_successor(void **state)
     int64_t ids[3];
 
     ids[0] = test_insert(producer);
-    test_exec(db, "SELECT setval(l.positions, (l.lane_id::bigint << 44) + (1::bigint << 44) / 10 *"
-                  " 9) FROM awa.lanes AS l");
+    test_exec(db, "SELECT setval(awa.numbers(l.lane_id), (l.lane_id::bigint << 44) - l.shift +"
+                  " (1::bigint << 44) / 10 * 9) FROM awa.lanes AS l");
     assert_int_equal(test_int(worker, "SELECT awa.seal_full_lanes()"), 0);
     ids[1] = test_insert(producer);
     assert_int_equal(test_int(worker, "SELECT awa.seal_full_lanes()"), 1);

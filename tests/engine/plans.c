@@ -35,7 +35,7 @@ static const struct {
     { "release", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{<pos>}', '{released}')", 400 },
     { "stale", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{5}', '{failed}')", 400 },
     { "complete in a transaction", "awa.complete_job(7, <claim>, <pos>)", 300 },
-    { "heartbeat", "awa.heartbeat('{7}', '{default}', '{<claim>}', '{<pos>}')", 300 },
+    { "heartbeat", "awa.heartbeat('{7}', '{default}', '{<claim>}', '{\"<run>\"}')", 300 },
     { "promote", "awa.promote_jobs(p_max => 10, p_now => '2200-01-01')", 600 },
     { "promote nothing", "awa.promote_jobs('2200-01-01')", 100 },
     { "lead", "awa.lead(7, clock_timestamp(), clock_timestamp())", 200 },

@@ -38,8 +38,8 @@ a_worker_registers_under_a_number_of_its_own(void **state)
         { "5, 'w', ARRAY['']", "JQ001 queue: want 1 to 200 bytes, got 0" },
         { "5, 'w', ARRAY[repeat('q', 201)]", "JQ001 queue: want 1 to 200 bytes, got 201" },
         { "5, 'w', ARRAY[NULL]::text[]", "JQ001 queue: want 1 to 200 bytes, got 0" },
-        { "7, 'w', '{q}'", "JQ001 worker: 7 is taken" },
-        { "8, 'w', '{q}'", "JQ001 worker: 8 is taken" },
+        { "7, 'w', '{q}'", "JQ001 worker: this number is taken" },
+        { "8, 'w', '{q}'", "JQ001 worker: this number is taken" },
     };
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
@@ -63,13 +63,13 @@ a_heartbeat_keeps_a_worker_known(void **state)
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7);
 
-    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '1 h'");
+    test_silence(db, 7, 3600);
     assert_string_equal(
         test_rows(worker, "SELECT known, ready, lost, server FROM"
                           " awa.heartbeat('{7,99}')"),
         test_format("{7}|{}|{}|%s", test_text(worker, "SELECT awa.server_number()")));
-    assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min'"
-                                      " FROM awa.worker_list"),
+    assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min' AND"
+                                      " awa.silence(seen_ms) < '1 min' FROM awa.seen_workers"),
                         "t");
     test_exec(worker, "SELECT awa.deregister_worker(7)");
     assert_string_equal(test_rows(worker, "SELECT known FROM awa.heartbeat('{7}')"), "{}");
@@ -91,30 +91,38 @@ heartbeats_leave_no_dead_row(void **state)
                     10000);
 }
 
+static void
+clear_beats_at(PGconn *owner, int served_ms)
+{
+    test_exec(owner, test_format("SELECT setval('awa.served_ms', %d); SELECT awa.clear_beats()",
+                                 served_ms));
+}
+
 /* What is forgotten does not make a silent worker look older, nor a live one. */
 static void
 heartbeats_are_forgotten_but_not_when_the_last_one_was(void **state)
 {
-    static const char seen[] = "SELECT worker_id, last_seen_at FROM awa.worker_list ORDER BY 1";
+    static const char seen[] = "SELECT worker_id, last_seen_at, seen_ms FROM awa.seen_workers"
+                               " ORDER BY 1";
     static const char beats[] = "SELECT worker_id, count(*) FROM awa.worker_beats GROUP BY 1";
     PGconn *db = *state, *owner = test_connect(db, "owner");
     const char *before;
 
     test_worker(db, 7);
     test_worker(db, 8);
-    test_exec(db,
-              "UPDATE awa.workers SET last_seen_at = '2026-01-01 00:00'; INSERT INTO"
-              " awa.worker_beats (worker_id, seen_at, beat_slot) SELECT w, t, awa.beat_slot(t)"
-              " FROM (VALUES (7, '2026-01-01 12:00:10'::timestamptz), (7, '2026-01-01"
-              " 12:00:50'), (8, '2026-01-01 12:00:50'), (8, '2026-01-01 12:01:10')) AS b (w, t)");
+    test_exec(owner, "SET ROLE awa_owner");
+    test_exec(db, "UPDATE awa.workers SET last_seen_at = '2026-01-01 00:00', seen_ms = 0; INSERT"
+                  " INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot) SELECT w,"
+                  " '2026-01-01 12:00'::timestamptz + ms * interval '1 ms', ms, awa.beat_slot(ms)"
+                  " FROM (VALUES (7, 10000), (7, 50000), (8, 50000), (8, 70000)) AS b (w, ms)");
     before = test_rows(db, seen);
-    assert_string_equal(before, "7|2026-01-01 12:00:50+00 8|2026-01-01 12:01:10+00");
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:01:30')"); /* of the last two minutes */
+    assert_string_equal(before, "7|2026-01-01 12:00:50+00|50000 8|2026-01-01 12:01:10+00|70000");
+    clear_beats_at(owner, 90000); /* of the last two minutes */
     assert_string_equal(test_rows(db, beats), "7|2 8|2");
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:02:30')");
+    clear_beats_at(owner, 150000);
     assert_string_equal(test_rows(db, beats), "8|1");
     assert_string_equal(test_rows(db, seen), before);
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:03:30')");
+    clear_beats_at(owner, 210000);
     assert_string_equal(test_rows(db, beats), "");
     assert_string_equal(test_rows(db, seen), before);
 }
@@ -123,7 +131,8 @@ static void
 a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
 {
     static const char locked[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND"
-                                 " objid = 7 AND objsubid = 1 AND mode = 'ExclusiveLock' AND"
+                                 " classid::bigint = awa.lock_class('worker') AND objid = 7 AND"
+                                 " objsubid = 2 AND mode = 'ExclusiveLock' AND"
                                  " database = (SELECT d.oid FROM pg_database AS d"
                                  " WHERE d.datname = current_database())";
     PGconn *db = *state;
@@ -135,8 +144,12 @@ a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
     test_exec(db, test_format("SELECT pg_terminate_backend(%d)", PQbackendPID(worker)));
     test_wait_until(db, test_format("SELECT (%s) = 0", locked), 10000);
     next = test_connect(db, "worker");
-    test_exec(next, "SELECT awa.heartbeat('{7}')");
-    assert_int_equal(test_int(db, locked), 1);
+    test_exec(next, "SELECT awa.heartbeat('{7}')"); /* in a session that is none of its own */
+    assert_int_equal(test_int(db, locked), 0);
+    for (int i = 0; i < 2; i++) {
+        test_exec(next, "SELECT awa.heartbeat('{7}', p_session => true)");
+        assert_int_equal(test_int(db, locked), 1);
+    }
     test_exec(next, "SELECT awa.deregister_worker(7)");
     assert_int_equal(test_int(db, locked), 0);
 }
@@ -271,10 +284,11 @@ a_worker_that_wakes_up_is_told_that_it_was_given_up(void **state)
     test_insert(db);
     a = test_claim_one(worker, 7);
     assert_int_equal(rescue(leader, "16 s"), 1);
-    assert_string_equal(test_rows(worker, test_format("SELECT known, lost FROM awa.heartbeat('{7}',"
-                                                      " '{}', '{%" PRId64 "}', '{%" PRId64 "}')",
-                                                      a.claim, a.pos)),
-                        test_format("{}|{%" PRId64 "}", a.pos));
+    assert_string_equal(
+        test_rows(worker, test_attempt_sql("SELECT known, lost = '<run>' FROM awa.heartbeat('{7}',"
+                                           " '{}', '{<claim>}', '{\"<run>\"}')",
+                                           &a)),
+        "{}|t");
     test_expect_error(worker, "JQ003", "SELECT awa.claim_jobs(7, 'default', 1)");
     assert_string_equal(test_text(worker, test_complete_sql(&a)), "{}");
     assert_string_equal(test_close(worker, &a, "failed"), "stale");
@@ -294,7 +308,9 @@ who_has_ended_or_is_silent_may_be_rescued(void **state)
 
     assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
     assert_string_equal(
-        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '4 s')"), "t");
+        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '14 s')"), "f");
+    assert_string_equal(
+        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '16 s')"), "t");
     test_exec(worker, "SELECT awa.deregister_worker(7)");
     assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "t");
     rescue(leader, "0 s");

@@ -379,7 +379,9 @@ static const struct refusal reconciles_not[] = {
 };
 static const struct refusal expires_none[] = { { "0" }, { "55P03" }, { 0 } };
 static const struct refusal stays[] = { { "f" }, { 0 } };
-static const struct refusal prunes_not[] = { { "busy" }, { "heads", NULL, true }, { 0 } };
+static const struct refusal prunes_not[] = {
+    { "busy" }, { "snapshots" }, { "heads", NULL, true }, { 0 }
+};
 
 const struct verb verbs[] = {
     { "claim", "worker", CLAIM("7"), claim, PATIENT, claims_none },
@@ -395,7 +397,7 @@ const struct verb verbs[] = {
     { "close_released", "worker", CLOSE("released", ""), close_released },
     { "close_failed", "worker", CLOSE("failed", ", '{why}'"), close_failed },
     { "heartbeat", "worker",
-      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', '{<pos>}')",
+      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', '{\"<run>\"}')",
       heartbeat, SILENT },
     { "deregister", "worker", "SELECT awa.deregister_worker(7)", deregister },
     { "reconcile", "worker", "SELECT coalesce(awa.reconcile_worker(7, '{}')::text, 'again')",
