@@ -481,8 +481,7 @@ static void
 fold(struct actor *a)
 {
     actor_run(a, "",
-              "SELECT pg_advisory_xact_lock(awa.lock_class('maintenance'), 1);"
-              "SELECT awa.fold_slots('infinity')");
+              "SELECT awa.take_lock('maintenance'); SELECT awa.fold_slots('infinity')");
     atomic_fetch_add(&play.folded, 1);
 }
 
