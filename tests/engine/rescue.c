@@ -330,6 +330,120 @@ ended_workers_are_forgotten_after_an_hour(void **state)
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 0);
 }
 
+/* ---- The engine's own time --------------------------------------------------------------- */
+
+/* As if the engine had served somebody that many milliseconds ago, and nobody since. */
+static void
+served_ago(PGconn *db, int ms)
+{
+    test_exec(db, test_format("SELECT setval('awa.served_at', awa.to_ms(clock_timestamp()) - %d)",
+                              ms));
+}
+
+static void
+time_passes_while_somebody_is_served(void **state)
+{
+    static const struct {
+        int passed, served; /* ms by the clock, and by the engine */
+        bool outage;
+    } cases[] = {
+        { 50, 0, false },       { 1000, 1000, false }, { 1500, 1500, false }, { 2400, 1500, false },
+        { 2600, 1500, true },   { 60000, 1500, true }, { 86400000, 1500, true },
+        { -3600000, 0, true },  { -1, 0, true },
+    };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t before = test_int(db, "SELECT awa.served_now()");
+
+        test_exec(db, "SELECT setval('awa.outage_ended', 1),"
+                      " setval('awa.served_at', awa.to_ms('2026-01-01'))");
+        test_exec(db, test_format("SELECT awa.tick_served('2026-01-01'::timestamptz + %d * interval"
+                                  " '1 ms')",
+                                  cases[i].passed));
+        assert_int_equal(test_int(db, "SELECT awa.served_now()") - before, cases[i].served);
+        assert_int_equal(test_int(db, "SELECT last_value FROM awa.outage_ended"),
+                         cases[i].outage ? before + cases[i].served : 1);
+    }
+}
+
+/* Three workers, one with a session, which are seen each second; the clock is set in between. */
+static void
+a_step_of_the_clock_rescues_nobody_alive(void **state)
+{
+    static const int steps[] = { 60000, -60000, 3600000, -3600000, 86400000 };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
+    PGconn *leader = test_connect(db, "worker");
+
+    test_exec(other, "SELECT awa.register_worker(8, 'w8', '{default}', p_session => false)");
+    test_exec(other, "SELECT awa.register_worker(9, 'w9', '{default}', p_session => false,"
+                     " p_lease => '2 s')");
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+    for (int i = 7; i <= 9; i++)
+        test_exec(i == 7 ? worker : other,
+                  test_format("SELECT awa.claim_jobs(%d, 'default', 1)", i));
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        for (int second = 0; second < 3; second++) {
+            test_exec(worker, "SELECT awa.heartbeat('{7}')");
+            test_exec(other, "SELECT awa.heartbeat('{8,9}')");
+            served_ago(db, second == 0 ? steps[i] : 1000);
+            test_exec(leader, "SELECT awa.lead(7)");
+            assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
+            assert_int_equal(rescue(leader, "0 s"), 0);
+        }
+    }
+    assert_int_equal(test_count(db, "running"), 3);
+}
+
+static void
+a_dead_worker_is_noticed_whatever_the_clock_says(void **state)
+{
+    static const int steps[] = { 3600000, -3600000, 60000 };
+    PGconn *db = *state;
+    PGconn *other = test_worker(db, 8), *leader = test_connect(db, "worker");
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int seconds = 0;
+        PGconn *worker;
+
+        test_number(db, 100 + (int)i);
+        worker = test_connect(db, "worker");
+        test_exec(worker, test_format("SELECT awa.register_worker(%d, 'w', '{default}')",
+                                      100 + (int)i));
+        test_insert(db);
+        test_exec(worker, test_format("SELECT awa.claim_jobs(%d, 'default', 1)", 100 + (int)i));
+        served_ago(db, steps[i]);
+        test_exec(db, test_format("SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(worker)));
+        for (; rescue(leader, "0 s") == 0 && seconds < 10; seconds++) {
+            test_exec(other, "SELECT awa.heartbeat('{8}')");
+            served_ago(db, 1000);
+        }
+        assert_in_range(seconds, 3, 6); /* the grace, from the step on */
+        assert_int_equal(test_count(db, "running"), 0);
+        test_exec(db, "SELECT awa.drain_queue('default')");
+    }
+}
+
+/* The server was away for a minute, or stood still: all have to come back first. */
+static void
+after_an_outage_all_have_a_grace_anew(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_worker(db, 8);
+    PGconn *leader = test_connect(db, "worker");
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    test_exec(db, test_format("SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(worker)));
+    test_silence(db, 7, 2);
+    served_ago(db, 60000);
+    test_exec(other, "SELECT awa.heartbeat('{8}')");
+    assert_int_equal(rescue(leader, "0 s"), 0);
+    assert_int_equal(rescue(leader, "2 s"), 0);
+    assert_int_equal(rescue(leader, "4 s"), 1);
+}
+
 /* ---- A claim whose answer was lost ------------------------------------------------------- */
 
 /* Also from slots that are sealed, and where it has closed some of it. */
@@ -473,6 +587,10 @@ main(void)
         TEST_DB(a_worker_that_wakes_up_is_told_that_it_was_given_up),
         TEST_DB(who_has_ended_or_is_silent_may_be_rescued),
         TEST_DB(ended_workers_are_forgotten_after_an_hour),
+        TEST_DB(time_passes_while_somebody_is_served),
+        TEST_DB(a_step_of_the_clock_rescues_nobody_alive),
+        TEST_DB(a_dead_worker_is_noticed_whatever_the_clock_says),
+        TEST_DB(after_an_outage_all_have_a_grace_anew),
         TEST_DB(what_a_worker_does_not_know_of_goes_back_unstarted),
         TEST_DB(a_worker_that_was_reconciled_claims_no_more),
         TEST_DB(an_attempt_ends_a_moment_after_its_deadline),

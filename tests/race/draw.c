@@ -223,6 +223,31 @@ a_draw_that_is_cut_off_leaves_nothing_behind(void **state)
     expect_distinct(db, 8);
 }
 
+/* In a pool such a session lives on, and its transaction may stay open for as long. */
+static void
+a_draw_that_is_refused_leaves_nothing_behind(void **state)
+{
+    static const char *const ends[] = { "ROLLBACK TO SAVEPOINT s", "ROLLBACK" };
+    PGconn *db = *state, *refused = test_connect(db, "producer");
+    PGconn *producer = test_connect(db, "producer");
+
+    test_lane(db, 2);
+    test_exec(producer, "SET statement_timeout = '5s'");
+    test_exec(refused, "BEGIN READ ONLY; SAVEPOINT s");
+    test_expect_error(refused, "25006", "SELECT awa.insert_job('k')");
+    for (size_t i = 0; i < 2; i++) {
+        test_exec(producer, "SELECT awa.insert_jobs('{a,b,c}')");
+        test_exec(refused, ends[i]);
+        assert_int_equal(test_int(db, test_format("SELECT count(*) FROM pg_locks WHERE (locktype ="
+                                                  " 'advisory' OR relation ="
+                                                  " 'awa.draw_lock'::regclass) AND pid = %d",
+                                                  PQbackendPID(refused))),
+                         0);
+        test_exec(producer, "SELECT awa.insert_jobs('{a,b,c}')");
+    }
+    expect_distinct(db, 12);
+}
+
 int
 main(void)
 {
@@ -233,6 +258,7 @@ main(void)
         TEST_DB(two_blocks_are_drawn_one_after_the_other),
         TEST_DB(a_number_is_not_taken_from_a_block_that_came_and_went),
         TEST_DB(a_draw_that_is_cut_off_leaves_nothing_behind),
+        TEST_DB(a_draw_that_is_refused_leaves_nothing_behind),
     };
 
     return TEST_RUN(tests);

@@ -189,6 +189,26 @@ a_gap_is_kept_for_those_who_drew(void **state)
     assert_string_equal(groups(&p), "");
 }
 
+/* G2. It has no session any more, but its locks; and a restart of the server would leave them. */
+static void
+a_prepared_transaction_keeps_its_gaps(void **state)
+{
+    struct people p;
+    const char *name = PQdb(*state);
+    int64_t late, early;
+
+    meet(&p, *state);
+    test_exec(p.late, "BEGIN");
+    late = test_insert(p.late);
+    test_exec(p.late, test_format("PREPARE TRANSACTION '%s'", name));
+    early = test_insert(p.producer);
+    expect_claim(&p, early);
+    look_again(&p);
+    test_exec(p.late, test_format("COMMIT PREPARED '%s'", name));
+    expect_claim(&p, late);
+    look_again(&p);
+}
+
 /* G2. What the claimer's own transaction has drawn, it sees; or it has taken it back. */
 static void
 a_claimer_owns_no_gap(void **state)
@@ -543,6 +563,7 @@ main(void)
         TEST_DB(a_job_that_commits_after_a_drain_is_claimed),
         TEST_DB(a_producer_has_its_transaction_id_before_it_draws),
         TEST_DB(a_gap_is_kept_for_those_who_drew),
+        TEST_DB(a_prepared_transaction_keeps_its_gaps),
         TEST_DB(a_claimer_owns_no_gap),
         TEST_DB(an_id_is_told_in_full),
         TEST_DB(a_young_gap_outlives_an_old_one),

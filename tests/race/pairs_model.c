@@ -372,6 +372,8 @@ rebuild(struct world *w)
 
 static const struct refusal keeps_moving[] = { { "JQ006" }, { 0 } };
 static const struct refusal claims_none[] = { { "" }, { 0 } };
+/* while somebody takes its jobs away, who may still roll back: it registers anew */
+static const struct refusal claims_not[] = { { "" }, { "JQ003" }, { 0 } };
 static const struct refusal moves_none[] = { { "0" }, { 0 } };
 static const struct refusal rescues_none[] = { { "0" }, { "0", end_worker }, { "55P03" }, { 0 } };
 static const struct refusal reconciles_not[] = {
@@ -384,7 +386,7 @@ static const struct refusal prunes_not[] = {
 };
 
 const struct verb verbs[] = {
-    { "claim", "worker", CLAIM("7"), claim, PATIENT, claims_none },
+    { "claim", "worker", CLAIM("7"), claim, PATIENT, claims_not },
     { "claim_8", "worker", CLAIM("8"), claim_as_8, PATIENT, claims_none },
     { "close", "worker",
       "SELECT NOT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"

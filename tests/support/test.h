@@ -34,7 +34,7 @@ const char *test_dsn(PGconn *db, const char *role);
 
 /*
  * Another session in the same database. role: producer, bulk, worker, operator, viewer, owner;
- * NULL: superuser.
+ * stranger: none of these; NULL: superuser.
  */
 #define test_connect(db, role) test_connect_at(db, role, __FILE__, __LINE__)
 

@@ -20,6 +20,7 @@ static const char template_logins[] =
     "    CREATE ROLE test_worker LOGIN;\n"
     "    CREATE ROLE test_operator LOGIN;\n"
     "    CREATE ROLE test_viewer LOGIN;\n"
+    "    CREATE ROLE test_stranger LOGIN;\n" /* without any role of ours */
     "EXCEPTION WHEN duplicate_object THEN NULL;\n" /* an earlier attempt got this far */
     "END $$";
 
