@@ -170,10 +170,8 @@ static const struct {
     { "lanes", "positions", "'awa.lane_' || lane_id" },
     { "lane_gaps", "gaps_xid", "pg_current_xact_id()" },
     { "claims", "gaps_old_xid", "pg_current_xact_id()" },
-    { "claims", "gaps_young",
-      "awa.all_gaps(gaps) - int8multirange(int8range(NULL, cursor - 3))" },
-    { "claims", "gaps_old",
-      "awa.all_gaps(gaps) * int8multirange(int8range(NULL, cursor - 3))" },
+    { "claims", "gaps_young", "awa.all_gaps(gaps) - int8multirange(int8range(NULL, cursor - 3))" },
+    { "claims", "gaps_old", "awa.all_gaps(gaps) * int8multirange(int8range(NULL, cursor - 3))" },
 };
 
 /* The columns of a table of the first schema file, each as the test's database can tell it. */
@@ -202,7 +200,8 @@ copy_sequences(const struct site *s)
 {
     static const char *const statements[] = {
         "SELECT string_agg(format('SELECT setval(c.oid, %s, %L) FROM pg_class AS c WHERE c.oid ="
-        " to_regclass(''awa.%I'')', coalesce(q.last_value, q.start_value), q.last_value IS NOT NULL,"
+        " to_regclass(''awa.%I'')', coalesce(q.last_value, q.start_value), q.last_value IS NOT "
+        "NULL,"
         " q.sequencename), ';') FROM pg_sequences AS q WHERE q.schemaname = 'awa' AND"
         " q.sequencename !~ '_gap_id_'",
         "SELECT string_agg(format('CREATE SEQUENCE awa.lane_%s MINVALUE %s MAXVALUE %s;"

@@ -336,8 +336,8 @@ ended_workers_are_forgotten_after_an_hour(void **state)
 static void
 served_ago(PGconn *db, int ms)
 {
-    test_exec(db, test_format("SELECT setval('awa.served_at', awa.to_ms(clock_timestamp()) - %d)",
-                              ms));
+    test_exec(db,
+              test_format("SELECT setval('awa.served_at', awa.to_ms(clock_timestamp()) - %d)", ms));
 }
 
 static void
@@ -347,9 +347,9 @@ time_passes_while_somebody_is_served(void **state)
         int passed, served; /* ms by the clock, and by the engine */
         bool outage;
     } cases[] = {
-        { 50, 0, false },       { 1000, 1000, false }, { 1500, 1500, false }, { 2400, 1500, false },
-        { 2600, 1500, true },   { 60000, 1500, true }, { 86400000, 1500, true },
-        { -3600000, 0, true },  { -1, 0, true },
+        { 50, 0, false },         { 1000, 1000, false }, { 1500, 1500, false },
+        { 2400, 1500, false },    { 2600, 1500, true },  { 60000, 1500, true },
+        { 86400000, 1500, true }, { -3600000, 0, true }, { -1, 0, true },
     };
     PGconn *db = *state;
 
@@ -409,8 +409,8 @@ a_dead_worker_is_noticed_whatever_the_clock_says(void **state)
 
         test_number(db, 100 + (int)i);
         worker = test_connect(db, "worker");
-        test_exec(worker, test_format("SELECT awa.register_worker(%d, 'w', '{default}')",
-                                      100 + (int)i));
+        test_exec(worker,
+                  test_format("SELECT awa.register_worker(%d, 'w', '{default}')", 100 + (int)i));
         test_insert(db);
         test_exec(worker, test_format("SELECT awa.claim_jobs(%d, 'default', 1)", 100 + (int)i));
         served_ago(db, steps[i]);

@@ -336,11 +336,13 @@ expect_lost(struct house *h, const char *workers, int64_t claim, int64_t pos, bo
 {
     const struct attempt a = { .claim = claim, .pos = pos };
 
-    assert_string_equal(test_rows(h->worker, test_attempt_sql(test_format("SELECT lost = '<run>', lost = '{}' FROM"
-                                                              " awa.heartbeat('%s', '{}',"
-                                                              " '{<claim>}', '{\"<run>\"}')",
-                                                              workers), &a)),
-                        lost ? "t|f" : "f|t");
+    assert_string_equal(
+        test_rows(h->worker, test_attempt_sql(test_format("SELECT lost = '<run>', lost = '{}' FROM"
+                                                          " awa.heartbeat('%s', '{}',"
+                                                          " '{<claim>}', '{\"<run>\"}')",
+                                                          workers),
+                                              &a)),
+        lost ? "t|f" : "f|t");
 }
 
 static void
@@ -357,16 +359,16 @@ a_heartbeat_tells_which_attempts_are_lost(void **state)
         expect_lost(&h, "{7,8}", j.last.claim + 1000000, j.last.pos, true);
         expect_lost(&h, "{8}", j.last.claim, j.last.pos, true);
         assert_string_equal(
-            test_text(h.worker, test_format("SELECT lost = e + CASE WHEN %d = 1 THEN '{}' ELSE l END"
-                                            " FROM (SELECT int8multirange(int8range(%" PRId64
-                                            ", %" PRId64 ", '[]')) AS e,"
-                                            " int8multirange(int8range(%" PRId64 ", %" PRId64
-                                            ", '[]')) AS l) AS p CROSS JOIN LATERAL"
-                                            " awa.heartbeat('{7}', '{}', '{%" PRId64 ",%" PRId64
-                                            "}', ARRAY[e, l]) AS h",
-                                            states[s].held, j.earlier.pos, j.earlier.pos,
-                                            j.last.pos, j.last.pos, j.earlier.claim,
-                                            j.last.claim)),
+            test_text(h.worker,
+                      test_format("SELECT lost = e + CASE WHEN %d = 1 THEN '{}' ELSE l END"
+                                  " FROM (SELECT int8multirange(int8range(%" PRId64 ", %" PRId64
+                                  ", '[]')) AS e,"
+                                  " int8multirange(int8range(%" PRId64 ", %" PRId64
+                                  ", '[]')) AS l) AS p CROSS JOIN LATERAL"
+                                  " awa.heartbeat('{7}', '{}', '{%" PRId64 ",%" PRId64
+                                  "}', ARRAY[e, l]) AS h",
+                                  states[s].held, j.earlier.pos, j.earlier.pos, j.last.pos,
+                                  j.last.pos, j.earlier.claim, j.last.claim)),
             "t");
         test_exec(h.operator, "SELECT awa.drain_queue('default')");
     }

@@ -80,11 +80,11 @@ no_number_is_handed_out_twice(void **state)
                                       " FROM awa.ready_entries"),
                         test_format("%" PRId64 "|%" PRId64 "|%" PRId64, drawn, drawn, drawn));
     /* some are dropped beside blocks */
-    assert_string_equal(test_rows(db, test_format("SELECT max(pos) - min(pos) < 2 * %" PRId64
-                                                  ", max(id) - min(id) < 2 * %" PRId64
-                                                  " FROM awa.ready_entries",
-                                                  drawn, drawn)),
-                        "t|t");
+    assert_string_equal(
+        test_rows(db, test_format("SELECT max(pos) - min(pos) < 2 * %" PRId64
+                                  ", max(id) - min(id) < 2 * %" PRId64 " FROM awa.ready_entries",
+                                  drawn, drawn)),
+        "t|t");
 }
 
 static void
@@ -183,9 +183,10 @@ a_number_is_not_taken_from_a_block_that_came_and_went(void **state)
                   " v_number := nextval(p_sequence);"
                   " PERFORM setval(p_sequence, 10), nextval('awa.block_draws');"
                   " RETURN v_number; END $$");
-    test_exec(db, "DO $$ DECLARE v_body text := pg_get_functiondef('awa.draw_one'::regproc);"
-                  " BEGIN ASSERT v_body LIKE '%nextval(p_sequence)%';"
-                  " EXECUTE replace(v_body, 'nextval(p_sequence)', 'test.draw(p_sequence)'); END $$");
+    test_exec(db,
+              "DO $$ DECLARE v_body text := pg_get_functiondef('awa.draw_one'::regproc);"
+              " BEGIN ASSERT v_body LIKE '%nextval(p_sequence)%';"
+              " EXECUTE replace(v_body, 'nextval(p_sequence)', 'test.draw(p_sequence)'); END $$");
     assert_int_equal(test_int(db, "SELECT awa.draw_one('test.s')"), 11);
     assert_int_equal(test_int(db, "SELECT awa.draw_one('test.s')"), 12);
 }

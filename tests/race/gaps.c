@@ -158,7 +158,8 @@ own_id(PGconn *conn)
     return test_text(conn, "SELECT pg_current_xact_id()");
 }
 
-/* G2. One who has an id only, or drew from another sequence, or in another database, owns nothing. */
+/* G2. One who has an id only, or drew from another sequence, or in another database, owns nothing.
+ */
 static void
 a_gap_is_kept_for_those_who_drew(void **state)
 {
@@ -179,8 +180,7 @@ a_gap_is_kept_for_those_who_drew(void **state)
     expect_claim(&p, early);
     assert_string_equal(groups(&p), "1|");
     look_again(&p);
-    assert_string_equal(groups(&p),
-                        test_format("1|{%s,%s}", own_id(p.late), own_id(second)));
+    assert_string_equal(groups(&p), test_format("1|{%s,%s}", own_id(p.late), own_id(second)));
     test_exec(second, "ROLLBACK");
     look_again(&p);
     assert_string_equal(groups(&p), test_format("1|{%s}", own_id(p.late)));

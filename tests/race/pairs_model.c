@@ -399,7 +399,8 @@ const struct verb verbs[] = {
     { "close_released", "worker", CLOSE("released", ""), close_released },
     { "close_failed", "worker", CLOSE("failed", ", '{why}'"), close_failed },
     { "heartbeat", "worker",
-      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', '{\"<run>\"}')",
+      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', "
+      "'{\"<run>\"}')",
       heartbeat, SILENT },
     { "deregister", "worker", "SELECT awa.deregister_worker(7)", deregister },
     { "reconcile", "worker", "SELECT coalesce(awa.reconcile_worker(7, '{}')::text, 'again')",

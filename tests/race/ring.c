@@ -431,7 +431,8 @@ what_lives_again_in_a_slot_is_kept_for_its_snapshots(void **state)
     assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 2);
 }
 
-/* One snapshot, of a report that takes hours: of the slots only those wait that were there before. */
+/* One snapshot, of a report that takes hours: of the slots only those wait that were there before.
+ */
 static void
 an_old_snapshot_does_not_stop_the_ring(void **state)
 {

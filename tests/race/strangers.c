@@ -76,7 +76,8 @@ nobody_waits_for_a_stranger(void **state)
     }
 }
 
-/* For a stranger who has the lock of its session a dead worker is rescued later: after its lease. */
+/* For a stranger who has the lock of its session a dead worker is rescued later: after its lease.
+ */
 static void
 a_stranger_puts_a_rescue_off_to_the_end_of_the_lease(void **state)
 {
@@ -122,8 +123,8 @@ the_number_of_a_worker_is_not_its_secret(void **state)
     int64_t number;
 
     test_number(db, 7);
-    number = test_int(
-        owner, test_format("SELECT awa.register_worker(%d, 'w', '{default}')", SECRET));
+    number =
+        test_int(owner, test_format("SELECT awa.register_worker(%d, 'w', '{default}')", SECRET));
     assert_int_equal(number, 7);
     test_insert(db);
     a = own = test_claim_one(owner, SECRET);

@@ -152,9 +152,9 @@ test_connect_at(PGconn *db, const char *role, const char *file, int line)
 PGconn *
 test_connect_elsewhere_at(PGconn *db, const char *file, int line)
 {
-    return open_session(test_format("host=%s port=%s dbname=postgres user=%s", PQhost(db),
-                                    PQport(db), PQuser(db)),
-                        file, line);
+    return open_session(
+        test_format("host=%s port=%s dbname=postgres user=%s", PQhost(db), PQport(db), PQuser(db)),
+        file, line);
 }
 
 /* ---- Statements -------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ static const char template_logins[] =
     "    CREATE ROLE test_worker LOGIN;\n"
     "    CREATE ROLE test_operator LOGIN;\n"
     "    CREATE ROLE test_viewer LOGIN;\n"
-    "    CREATE ROLE test_stranger LOGIN;\n" /* without any role of ours */
+    "    CREATE ROLE test_stranger LOGIN;\n"       /* without any role of ours */
     "EXCEPTION WHEN duplicate_object THEN NULL;\n" /* an earlier attempt got this far */
     "END $$";
 
@@ -32,8 +32,8 @@ static const char template_grants[] = "GRANT awa_producer TO test_producer;\n"
 
 /*
  * Secrets in tests are small numbers, 7 being the first. A worker's public number is then the same,
- * so that there is one to remember. And the engine has served for long: a worker may have been silent
- * for some of that time.
+ * so that there is one to remember. And the engine has served for long: a worker may have been
+ * silent for some of that time.
  */
 static const char template_numbers[] = "SELECT setval('awa.worker_numbers', 7, false),"
                                        " setval('awa.served_ms', 1000000000)";

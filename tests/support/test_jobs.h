@@ -63,8 +63,8 @@ const char *test_close_sql(const struct attempt *a, const char *outcome, const c
 #define test_complete(conn, queue, max) test_complete_at(conn, queue, max, __FILE__, __LINE__)
 
 /*
- * A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt, and <run>
- * for its position as a multirange.
+ * A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt, and
+ * <run> for its position as a multirange.
  */
 const char *test_attempt_sql(const char *text, const struct attempt *a);
 
