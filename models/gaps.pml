@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claim with gaps: producers that draw, get ids, commit or roll back in any order; claimers of
+ * Claim with gaps: producers that get ids, draw, commit or roll back in any order; claimers of
  * one lane; a leader who sweeps gaps that were moved aside; an operator who cancels a waiting
  * job. The rules are G1 to G6 of docs/engine.md, and the lock of the lane.
  *
- * Steps of one claim that may run at once: the lock with the head; the snapshot; each gap; the
- * window above the cursor; what lies in it; the write; the return with the commit. Merged are only
- * statements between which nothing can happen that a neighbouring place does not show as well.
+ * Steps of one claim that may run at once: the lock with the head; the question who may own its gaps;
+ * each gap; the window above the cursor; what lies in it; the write; the return with the commit. Merged
+ * are only statements between which nothing can happen that a neighbouring place does not show as well.
+ * Owners are kept for each position here, and for groups of positions with the same owners there.
  *
  * holds: no position is forgotten while its transaction may commit, nor if it has committed
  * holds: no position is handed out twice, or after it was cancelled; in the end all are
  * holds: what is handed out is what was recorded; the cursor never goes back
  * holds: what a claim sees above the cursor and leaves does not become a gap
+ * holds: in the end no gap is left
  *
  * run: 3 producers of one position each, 2 claimers of 2 claims, of at most 1 and 2 positions
  * run LONG: 4 producers that withdraw nothing, a claimer of 3 claims of at most 2 positions
@@ -20,17 +22,17 @@
  * run CANCEL: 2 producers, 2 claimers of one claim, an operator who cancels position 0
  *
  * twin NO_G1: a producer draws its position before it has an id
- * twin NO_G2_OWN_ID: old gaps are dated by the snapshot's xmax instead of the claimer's own id
- * twin NO_G2_LATE_ID: old gaps are dated by an id that the claimer's transaction had before
- * twin NO_G2_GENERATIONS LONG: one generation: young gaps are forgotten together with old ones
- * twin NO_G3_BEFORE: the snapshot is taken after the search
- * twin NO_G3_COMPLETE: a search that was cut by its limit forgets
+ * twin NO_G2_ASK: gaps whose owners are not known are taken to have none
+ * twin NO_G2_ALL: of several who have drawn, only one is taken to be the owner
+ * twin NO_G2_NEWS: gaps whose owners are known are not searched when one of them has ended
+ * twin NO_G3_BEFORE: the owners are asked for after the search
+ * twin NO_G3_COMPLETE: a search that was cut by its limit takes over the owners that it asked for
  * twin NO_G4: what is returned is what is visible by then, not what was recorded
  * twin NO_G5: all statements of a claim see what its first one saw (REPEATABLE READ)
  * twin NO_G6_EXACT SWEEP: gaps beyond the limit are dropped
  * twin NO_G6_BACK SWEEP: what the sweep finds is not given back to the head
- * twin NO_G6_XID SWEEP: the sweep forgets without asking whether the owners have ended
- * twin NO_G3_SWEEP SWEEP: the sweep takes its snapshot after its search
+ * twin NO_G6_OWNERS SWEEP: the sweep forgets without asking whether the owners have ended
+ * twin NO_G3_SWEEP SWEEP ALL: the sweep asks for the owners after its search
  * twin NO_SWEEP_LOCK SWEEP ALL: the sweep does without the lock of the lane
  * twin NO_G5_SWEEP SWEEP ALL: the sweep sees what its first statement saw
  * twin NO_LANE_LOCK: claimers do without the lock of the lane
@@ -38,7 +40,7 @@
  * twin NO_CUT: the cursor passes all that a claim looked at, instead of what it took
  * twin NO_CANCEL_LOCK CANCEL: a waiting job is cancelled without the lock of the lane
  */
-#include "pg.h"
+#define BIT(p) (1 << (p))
 
 #if defined(SWEEP)
 #define PRODUCERS 4
@@ -72,12 +74,20 @@ byte rolled_back = 0;
 byte handed = 0;
 bool lane = false; /* the lock */
 
-/* The head of the lane, as committed; every writer of it holds the lock. */
-byte cursor = 0; /* positions below it were passed */
-byte young = 0, old = 0, old_xid = 0;
-byte aside[2], aside_xid[2]; /* rows of awa.lane_gaps */
+/* Sets of producers: who has an id, and who has the lock on the lane's sequence, which nextval() took. */
+byte ids = 0, drawers = 0;
 
-#define ASIDE (aside[0] | aside[1])
+/* awa.living_drawers() */
+#define LIVING (ids & drawers)
+#define UNKNOWN 255
+
+/* The head of the lane, as committed; every writer of it holds the lock. */
+byte cursor = 0;             /* positions below it were passed */
+byte gaps = 0;               /* set of positions */
+byte owners[4] = UNKNOWN;    /* of each gap: a set of producers, or not known */
+byte aside = 0;              /* awa.lane_gaps */
+byte aside_owners[4] = UNKNOWN;
+
 #define LIVE (committed & ~withdrawn)
 #define BELOW(n) (BIT(n) - 1)
 /* The islands in a set of positions below 4. */
@@ -86,84 +96,164 @@ byte aside[2], aside_xid[2]; /* rows of awa.lane_gaps */
 
 inline nothing_is_forgotten()
 {
-    assert((BELOW(cursor) & ~(handed | withdrawn | rolled_back | young | old | ASIDE)) == 0)
+    assert((BELOW(cursor) & ~(handed | withdrawn | rolled_back | gaps | aside)) == 0)
+}
+
+inline end_producer(i)
+{
+    ids = ids & ~BIT(i);
+    drawers = drawers & ~BIT(i);
+    ended++
 }
 
 proctype producer(byte i)
 {
-    byte xid = 0, pos = 0;
+    byte pos = 0;
 
 #ifdef NO_G1
-    d_step { begun == i -> begun++; pos = drawn; drawn++ }
+    d_step { begun == i -> begun++; pos = drawn; drawn++; drawers = drawers | BIT(i) }
+    d_step { ids = ids | BIT(i) } /* INSERT: a first write gets an id at the latest */
 #else
-    d_step { begun == i -> begun++; assign_xid(xid) } /* pg_current_xact_id() */
-    d_step { pos = drawn; drawn++ }                   /* nextval() */
+    d_step { begun == i -> begun++; ids = ids | BIT(i) } /* pg_current_xact_id() */
+    d_step { pos = drawn; drawn++; drawers = drawers | BIT(i) } /* nextval() */
 #endif
-    d_step { assign_xid(xid) } /* INSERT: a first write gets an id at the latest */
     if
-    :: d_step { committed = committed | BIT(pos); end_xid(xid); ended++ }
+    :: d_step { committed = committed | BIT(pos); end_producer(i) }
 #if !defined(SWEEP) && !defined(LONG)
     :: d_step { /* cancel_job() of a deferred job: its entry comes with a tombstone */
         committed = committed | BIT(pos);
         withdrawn = withdrawn | BIT(pos);
-        end_xid(xid);
-        ended++
+        end_producer(i)
     }
 #endif
-    :: d_step { rolled_back = rolled_back | BIT(pos); end_xid(xid); ended++ }
+    :: d_step { rolled_back = rolled_back | BIT(pos); end_producer(i) }
     fi
 }
 
 /* What a claim keeps in its variables. */
 #define CLAIM_VARIABLES                                                                         \
-    byte xid = 0, xmin = 0, max = 0, pos = 0, n = 0, seen = 0, rows = 0;                        \
-    byte h_cursor = 0, h_young = 0, h_old = 0, h_old_xid = 0; /* the head that was read */      \
-    byte gaps = 0, late = 0, fresh = 0, top = 0;                                                \
-    byte v_young = 0, v_old = 0, v_old_xid = 0, v_aside = 0;                                    \
+    byte max = 0, pos = 0, n = 0, seen = 0, rows = 0;                                           \
+    byte h_cursor = 0, h_gaps = 0; /* the head that was read */                                 \
+    byte h_owners[4] = UNKNOWN, v_owners[4] = UNKNOWN; /* as they were, and as they are now */  \
+    byte news = 0, v_gaps = 0, late = 0, fresh = 0, top = 0, v_aside = 0;                       \
     byte s_live = 255, s_committed = 255; /* the snapshot of REPEATABLE READ */                 \
     bool complete = false, changed = false
 
 #define SEEN_LIVE (LIVE & s_live)
 #define SEEN_WITHDRAWN (committed & s_committed & ~SEEN_LIVE)
 
+#define copy_owners(to, from) \
+    to[0] = from[0]; to[1] = from[1]; to[2] = from[2]; to[3] = from[3]
+#define unknown_owners(whose) \
+    whose[0] = UNKNOWN; whose[1] = UNKNOWN; whose[2] = UNKNOWN; whose[3] = UNKNOWN
+
 inline read_head()
 {
     h_cursor = cursor;
-    h_young = young;
-    h_old = old;
-    h_old_xid = old_xid
+    h_gaps = gaps;
+    copy_owners(h_owners, owners)
 }
 
 inline forget_variables()
 {
-    xid = 0; xmin = 0; pos = 0; n = 0; seen = 0; rows = 0;
-    h_cursor = 0; h_young = 0; h_old = 0; h_old_xid = 0;
-    gaps = 0; late = 0; fresh = 0; top = 0;
-    v_young = 0; v_old = 0; v_old_xid = 0; v_aside = 0;
+    pos = 0; n = 0; seen = 0; rows = 0;
+    h_cursor = 0; h_gaps = 0;
+    unknown_owners(h_owners); unknown_owners(v_owners);
+    news = 0; v_gaps = 0; late = 0; fresh = 0; top = 0; v_aside = 0;
     s_live = 255; s_committed = 255; complete = false
 }
 
-/* awa.search_lane(), the gaps */
+/* awa.ask_owners(), for one position; of several drawers NO_G2_ALL knows the first. */
+inline ask_owner(p)
+{
+    v_owners[p] = (h_owners[p] == UNKNOWN -> LIVING : h_owners[p] & ids);
+#ifdef NO_G2_ASK
+    v_owners[p] = (h_owners[p] == UNKNOWN -> 0 : v_owners[p]);
+#endif
+#ifdef NO_G2_ALL
+    v_owners[p] = (h_owners[p] == UNKNOWN && (LIVING & 1) -> 1 : v_owners[p]);
+#endif
+}
+
+inline ask_owners(set)
+{
+    pos = 0;
+    do
+    :: pos < 4 ->
+        if
+        :: set & BIT(pos) -> ask_owner(pos)
+        :: else -> v_owners[pos] = UNKNOWN
+        fi;
+        pos++
+    :: else -> break
+    od;
+    pos = 0
+}
+
+/* awa.news() */
+inline find_news(set)
+{
+    news = 0;
+    pos = 0;
+    do
+    :: pos < 4 ->
+#ifdef NO_G2_NEWS
+        news = news | ((set & BIT(pos)) && h_owners[pos] == UNKNOWN -> BIT(pos) : 0);
+#else
+        news = news | ((set & BIT(pos)) && h_owners[pos] != v_owners[pos] -> BIT(pos) : 0);
+#endif
+        pos++
+    :: else -> break
+    od;
+    pos = 0
+}
+
+/* What is left of a set of gaps: without those found, and those that nobody owns. */
+inline settle_owners(set)
+{
+    pos = 0;
+    do
+    :: pos < 4 ->
+        if
+        :: (set & BIT(pos)) && v_owners[pos] == 0 -> set = set & ~BIT(pos)
+        :: else
+        fi;
+        if
+        :: !(set & BIT(pos)) -> v_owners[pos] = UNKNOWN
+        :: else
+        fi;
+        pos++
+    :: else -> break
+    od;
+    pos = 0
+}
+
+/* awa.search_gaps() */
 inline search_gaps(may_fail)
 {
+    v_gaps = h_gaps;
     if
     :: complete = true
-    :: may_fail && gaps != 0 -> complete = false /* wide gaps are searched seldom */
+    :: may_fail && h_gaps != 0 -> complete = false /* searched less than 10 ms ago */
     fi;
+    pos = 0;
+#ifdef NO_G3_BEFORE
+    news = h_gaps;
+#else
+    d_step { ask_owners(h_gaps); find_news(h_gaps); seen = 0 }
+#endif
     do
     :: complete && pos < h_cursor -> d_step { /* find_runs(), find_withdrawn() */
         do
-        :: pos < h_cursor && !((h_young | h_old) & BIT(pos)) -> pos++
+        :: pos < h_cursor && !(news & BIT(pos)) -> pos++
         :: else -> break
         od;
         if
         :: pos < h_cursor ->
             n = n + ((SEEN_LIVE & BIT(pos)) != 0);
             late = late | (SEEN_LIVE & BIT(pos));
-            gaps = gaps & ~late & ~(SEEN_WITHDRAWN & BIT(pos));
-#ifndef NO_G3_COMPLETE
+            v_gaps = v_gaps & ~late & ~(SEEN_WITHDRAWN & BIT(pos));
             complete = n < max;
-#endif
             pos = (n < max -> pos + 1 : h_cursor)
         :: else
         fi;
@@ -171,7 +261,20 @@ inline search_gaps(may_fail)
     }
     :: else -> break
     od;
-    top = h_cursor
+    top = h_cursor;
+#ifdef NO_G3_BEFORE
+    d_step { ask_owners(h_gaps) }
+#endif
+    d_step {
+#ifndef NO_G3_COMPLETE
+        if
+        :: !complete -> copy_owners(v_owners, h_owners)
+        :: else
+        fi;
+#endif
+        settle_owners(v_gaps);
+        news = 0
+    }
 }
 
 /* The same, above the cursor: the end of the window; then what lies in it. */
@@ -208,9 +311,9 @@ inline search_fresh()
 #endif
             :: else -> break
             od;
-            gaps = gaps | (BELOW(seen) & ~BELOW(top));
-            gaps = gaps & ~fresh & ~(SEEN_WITHDRAWN & BELOW(seen) & ~BELOW(top));
-            assert((gaps & SEEN_LIVE & ~BELOW(top)) == 0);
+            v_gaps = v_gaps | (BELOW(seen) & ~BELOW(top));
+            v_gaps = v_gaps & ~fresh & ~(SEEN_WITHDRAWN & BELOW(seen) & ~BELOW(top));
+            assert((v_gaps & SEEN_LIVE & ~BELOW(top)) == 0);
             top = seen;
             seen = 0;
             pos = 0
@@ -225,52 +328,43 @@ inline search_fresh()
     pos = 0
 }
 
-/* awa.write_claim() */
+/* awa.write_claim(); awa.bound_gaps(), which moves all that are too many */
 inline write_head()
 {
-    v_old = h_old & gaps;
-    v_young = gaps & ~h_old;
-    v_old_xid = h_old_xid;
     if
-    :: ISLANDS(v_young) + ISLANDS(v_old) > MAX_GAPS ->
-        assign_xid(xid);
-        v_aside = v_young | v_old;
-        v_young = 0;
-        v_old = 0;
-        v_old_xid = 0
-    :: else ->
-        if
-        :: complete && (v_young | v_old) != 0 && (h_old_xid == 0 || xmin >= h_old_xid) ->
-#ifdef NO_G2_GENERATIONS
-            v_old = (h_old_xid == 0 -> gaps : 0);
-#else
-            v_old = v_young;
-#endif
-            v_young = 0;
-#ifdef NO_G2_OWN_ID
-            v_old_xid = newest_completed + 1
-#else
-            assign_xid(xid);
-            v_old_xid = xid
-#endif
-        :: else
-        fi
-    fi;
-    changed = n > 0 || v_young != h_young || v_old != h_old || top != h_cursor;
-    if
-    :: changed -> assign_xid(xid) /* INSERT */
+    :: ISLANDS(v_gaps) > MAX_GAPS -> v_aside = v_gaps; v_gaps = 0
     :: else
     fi;
-    skip
+    changed = n > 0 || v_aside != 0 || v_gaps != h_gaps || top != h_cursor ||
+              v_owners[0] != h_owners[0] || v_owners[1] != h_owners[1] ||
+              v_owners[2] != h_owners[2] || v_owners[3] != h_owners[3]
 }
 
-/* awa.claim_jobs() and its commit; with may_fail it may skip wide gaps, and roll back */
+/* Into awa.lane_gaps; in a head they have no owners any more. */
+inline move_aside()
+{
+    pos = 0;
+    do
+    :: pos < 4 ->
+#ifndef NO_G6_EXACT
+        if
+        :: v_aside & BIT(pos) ->
+            assert(!(aside & BIT(pos)));
+            aside = aside | BIT(pos);
+            aside_owners[pos] = v_owners[pos];
+            v_owners[pos] = UNKNOWN
+        :: else
+        fi;
+#endif
+        pos++
+    :: else -> break
+    od
+}
+
+/* awa.claim_jobs() and its commit; with may_fail it may come too early to search, and roll back */
 inline claim(may_fail)
 {
     changed = false;
-#ifdef NO_G2_LATE_ID
-    d_step { assign_xid(xid) }
-#endif
 #if defined(NO_HEAD_AFTER_LOCK)
     d_step { read_head() }
     atomic { !lane -> lane = true }
@@ -283,13 +377,9 @@ inline claim(may_fail)
     d_step { !lane -> lane = true; read_head() }
 #endif
     if
-    :: drawn > h_cursor || (h_young | h_old) != 0 ->
-        d_step { gaps = h_young | h_old; snapshot_xmin(xmin) } /* G3 */
+    :: drawn > h_cursor || h_gaps != 0 ->
         search_gaps(may_fail);
         search_fresh();
-#ifdef NO_G3_BEFORE
-        d_step { snapshot_xmin(xmin) }
-#endif
         d_step { write_head() }
     :: else
     fi;
@@ -305,22 +395,15 @@ inline claim(may_fail)
         handed = handed | rows;
         assert(top >= cursor);
         cursor = top;
-        young = v_young;
-        old = v_old;
-        old_xid = v_old_xid;
-#ifndef NO_G6_EXACT
-        seen = aside[0] != 0; /* a free row */
-        assert(v_aside == 0 || aside[seen] == 0);
-        aside_xid[seen] = (v_aside != 0 -> xid : aside_xid[seen]);
-        aside[seen] = aside[seen] | v_aside;
-#endif
+        gaps = v_gaps;
+        move_aside();
+        copy_owners(owners, v_owners);
         nothing_is_forgotten();
         assert(rows == (late | fresh));
-        end_xid(xid);
         lane = false;
         forget_variables()
     }
-    :: !changed || may_fail -> d_step { end_xid(xid); lane = false; forget_variables() }
+    :: !changed || may_fail -> d_step { lane = false; forget_variables() }
     fi
 }
 
@@ -328,41 +411,41 @@ inline claim(may_fail)
 inline sweep()
 {
 #if defined(NO_SWEEP_LOCK)
-    d_step { read_head(); snapshot_xmin(xmin) }
-#elif defined(NO_G5_SWEEP)
     d_step { read_head() }
-    d_step { !lane -> lane = true; snapshot_xmin(xmin) }
 #else
-    d_step { !lane -> lane = true; read_head(); snapshot_xmin(xmin) }
+    d_step { !lane -> lane = true; read_head() }
 #endif
-    d_step { gaps = ASIDE; late = ASIDE & LIVE; seen = ASIDE & SEEN_WITHDRAWN }
-#ifdef NO_G3_SWEEP
-    d_step { snapshot_xmin(xmin) }
+#if defined(NO_G5_SWEEP)
+    d_step { late = LIVE; seen = SEEN_WITHDRAWN; copy_owners(h_owners, aside_owners); v_gaps = aside }
+    d_step { ask_owners(v_gaps) }
+#elif defined(NO_G3_SWEEP)
+    d_step { copy_owners(h_owners, aside_owners); v_gaps = aside }
+    d_step { late = LIVE; seen = SEEN_WITHDRAWN }
+    d_step { ask_owners(v_gaps) }
+#else
+    d_step { copy_owners(h_owners, aside_owners); v_gaps = aside; ask_owners(v_gaps); seen = 0 }
+    d_step { late = LIVE; seen = SEEN_WITHDRAWN }
 #endif
-    d_step { /* INSERT, DELETE, UPDATE; COMMIT */
-        assign_xid(xid);
+    d_step { /* DELETE, INSERT; COMMIT */
+#ifdef NO_G6_OWNERS
+        v_owners[0] = 0; v_owners[1] = 0; v_owners[2] = 0; v_owners[3] = 0;
+#endif
+        late = late & v_gaps;
+        v_gaps = v_gaps & ~late & ~seen;
+        settle_owners(v_gaps);
+        aside = v_gaps;
+        copy_owners(aside_owners, v_owners);
         if
         :: late != 0 ->
             assert(h_cursor >= cursor);
             cursor = h_cursor;
-            old = h_old;
-            old_xid = h_old_xid;
-#ifdef NO_G6_BACK
-            young = h_young
-#else
-            young = h_young | late
+            gaps = h_gaps;
+#ifndef NO_G6_BACK
+            gaps = gaps | late; /* owners not known */
 #endif
         :: else
         fi;
-#ifdef NO_G6_XID
-        xmin = 255;
-#endif
-        aside[0] = (xmin >= aside_xid[0] -> 0 : aside[0] & ~(late | seen));
-        aside[1] = (xmin >= aside_xid[1] -> 0 : aside[1] & ~(late | seen));
-        aside_xid[0] = (aside[0] == 0 -> 0 : aside_xid[0]);
-        aside_xid[1] = (aside[1] == 0 -> 0 : aside_xid[1]);
         nothing_is_forgotten();
-        end_xid(xid);
         lane = false;
         forget_variables()
     }
@@ -385,7 +468,7 @@ proctype sweeper()
     CLAIM_VARIABLES;
 
     if
-    :: ASIDE != 0 -> sweep()
+    :: aside != 0 -> sweep()
     :: ended == PRODUCERS
     fi;
     over++
@@ -421,12 +504,13 @@ proctype rest()
         do
         :: claim(false);
             if
-            :: ASIDE != 0 -> sweep()
-            :: ASIDE == 0 && !changed -> break
+            :: aside != 0 -> sweep()
+            :: aside == 0 && !changed -> break
             :: else
             fi
         od;
-        assert(handed == LIVE)
+        assert(handed == LIVE);
+        assert((gaps | aside) == 0)
     }
 }
 

@@ -78,8 +78,13 @@ $$;
 
 CREATE OR REPLACE FUNCTION awa.queue_has_work(p_queue text)
 RETURNS boolean
-LANGUAGE sql VOLATILE
-RETURN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_has_work(l));
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM awa.lanes AS l
+                    WHERE l.queue = p_queue AND NOT l.retired AND awa.lane_has_work(l));
+END
+$$;
 
 -- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
 -- and positions in it between which no other slot has any. At most p_max positions, the lowest
@@ -149,9 +154,31 @@ BEGIN
 END
 $$;
 
--- Look for late entries in those gaps of which there is news; what is found, or withdrawn, is no gap
--- any more, and neither is what can have no owner.
-CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_lane int, p_max int)
+-- How many of the entries at these positions, from the lowest on and p_max at most, have p_max_bytes of
+-- arguments together, as they are stored; but at least one. And how many bytes those have.
+CREATE OR REPLACE FUNCTION awa.fitting(p_within int8multirange, p_max bigint, p_max_bytes bigint,
+        OUT n bigint, OUT bytes bigint)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    SELECT greatest(1, count(*)), coalesce(max(f.bytes), 0) INTO n, bytes
+      FROM (SELECT sum(e.bytes) OVER (ORDER BY e.pos) AS bytes
+              FROM (SELECT e.pos, pg_column_size(e.args) AS bytes
+                      FROM awa.windows(p_within) AS w
+                     CROSS JOIN LATERAL (
+                            SELECT e.pos, e.args
+                              FROM awa.ready_entries AS e
+                             WHERE e.pos >= lower(w) AND e.pos < upper(w) AND e.pos <@ p_within
+                             ORDER BY e.pos
+                             LIMIT p_max) AS e) AS e) AS f
+     WHERE f.bytes <= p_max_bytes;
+END
+$$;
+
+-- Look for late entries in those gaps of which there is news, at most p_max, with p_max_bytes; what is
+-- found, or withdrawn, is no gap any more, and neither is what can have no owner.
+CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_lane int, p_max bigint,
+        p_max_bytes bigint)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
@@ -159,19 +186,22 @@ DECLARE
     v_result awa.lane_search := p_search;
     v_asked CONSTANT awa.gap_group[] := awa.ask_owners((p_search).gaps, p_lane); -- rule G3
     v_news CONSTANT int8multirange := awa.news((p_search).gaps, v_asked);
+    v_max bigint;
     v_window int8range;
     v_found record;
     v_late int8multirange := '{}';
 BEGIN
+    SELECT least(p_max, f.n), f.bytes INTO v_max, v_result.bytes
+      FROM awa.fitting(v_news, p_max, p_max_bytes) AS f;
     FOR v_window IN SELECT w FROM awa.windows(v_news) AS w LOOP
         FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window),
-                                                     p_max - v_result.n, v_news) AS f
+                                                     v_max - v_result.n, v_news) AS f
         LOOP
             v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n);
             v_late := v_late + v_found.run;
         END LOOP;
         v_late := v_late + awa.find_withdrawn(lower(v_window), upper(v_window), v_news);
-        IF v_result.n >= p_max THEN -- rule G3: cut by the limit, so the owners stay
+        IF v_result.n >= v_max THEN -- rule G3: cut by the limit, so the owners stay
             v_result.gaps := awa.without_gaps((p_search).gaps, v_late);
             RETURN v_result;
         END IF;
@@ -184,7 +214,7 @@ $$;
 
 -- Look at a lane: late entries in its gaps first, then fresh ones above its cursor, at most p_max,
 -- and so many that their arguments, as they are stored, have p_max_bytes at most, but at least one.
--- Gaps are searched every 10 ms at most; see awa.gaps_have_news().
+-- While there is enough that is fresh, gaps are searched every 10 ms at most; see awa.gaps_have_news().
 CREATE OR REPLACE FUNCTION awa.search_lane(p_head awa.claims, p_max int, p_max_bytes bigint,
         p_now timestamptz)
 RETURNS awa.lane_search
@@ -207,16 +237,17 @@ BEGIN
     v_result.cursor := (p_head).cursor;
     v_result.gaps := (p_head).gaps;
     v_result.searched := false;
+    v_result.bytes := 0;
     IF v_result.gaps IS NOT NULL
        AND (p_now - (p_head).gaps_searched_at BETWEEN '0 s' AND '10 ms') IS NOT TRUE
        AND awa.gaps_have_news(v_result.gaps) THEN
-        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max);
+        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
     END IF;
 
     -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
     -- more than the ends and the number. Where all were withdrawn, on and on in longer steps; what
     -- such a step sees and does not take stays above the cursor, or younger jobs would overtake it.
-    v_step := p_max - v_result.n;
+    v_step := CASE WHEN v_result.bytes < p_max_bytes THEN p_max - v_result.n END;
     WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,
                min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot, sum(e.bytes) AS bytes
@@ -227,8 +258,9 @@ BEGIN
                  ORDER BY e.pos
                  LIMIT v_step) AS e;
         EXIT WHEN v_found.n = 0;
-        IF v_found.bytes > p_max_bytes AND v_found.n > 1 THEN
-            v_step := greatest(1, least(v_found.n / 2, v_found.n * p_max_bytes / v_found.bytes));
+        IF v_found.bytes > p_max_bytes - v_result.bytes AND v_found.n > 1 THEN
+            v_step := greatest(1, least(v_found.n / 2, v_found.n * (p_max_bytes - v_result.bytes)
+                                                       / v_found.bytes));
             CONTINUE;
         END IF;
         v_window := int8range(v_result.cursor + 1, v_found.high + 1);
@@ -267,6 +299,9 @@ BEGIN
         EXIT WHEN v_result.n > 0;
         v_step := least(10 * v_step, 10000);
     END LOOP;
+    IF v_result.n = 0 AND NOT v_result.searched AND awa.gaps_have_news(v_result.gaps) THEN
+        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
+    END IF;
     RETURN v_result;
 END
 $$;
@@ -324,9 +359,6 @@ BEGIN
         RETURN NULL;
     END IF;
     v_search := awa.search_lane(v_head, p_max, p_max_bytes, p_now);
-    IF v_search.n > 0 THEN
-        PERFORM awa.enter_worker(p_worker);
-    END IF;
     v_search.claim_id := awa.write_claim(v_head, v_search, p_worker, p_now, p_deadline);
     RETURN v_search;
 END
@@ -365,8 +397,12 @@ AS $$
 DECLARE
     v_lanes awa.lanes[];
 BEGIN
-    SELECT array_agg(l) INTO v_lanes
-      FROM awa.lanes AS l WHERE l.queue = p_queue AND awa.lane_may_have_work(l);
+    -- A queue with a single lane is not looked at twice.
+    SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue AND NOT l.retired;
+    IF cardinality(v_lanes) > 1 THEN
+        SELECT array_agg(l) INTO v_lanes
+          FROM unnest(v_lanes) AS l WHERE awa.lane_may_have_work(l);
+    END IF;
     IF cardinality(v_lanes) = 1 THEN
         RETURN NEXT v_lanes[1];
         RETURN;
@@ -466,7 +502,7 @@ BEGIN
     IF p_max_bytes IS NULL OR p_max_bytes < 1 THEN
         RAISE EXCEPTION 'max_bytes: want 1 or more, got %', p_max_bytes USING ERRCODE = 'JQ001';
     END IF;
-    v_worker := awa.claiming_worker(p_worker);
+    v_worker := awa.enter_worker(p_worker);
 
     SELECT coalesce(q.deadline, s.deadline) AS deadline,
            coalesce(q.aging_interval, s.aging_interval) AS aging_interval, q.paused_at

@@ -163,6 +163,7 @@ RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN p_error IS NULL THEN p_errors
+    WHEN jsonb_typeof(p_errors) <> 'array' THEN jsonb_build_array(p_errors, p_error) -- by COPY
     WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
     ELSE coalesce(p_errors, '[]') || p_error
     END;

@@ -105,7 +105,7 @@ BEGIN
                        NULL::bigint AS pruned_cancelled
                   FROM (SELECT q.queue FROM awa.queues AS q
                         UNION
-                        SELECT l.queue FROM awa.lanes AS l) AS q
+                        SELECT l.queue FROM awa.lanes AS l WHERE NOT l.retired) AS q
                 UNION ALL
                 SELECT w.queue, w.available, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
                        NULL
@@ -135,18 +135,118 @@ BEGIN
 END
 $$;
 
--- Counts for gauges, at a bounded cost whatever the backlog and the history: a few rows for each
--- lane, and at most 10,000 of any table.
+-- ---- Gauges --------------------------------------------------------------------------------
+
+-- Counts for gauges, at a cost that depends on the number of lanes and workers alone.
 -- - available: an upper bound; positions that were drawn and not claimed, among them withdrawn and
---   uncommitted ones;
--- - deferred, dead_lettered, running: lower bounds, exact up to 10,000 in all queues together;
---   running of the newest 10,000 claims;
+--   uncommitted ones, and where lanes share a sequence, those of others;
+-- - deferred, dead_lettered: exact up to 1,000 in all queues together, else lower bounds;
+-- - running: what workers held at their last heartbeat, if they said so;
 -- - completed, failed, cancelled: of pruned and folded slots; a lower bound unless failed jobs are
 --   taken back faster than they are folded.
+CREATE OR REPLACE FUNCTION awa.measure_gauges()
+RETURNS awa.gauge[]
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(ROW(g.queue, g.available, g.deferred, g.running, g.completed,
+                                      g.failed, g.cancelled, g.dead_lettered)::awa.gauge
+                                  ORDER BY g.queue), '{}')
+          FROM (SELECT n.queue, coalesce(sum(n.n) FILTER (WHERE n.what = 'available'), 0)::bigint
+                       AS available,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'deferred'), 0)::bigint AS deferred,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'running'), 0)::bigint AS running,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'completed'), 0)::bigint
+                       AS completed,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'failed'), 0)::bigint AS failed,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'cancelled'), 0)::bigint
+                       AS cancelled,
+                       coalesce(sum(n.n) FILTER (WHERE n.what = 'dead'), 0)::bigint
+                       AS dead_lettered
+                  FROM awa.gauge_parts() AS n
+                 GROUP BY n.queue) AS g);
+END
+$$;
+
+-- What the gauges of a queue are added up from.
+CREATE OR REPLACE FUNCTION awa.gauge_parts()
+RETURNS TABLE (queue text, what text, n bigint)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT q.queue, NULL::text, NULL::bigint FROM awa.queues AS q
+        UNION ALL
+        SELECT l.queue, 'available',
+               greatest(0, awa.last_position(l) - coalesce(h.cursor, (l.lane_id::bigint << 44) - 1))
+               + awa.width(awa.all_gaps(h.gaps))
+          FROM awa.lanes AS l
+          LEFT JOIN LATERAL (SELECT c.cursor, c.gaps
+                               FROM awa.claims AS c
+                              WHERE c.lane_id = l.lane_id
+                              ORDER BY c.claim_id DESC
+                              LIMIT 1) AS h ON true
+         WHERE NOT l.retired
+        UNION ALL
+        SELECT d.queue, 'deferred', count(*)
+          FROM (SELECT d.queue FROM awa.deferred_jobs AS d
+                 ORDER BY d.run_at, d.id LIMIT 1000) AS d
+         GROUP BY d.queue
+        UNION ALL
+        SELECT b.queues[i], 'running', b.held[i]
+          FROM awa.workers AS w
+         CROSS JOIN LATERAL (SELECT b.queues, b.held
+                               FROM awa.worker_beats AS b
+                              WHERE b.worker_id = w.worker_id
+                              ORDER BY b.seen_ms DESC
+                              LIMIT 1) AS b
+         CROSS JOIN LATERAL generate_subscripts(b.held, 1) AS i
+         WHERE w.ended_at IS NULL AND b.held[i] > 0
+        UNION ALL
+        SELECT f.queue, x.what, x.n
+          FROM awa.queue_terminal_live_counts AS f
+         CROSS JOIN LATERAL (VALUES ('completed', f.completed), ('failed', f.failed),
+                                    ('cancelled', f.cancelled)) AS x (what, n)
+        UNION ALL
+        SELECT r.queue, x.what, x.n
+          FROM awa.queue_terminal_rollups AS r
+         CROSS JOIN LATERAL (VALUES ('completed', r.completed), ('failed', r.failed),
+                                    ('cancelled', r.cancelled)) AS x (what, n)
+        UNION ALL
+        SELECT d.queue, 'dead', count(*)
+          FROM (SELECT d.queue FROM awa.dlq_entries AS d
+                 ORDER BY d.dlq_at, d.id LIMIT 1000) AS d
+         GROUP BY d.queue;
+END
+$$;
+
+-- The leader's report of the gauges, for all who read them. Called about once a second while there is
+-- load; not while another report is young for what it cost.
+CREATE OR REPLACE FUNCTION awa.report_gauges()
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now CONSTANT timestamptz := clock_timestamp();
+    v_served CONSTANT bigint := awa.served_now();
+BEGIN
+    INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot, gauges)
+    SELECT 0, v_now, v_served, awa.beat_slot(v_served), awa.measure_gauges()
+     WHERE (SELECT count(*) FROM (SELECT 1 FROM awa.lanes LIMIT 1001) AS l) <= 1000;
+END
+$$;
+
+-- The gauges of each queue; see awa.measure_gauges(). At most 5 s old: the leader's last report, or made
+-- now if that is older, or if there are more than 1,000 lanes.
 CREATE OR REPLACE FUNCTION awa.queue_counts_fast()
 RETURNS TABLE (queue text, available bigint, deferred bigint, running bigint, completed bigint,
                failed bigint, cancelled bigint, dead_lettered bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET max_parallel_workers_per_gather = 0
@@ -154,58 +254,17 @@ SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
+DECLARE
+    v_report record;
 BEGIN
-    RETURN QUERY
-        SELECT n.queue, coalesce(sum(n.available), 0)::bigint, coalesce(sum(n.deferred), 0)::bigint,
-               coalesce(sum(n.running), 0)::bigint, coalesce(sum(n.completed), 0)::bigint,
-               coalesce(sum(n.failed), 0)::bigint, coalesce(sum(n.cancelled), 0)::bigint,
-               coalesce(sum(n.dead_lettered), 0)::bigint
-          FROM (SELECT q.queue, NULL::bigint AS available, NULL::bigint AS deferred,
-                       NULL::bigint AS running, NULL::bigint AS completed, NULL::bigint AS failed,
-                       NULL::bigint AS cancelled, NULL::bigint AS dead_lettered
-                  FROM awa.queues AS q
-                UNION ALL
-                SELECT l.queue,
-                       greatest(0, awa.last_position(l)
-                                   - coalesce(h.cursor, (l.lane_id::bigint << 44) - 1))
-                       + coalesce(awa.width(h.gaps), 0), NULL, NULL, NULL, NULL, NULL, NULL
-                  FROM awa.lanes AS l
-                  LEFT JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
-                                       FROM awa.claims AS c
-                                      WHERE c.lane_id = l.lane_id
-                                      ORDER BY c.claim_id DESC
-                                      LIMIT 1) AS h ON true
-                UNION ALL
-                SELECT d.queue, NULL, count(*), NULL, NULL, NULL, NULL, NULL
-                  FROM (SELECT d.queue FROM awa.deferred_jobs AS d
-                         ORDER BY d.run_at, d.id LIMIT 10000) AS d
-                 GROUP BY d.queue
-                UNION ALL
-                SELECT l.queue, NULL, NULL,
-                       awa.width(c.positions - awa.closed_positions(c.ready_slot, c.positions)),
-                       NULL, NULL, NULL, NULL
-                  FROM (SELECT c.lane_id, c.ready_slot, range_agg(c.positions) AS positions
-                          FROM awa.lanes AS l
-                         CROSS JOIN LATERAL (
-                                SELECT c.lane_id, c.ready_slot, c.positions
-                                  FROM awa.claims AS c
-                                 WHERE c.lane_id = l.lane_id AND c.n > 0
-                                 ORDER BY c.claim_id DESC
-                                 LIMIT greatest(1, 10000 / (SELECT count(*) FROM awa.lanes))) AS c
-                         GROUP BY c.lane_id, c.ready_slot) AS c
-                  JOIN awa.lanes AS l ON l.lane_id = c.lane_id
-                UNION ALL
-                SELECT f.queue, NULL, NULL, NULL, f.completed, f.failed, f.cancelled, NULL
-                  FROM awa.queue_terminal_live_counts AS f
-                UNION ALL
-                SELECT r.queue, NULL, NULL, NULL, r.completed, r.failed, r.cancelled, NULL
-                  FROM awa.queue_terminal_rollups AS r
-                UNION ALL
-                SELECT d.queue, NULL, NULL, NULL, NULL, NULL, NULL, count(*)
-                  FROM (SELECT d.queue FROM awa.dlq_entries AS d
-                         ORDER BY d.dlq_at, d.id LIMIT 10000) AS d
-                 GROUP BY d.queue) AS n
-         GROUP BY n.queue
-         ORDER BY n.queue;
+    SELECT b.seen_at, b.gauges INTO v_report
+      FROM awa.worker_beats AS b
+     WHERE b.worker_id = 0
+     ORDER BY b.seen_ms DESC
+     LIMIT 1;
+    IF (clock_timestamp() - v_report.seen_at BETWEEN '0 s' AND '5 s') IS NOT TRUE THEN
+        v_report.gauges := awa.measure_gauges();
+    END IF;
+    RETURN QUERY SELECT g.* FROM unnest(v_report.gauges) AS g WHERE g.queue IS NOT NULL;
 END
 $$;

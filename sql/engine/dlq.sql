@@ -41,31 +41,54 @@ SET enable_seqscan = off
 AS $$
 DECLARE
     v_queue record;
-    v_n bigint;
     v_all bigint := 0;
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM awa.dlq_entries) THEN
         RETURN 0;
     END IF;
     FOR v_queue IN
-        SELECT l.queue, coalesce(q.dlq_retention, s.dlq_retention) AS retention
-          FROM (SELECT DISTINCT l.queue FROM awa.lanes AS l) AS l
+        WITH RECURSIVE dead AS ( -- by the index, from one queue to the next
+            (SELECT d.queue FROM awa.dlq_entries AS d ORDER BY d.queue LIMIT 1)
+            UNION ALL
+            SELECT (SELECT d.queue FROM awa.dlq_entries AS d
+                     WHERE d.queue > dead.queue ORDER BY d.queue LIMIT 1)
+              FROM dead WHERE dead.queue IS NOT NULL)
+        SELECT dead.queue, coalesce(q.dlq_retention, s.dlq_retention) AS retention
+          FROM dead
          CROSS JOIN awa.settings AS s
-          LEFT JOIN awa.queues AS q ON q.queue = l.queue
-         ORDER BY l.queue
+          LEFT JOIN awa.queues AS q ON q.queue = dead.queue
+         WHERE dead.queue IS NOT NULL
     LOOP
-        DELETE FROM awa.dlq_entries AS d
-         WHERE d.ctid = ANY (ARRAY(
-                SELECT o.ctid
+        v_all := v_all + awa.forget_dead(ARRAY(
+                SELECT o.id
                   FROM awa.dlq_entries AS o
                  WHERE o.queue = v_queue.queue AND o.dlq_at < p_now - v_queue.retention
                  ORDER BY o.dlq_at
                  LIMIT 1000
                    FOR UPDATE SKIP LOCKED));
-        GET DIAGNOSTICS v_n = ROW_COUNT;
-        v_all := v_all + v_n;
     END LOOP;
     RETURN v_all;
+END
+$$;
+
+-- Forget dead letters, and their unique keys. Returns how many there were.
+CREATE OR REPLACE FUNCTION awa.forget_dead(p_ids bigint[])
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_ids bigint[];
+    v_keys text[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
+                                    WHERE o.id = ANY (p_ids) ORDER BY o.id FOR UPDATE))
+        RETURNING d.id, d.unique_key)
+    SELECT coalesce(array_agg(g.id), '{}'), array_agg(g.unique_key) INTO v_ids, v_keys
+      FROM gone AS g;
+    PERFORM awa.drop_unique_keys(v_keys, v_ids);
+    RETURN cardinality(v_ids);
 END
 $$;
 
@@ -355,11 +378,7 @@ BEGIN
                             p_before);
     v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run THEN
-        DELETE FROM awa.dlq_entries AS d
-         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
-                                    WHERE o.id = ANY (SELECT j.id FROM unnest(v_jobs) AS j)
-                                    ORDER BY o.id FOR UPDATE));
-        GET DIAGNOSTICS v_result.changed = ROW_COUNT;
+        v_result.changed := awa.forget_dead(ARRAY(SELECT j.id FROM unnest(v_jobs) AS j));
     END IF;
     RETURN v_result;
 END

@@ -117,8 +117,15 @@ $$;
 
 CREATE OR REPLACE FUNCTION awa.all_gaps(p_gaps awa.gap_group[])
 RETURNS int8multirange
-LANGUAGE sql IMMUTABLE
-RETURN (SELECT coalesce(range_agg(g.gaps), '{}') FROM unnest(p_gaps) AS g);
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    IF p_gaps IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN (SELECT coalesce(range_agg(g.gaps), '{}') FROM unnest(p_gaps) AS g);
+END
+$$;
 
 -- Groups in their shortest form: one for each set of owners; none that is empty, or has no owner left.
 -- NULL: there is no gap.
@@ -177,8 +184,12 @@ $$;
 -- How many gaps, whatever their width.
 CREATE OR REPLACE FUNCTION awa.count_gaps(p_gaps int8multirange)
 RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT
-RETURN (SELECT count(*) FROM unnest(p_gaps));
+LANGUAGE plpgsql IMMUTABLE STRICT
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM unnest(p_gaps));
+END
+$$;
 
 -- How many gaps a head carries at most.
 CREATE OR REPLACE FUNCTION awa.max_head_gaps()
@@ -272,7 +283,7 @@ BEGIN
     SELECT awa.tidy_gaps(array_agg(ROW(g.gaps, g.owners)::awa.gap_group)) INTO v_search.gaps
       FROM gone AS g;
     v_search.n := 0;
-    v_search := awa.search_gaps(v_search, p_lane, 10000);
+    v_search := awa.search_gaps(v_search, p_lane, 10000, 9223372036854775807);
     SELECT range_agg(r) INTO v_late FROM unnest(v_search.runs) AS r;
     IF v_late IS NOT NULL THEN
         v_head := awa.lane_head(p_lane);

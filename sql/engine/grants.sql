@@ -28,13 +28,14 @@ DECLARE
             "insert_job", "insert_jobs", "from_ms", "ms_interval", "to_int", "need_json"],
         "awa_bulk_producer": ["reserve_positions"],
         "awa_worker": [
-            "register_worker", "heartbeat", "reconcile_worker", "deregister_worker",
+            "register_worker", "heartbeat", "ready_queues", "reconcile_worker", "deregister_worker",
             "server_number", "mark_hungry", "listen", "claim_jobs", "complete_jobs", "close_jobs",
             "complete_job", "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs",
             "sweep_gaps", "turn_ring", "checkpoint_heads", "carry_forward", "prune_slot",
             "summarize_ids", "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
             "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
+            "remove_queue", "set_defaults",
             "retry_failed", "discard_failed", "delete_job_compat", "move_to_dlq",
             "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
             "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],

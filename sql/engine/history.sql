@@ -177,7 +177,10 @@ BEGIN
     v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
     v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run THEN
-        v_result.changed := cardinality(awa.take_back_jobs(v_jobs, 'removed'));
+        v_jobs := awa.take_back_jobs(v_jobs, 'removed');
+        v_result.changed := cardinality(v_jobs);
+        PERFORM awa.drop_unique_keys(array_agg(j.unique_key), array_agg(j.id))
+           FROM unnest(v_jobs) AS j WHERE j.unique_key IS NOT NULL;
     END IF;
     RETURN v_result;
 END
@@ -200,7 +203,6 @@ SET lock_timeout = '500ms'
 AS $$
 DECLARE
     v_job awa.jobs;
-    v_here int8multirange;
 BEGIN
     PERFORM awa.require_read_committed('delete');
     FOR i IN 1 .. 10 LOOP -- the job may move on while we look
@@ -208,32 +210,9 @@ BEGIN
         IF NOT FOUND THEN
             RETURN false;
         END IF;
-        v_here := int8multirange(int8range(v_job.pos, v_job.pos + 1));
-        IF v_job.dlq_at IS NOT NULL THEN
-            DELETE FROM awa.dlq_entries AS d WHERE d.id = p_id;
-            IF FOUND THEN
-                RETURN true;
-            END IF;
-        ELSIF v_job.state IN ('scheduled', 'retryable') THEN
-            DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id;
-            IF FOUND THEN
-                RETURN true;
-            END IF;
-        ELSIF v_job.state = 'running' THEN
-            IF NOT isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int, v_here,
-                                           'deleted')) THEN
-                PERFORM awa.notify_worker(v_job.worker_id);
-                RETURN true;
-            END IF;
-        ELSIF v_job.state = 'available' THEN
-            -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
-            PERFORM awa.take_lane((v_job.pos >> 44)::int);
-            SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
-            IF v_job.state = 'available'
-               AND NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed')) THEN
-                RETURN true;
-            END IF;
-        ELSIF NOT isempty(awa.take_back(v_job.ready_slot, v_here, 'removed')) THEN
+        IF awa.delete_here(v_job) THEN
+            PERFORM awa.drop_unique_keys(ARRAY[v_job.unique_key], ARRAY[p_id])
+              WHERE v_job.unique_key IS NOT NULL;
             RETURN true;
         END IF;
     END LOOP;
@@ -241,6 +220,39 @@ BEGIN
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'job %: somebody else is just changing it', p_id
           USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- The same where it was just seen. Returns whether it was still there.
+CREATE OR REPLACE FUNCTION awa.delete_here(p_job awa.jobs)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_here CONSTANT int8multirange := int8multirange(int8range((p_job).pos, (p_job).pos + 1));
+    v_lane CONSTANT int := ((p_job).pos >> 44)::int;
+    v_job awa.jobs;
+BEGIN
+    IF (p_job).dlq_at IS NOT NULL THEN
+        DELETE FROM awa.dlq_entries AS d WHERE d.id = (p_job).id;
+        RETURN FOUND;
+    ELSIF (p_job).state IN ('scheduled', 'retryable') THEN
+        DELETE FROM awa.deferred_jobs AS d WHERE d.id = (p_job).id;
+        RETURN FOUND;
+    ELSIF (p_job).state = 'running' THEN
+        IF isempty(awa.add_closure((p_job).ready_slot, v_lane, v_here, 'deleted')) THEN
+            RETURN false;
+        END IF;
+        PERFORM awa.notify_worker((p_job).worker_id);
+        RETURN true;
+    ELSIF (p_job).state = 'available' THEN
+        -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+        PERFORM awa.take_lane(v_lane);
+        SELECT j.* INTO v_job FROM awa.get_job((p_job).id) AS j LIMIT 1;
+        RETURN v_job.state = 'available' AND v_job.pos = (p_job).pos
+               AND NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
+    END IF;
+    RETURN NOT isempty(awa.take_back((p_job).ready_slot, v_here, 'removed'));
 END
 $$;
 

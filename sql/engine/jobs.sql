@@ -170,7 +170,8 @@ $$;
 
 -- Jobs, newest id first, below p_before (NULL: from the newest). Each filter may be NULL. What is
 -- live or has failed is found where it is; completed jobs, or jobs in any state, in windows of
--- ids from the top down, wider ones while little is found.
+-- ids from the top down, wider ones as long as a window takes little time: so what was there once, and is
+-- not any more, costs nothing.
 CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
         p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_limit int DEFAULT 100)
@@ -185,6 +186,7 @@ AS $$
 DECLARE
     v_top bigint := least(p_before, awa.newest_id() + 1);
     v_window bigint := 1000;
+    v_began timestamptz;
     v_low bigint;
     v_left int := p_limit;
     v_got int;
@@ -218,6 +220,7 @@ BEGIN
     END IF;
     WHILE v_left > 0 AND v_top > 1 LOOP
         v_low := greatest(v_top - v_window, 1);
+        v_began := clock_timestamp();
         RETURN QUERY
             SELECT j.*
               FROM awa.jobs AS j
@@ -231,7 +234,9 @@ BEGIN
         GET DIAGNOSTICS v_got = ROW_COUNT;
         v_left := v_left - v_got;
         v_top := v_low;
-        v_window := least(v_window * 4, 1000000);
+        IF clock_timestamp() - v_began < '50 ms' THEN
+            v_window := least(v_window * 4, 1000000000000000000);
+        END IF;
     END LOOP;
 END
 $$;

@@ -25,11 +25,12 @@ RETURN ('awa.numbers_' || p_lane % 128)::regclass;
 CREATE OR REPLACE FUNCTION awa.last_position(p_lane awa.lanes)
 RETURNS bigint
 LANGUAGE sql VOLATILE
-RETURN coalesce(pg_sequence_last_value(awa.numbers((p_lane).lane_id)) + (p_lane).shift, 0);
+RETURN coalesce(pg_sequence_last_value(awa.numbers((p_lane).lane_id)), 0) + (p_lane).shift;
 
 -- The lane in which producers of (queue, priority, shard) put their jobs; made on first use.
 -- Two first users wait for each other, but briefly: if the first one keeps its transaction open,
--- the second makes a lane of its own, and both live on. Nobody waits for a business transaction.
+-- the second makes a lane of its own, and both live on. Nobody waits for a business transaction. Lanes
+-- share the locks by which they wait, so that a transaction may use any number of new queues.
 CREATE OR REPLACE FUNCTION awa.open_lane(p_queue text, p_priority int, p_shard int)
 RETURNS awa.lanes
 LANGUAGE plpgsql
@@ -48,7 +49,7 @@ BEGIN
             RETURN v_lane;
         END IF;
         EXIT WHEN pg_try_advisory_xact_lock(awa.lock_class('new lane'),
-                hashtext(format('%s %s %s', p_priority, p_shard, p_queue)))
+                hashtext(format('%s %s %s', p_priority, p_shard, p_queue)) & 1023)
               AND i > 0; -- got it: look once more, another may have been faster
         PERFORM pg_sleep(0.01) WHERE i > 0;
     END LOOP;
@@ -69,9 +70,20 @@ BEGIN
     v_lane.priority := p_priority;
     v_lane.enqueue_shard := p_shard;
     v_lane.sealed := false;
-    FOR i IN 1 .. 1000 LOOP
+    FOR i IN 1 .. 100 LOOP
         v_lane.lane_id := nextval('awa.lane_ids');
-        CONTINUE WHEN EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane.lane_id);
+        IF EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane.lane_id) THEN
+            -- Over the used ones, to the next hole, or to the beginning.
+            PERFORM setval('awa.lane_ids', coalesce((
+                    SELECT l.lane_id
+                      FROM awa.lanes AS l
+                     WHERE l.lane_id >= v_lane.lane_id
+                       AND NOT EXISTS (SELECT 1 FROM awa.lanes AS n
+                                        WHERE n.lane_id = l.lane_id + 1)
+                     ORDER BY l.lane_id
+                     LIMIT 1), 524286));
+            CONTINUE;
+        END IF;
         v_lane.shift := (v_lane.lane_id::bigint << 44)
                         - coalesce(pg_sequence_last_value(awa.numbers(v_lane.lane_id)), 0) - 1;
         INSERT INTO awa.lanes (lane_id, queue, priority, enqueue_shard, sealed, shift)
@@ -121,7 +133,7 @@ $$;
 CREATE OR REPLACE FUNCTION awa.hungry(p_queue text)
 RETURNS regclass
 LANGUAGE sql STABLE STRICT
-RETURN ('awa.hungry_' || (hashtext(p_queue) & 15))::regclass;
+RETURN ('awa.hunger_' || (hashtext(p_queue) & 15))::regclass;
 
 -- A worker of each queue waits for work until p_until. Not transactional, so that producers see
 -- it at once, whatever their snapshot, and it leaves no dead row behind.

@@ -107,9 +107,12 @@ AS $$
 DECLARE
     v_last record;
 BEGIN
+    IF p_number IS NULL THEN
+        RETURN NULL;
+    END IF;
     SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;
     IF v_last.worker_id IS DISTINCT FROM p_number THEN
-        IF awa.other_leads(p_number) OR p_resign OR p_number IS NULL THEN
+        IF awa.other_leads(p_number) OR p_resign THEN
             RETURN NULL;
         END IF;
         INSERT INTO awa.leaders (term, worker_id) VALUES (coalesce(v_last.term, 0) + 1, p_number);
@@ -182,28 +185,72 @@ BEGIN
         opened := awa.rotate_ring(p_now => p_now);
         PERFORM awa.fold_slots(p_now);
     END IF;
-    PERFORM awa.expire_dlq(p_now);
+    PERFORM awa.expire_dlq(p_now), awa.report_gauges();
     to_prune := awa.slot_to_prune(p_now);
     PERFORM awa.clear_beats(); -- last: it locks what others read, to the end of the transaction
 END
 $$;
 
--- Seal lanes that have used 90 % of their 2^44 positions; the next insert opens a successor.
+-- Seal lanes that have used 90 % of their 2^44 positions; the next insert opens a successor. Then send
+-- sealed ones on their way: retired when nothing waits or lies in them and nobody may still put
+-- something there, and gone, with what is left of their queue, when no slot has a claim of them either.
+-- Returns how many were sealed.
 CREATE OR REPLACE FUNCTION awa.seal_full_lanes()
 RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_n int;
 BEGIN
+    PERFORM awa.retire_lanes();
     UPDATE awa.lanes AS l SET sealed = true
      WHERE NOT l.sealed
        AND awa.last_position(l) - (l.lane_id::bigint << 44)
            > (1::bigint << 44) / 10 * 9;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
+END
+$$;
+
+-- Lanes that were sealed by an earlier transaction: retire them, and forget the retired ones.
+CREATE OR REPLACE FUNCTION awa.retire_lanes()
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE awa.lanes AS l SET retired = true
+     WHERE l.sealed AND NOT l.retired AND awa.lane_is_bare(l.lane_id);
+    WITH gone AS (
+        DELETE FROM awa.lanes AS l
+         WHERE l.retired
+           AND NOT EXISTS (SELECT 1 FROM awa.claims AS c WHERE c.lane_id = l.lane_id)
+        RETURNING l.queue)
+    DELETE FROM awa.queue_terminal_rollups AS r
+     USING gone AS g
+     WHERE r.queue = g.queue
+       AND NOT EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.queue = g.queue)
+       AND NOT EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.queue = g.queue AND NOT l.retired);
+END
+$$;
+
+-- Whether a lane has no entry, no gap beside its head, and nobody who may still write an entry. Who has
+-- drawn is asked before the look.
+CREATE OR REPLACE FUNCTION awa.lane_is_bare(p_lane int)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF cardinality(awa.living_drawers(p_lane)) > 0 THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (SELECT 1 FROM awa.lane_gaps AS g WHERE g.lane_id = p_lane)
+           AND NOT EXISTS (SELECT 1
+                             FROM awa.ready_entries AS e
+                            WHERE e.pos >= p_lane::bigint << 44
+                              AND e.pos < (p_lane::bigint + 1) << 44);
 END
 $$;

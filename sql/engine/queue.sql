@@ -192,6 +192,64 @@ EXCEPTION WHEN check_violation THEN
 END
 $$;
 
+-- Remove a queue: its settings at once; its lanes and counts when the history of its jobs has left the
+-- ring. Refuses, with JQ007, while it has jobs that have not ended, dead letters, or workers. An insert
+-- makes it anew. Returns whether there was such a queue.
+CREATE OR REPLACE FUNCTION awa.remove_queue(p_queue text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+DECLARE
+    v_left record;
+    v_known boolean;
+BEGIN
+    PERFORM awa.require_read_committed('remove');
+    -- Nobody claims, and who comes later finds no open lane and makes a new one.
+    UPDATE awa.lanes AS l SET sealed = true WHERE l.queue = p_queue AND NOT l.sealed;
+    v_known := FOUND;
+    SELECT c.available + c.scheduled + c.retryable + c.running AS jobs, c.dead_lettered,
+           (SELECT count(*) FROM awa.workers AS w
+             WHERE p_queue = ANY (w.queues) AND w.ended_at IS NULL) AS workers
+      INTO v_left
+      FROM awa.queue_counts(p_queue) AS c;
+    IF v_left.jobs > 0 OR v_left.dead_lettered > 0 OR v_left.workers > 0 THEN
+        RAISE EXCEPTION 'queue %: has % jobs that have not ended, % dead letters and % workers',
+              p_queue, v_left.jobs, v_left.dead_lettered, v_left.workers
+              USING ERRCODE = 'JQ007', HINT = 'Drain it, purge its dead letters, stop its workers.';
+    END IF;
+    DELETE FROM awa.queues AS q WHERE q.queue = p_queue;
+    RETURN FOUND OR v_known;
+END
+$$;
+
+-- The common settings, which count wherever a queue has none of its own. NULL leaves one as it is.
+CREATE OR REPLACE FUNCTION awa.set_defaults(p_deadline interval DEFAULT NULL,
+        p_aging_interval interval DEFAULT NULL, p_dlq_enabled boolean DEFAULT NULL,
+        p_completed_retention interval DEFAULT NULL, p_failed_retention interval DEFAULT NULL,
+        p_dlq_retention interval DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+BEGIN
+    UPDATE awa.settings AS s
+       SET deadline = coalesce(p_deadline, s.deadline),
+           aging_interval = coalesce(p_aging_interval, s.aging_interval),
+           dlq_enabled = coalesce(p_dlq_enabled, s.dlq_enabled),
+           completed_retention = coalesce(p_completed_retention, s.completed_retention),
+           failed_retention = coalesce(p_failed_retention, s.failed_retention),
+           dlq_retention = coalesce(p_dlq_retention, s.dlq_retention);
+EXCEPTION WHEN check_violation THEN
+    RAISE EXCEPTION 'defaults: deadline, aging_interval and retentions: want 0 or more'
+          USING ERRCODE = 'JQ001';
+END
+$$;
+
 -- Queues with their settings, for lists: those that have settings, lanes or deferred jobs.
 CREATE OR REPLACE VIEW awa.queue_list AS
 SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enqueue_shards,
@@ -199,14 +257,14 @@ SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enque
        coalesce(q.aging_interval, s.aging_interval) AS aging_interval,
        (SELECT count(*) FROM awa.workers AS w
          WHERE n.queue = ANY (w.queues) AND w.ended_at IS NULL) AS workers,
-       (SELECT count(*) FROM awa.lanes AS l WHERE l.queue = n.queue) AS lanes,
+       (SELECT count(*) FROM awa.lanes AS l WHERE l.queue = n.queue AND NOT l.retired) AS lanes,
        coalesce(q.dlq_enabled, s.dlq_enabled) AS dlq_enabled,
        coalesce(q.completed_retention, s.completed_retention) AS completed_retention,
        coalesce(q.failed_retention, s.failed_retention) AS failed_retention,
        coalesce(q.dlq_retention, s.dlq_retention) AS dlq_retention
   FROM (SELECT q.queue FROM awa.queues AS q
         UNION
-        SELECT l.queue FROM awa.lanes AS l
+        SELECT l.queue FROM awa.lanes AS l WHERE NOT l.retired
         UNION
         SELECT d.queue FROM awa.deferred_jobs AS d) AS n
  CROSS JOIN awa.settings AS s

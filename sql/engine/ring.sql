@@ -145,7 +145,8 @@ BEGIN
 END
 $$;
 
--- Lanes whose head would be lost with a slot: no other slot has a claim as new.
+-- Lanes whose head would be lost with a slot: no other slot has a claim as new. Heads of retired lanes
+-- may go.
 CREATE OR REPLACE FUNCTION awa.heads_in_slot(p_slot smallint)
 RETURNS TABLE (lane_id int)
 LANGUAGE plpgsql
@@ -160,7 +161,8 @@ BEGIN
                               WHERE c.ready_slot = p_slot AND c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
                               LIMIT 1) AS here
-         WHERE NOT EXISTS (SELECT 1
+         WHERE NOT l.retired
+           AND NOT EXISTS (SELECT 1
                              FROM awa.claims AS c
                             WHERE c.lane_id = l.lane_id AND c.ready_slot <> p_slot
                               AND c.claim_id >= here.claim_id);
@@ -356,7 +358,13 @@ BEGIN
         SELECT DISTINCT l FROM unnest(v_alive) AS r,
                generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
     LOOP
-        CONTINUE WHEN NOT awa.try_lane(v_lane);
+        IF NOT awa.try_lane(v_lane) THEN
+            -- Nobody can ever claim what a COPY put into a lane that does not exist.
+            PERFORM awa.add_tombstones(p_slot, v_alive * int8multirange(int8range(
+                        v_lane::bigint << 44, (v_lane + 1)::bigint << 44)), 'removed')
+              WHERE NOT EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane);
+            CONTINUE;
+        END IF;
         BEGIN
             v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
                     int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
@@ -463,7 +471,8 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     INSERT INTO awa.slot_snapshots AS n (generation, opened, settled)
-    SELECT awa.slot_generation(p_slot), '{}', awa.snapshot_holders() WHERE p_settled
+    SELECT awa.slot_generation(p_slot), '{}', awa.snapshot_holders()
+     WHERE p_settled AND awa.slot_generation(p_slot) IS NOT NULL
         ON CONFLICT (generation) DO UPDATE SET settled = excluded.settled WHERE n.settled IS NULL;
     UPDATE awa.slot_snapshots AS n SET settled = NULL
      WHERE NOT p_settled AND n.settled IS NOT NULL
@@ -477,8 +486,8 @@ $$;
 -- look, so no insert in flight can hide there; readers only for the truncate itself. It waits, for
 -- 100 ms in the call and else until it is called again, for whoever has a snapshot in which something
 -- still lives there.
--- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes) or
--- 'snapshots'.
+-- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes),
+-- 'snapshots' or 'keys' (more unique keys than go at once).
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS text
@@ -520,12 +529,15 @@ BEGIN
     END IF;
     PERFORM awa.settle_slot(p_slot, true);
     FOR i IN 1 .. 5 LOOP
-        EXIT WHEN cardinality(awa.slot_readers(p_slot)) = 0;
+        EXIT WHEN coalesce(cardinality(awa.slot_readers(p_slot)), 0) = 0;
         IF i = 5 THEN
             RETURN 'snapshots';
         END IF;
         PERFORM pg_sleep(0.025);
     END LOOP;
+    IF awa.forget_keys(p_slot, 10000) THEN
+        RETURN 'keys';
+    END IF;
     EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
     IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN -- of a claim that was under way
         PERFORM awa.settle_slot(p_slot, false);
@@ -546,6 +558,9 @@ RETURNS interval
 LANGUAGE plpgsql
 AS $$
 BEGIN
+    IF NOT EXISTS (SELECT 1 FROM awa.queues AS q WHERE q.completed_retention IS NOT NULL) THEN
+        RETURN p_default;
+    END IF;
     RETURN (SELECT coalesce(max(coalesce(q.completed_retention, p_default)), p_default)
               FROM awa.lanes AS l
               LEFT JOIN awa.queues AS q ON q.queue = l.queue

@@ -79,14 +79,22 @@ RETURN CASE
 -- How many numbers a set of positions holds.
 CREATE OR REPLACE FUNCTION awa.width(p_positions int8multirange)
 RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN (SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint FROM unnest(p_positions) AS r);
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint FROM unnest(p_positions) AS r);
+END
+$$;
 
 -- The slot into which producers write now.
 CREATE OR REPLACE FUNCTION awa.current_slot()
 RETURNS smallint
-LANGUAGE sql STABLE
-RETURN (SELECT r.ready_slot FROM awa.ring_rotations AS r ORDER BY r.generation DESC LIMIT 1);
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN (SELECT r.ready_slot FROM awa.ring_rotations AS r ORDER BY r.generation DESC LIMIT 1);
+END
+$$;
 
 -- A JSON list of strings as an array; NULL for NULL and for the empty list.
 CREATE OR REPLACE FUNCTION awa.json_tags(p_tags jsonb)

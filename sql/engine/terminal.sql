@@ -269,8 +269,8 @@ $$;
 
 -- ---- Folding -------------------------------------------------------------------------------
 
--- The positions of a sealed slot, lane by lane, in which everything is said: below the lane's
--- cursor, in no gap, and not running. No closure will be added to the slot within them:
+-- The positions of a sealed slot, lane by lane (those that have closures in it), in which everything is
+-- said: below the lane's cursor, in no gap, and not running. No closure will be added to the slot within them:
 -- - an entry that becomes visible later lies above the cursor or in a gap (rules G1 to G3);
 -- - one that was claimed is closed, or open and left out;
 -- - what is carried forward goes to the current slot, and nobody carries while this is decided.
@@ -286,7 +286,7 @@ BEGIN
                int8multirange(int8range(l.lane_id::bigint << 44, h.cursor + 1))
                - h.gaps - coalesce(a.gaps, '{}') - (coalesce(c.positions, '{}')
                                                     - coalesce(k.positions, '{}'))
-          FROM awa.lanes AS l
+          FROM (SELECT DISTINCT k.lane_id FROM awa.closures AS k WHERE k.ready_slot = p_slot) AS l
          CROSS JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
                                FROM awa.claims AS c
                               WHERE c.lane_id = l.lane_id

@@ -207,19 +207,9 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
--- Raise that a worker, or whoever has its secret, may not claim.
-CREATE OR REPLACE FUNCTION awa.refuse_worker()
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    RAISE EXCEPTION 'worker: it is not registered, claims no more or was given up for dead'
-          USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
-END
-$$;
-
--- The public number of a worker that claims.
-CREATE OR REPLACE FUNCTION awa.claiming_worker(p_worker bigint)
+-- A worker is about to claim. Its rescue and its reconciliation pass over it until the transaction
+-- ends, and once one of them has begun, it claims no more. Returns its public number.
+CREATE OR REPLACE FUNCTION awa.enter_worker(p_worker bigint)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -228,28 +218,13 @@ DECLARE
 BEGIN
     SELECT w.worker_id INTO v_number
       FROM awa.workers AS w
-     WHERE w.secret = awa.worker_secret(p_worker) AND w.ended_at IS NULL AND w.queues <> '{}';
+     WHERE w.secret = awa.worker_secret(p_worker) AND w.ended_at IS NULL AND w.queues <> '{}'
+       FOR SHARE SKIP LOCKED;
     IF NOT FOUND THEN
-        PERFORM awa.refuse_worker();
+        RAISE EXCEPTION 'worker: it is not registered, claims no more or was given up for dead'
+              USING ERRCODE = 'JQ003', HINT = 'Register again under a new number.';
     END IF;
     RETURN v_number;
-END
-$$;
-
--- A worker is about to write a claim. Its rescue and its reconciliation pass over it until the
--- transaction ends, and once one of them has begun, it claims no more.
-CREATE OR REPLACE FUNCTION awa.enter_worker(p_number bigint)
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    PERFORM 1
-       FROM awa.workers AS w
-      WHERE w.worker_id = p_number AND w.ended_at IS NULL AND w.queues <> '{}'
-        FOR SHARE SKIP LOCKED;
-    IF NOT FOUND THEN
-        PERFORM awa.refuse_worker();
-    END IF;
 END
 $$;
 
@@ -294,16 +269,33 @@ BEGIN
 END
 $$;
 
+-- Those of the queues in which there is work now. Cheap, and it locks and writes nothing.
+CREATE OR REPLACE FUNCTION awa.ready_queues(p_queues text[])
+RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT q FROM unnest(p_queues) AS q WHERE awa.queue_has_work(q));
+END
+$$;
+
 -- These identities of one process are alive. p_hungry names the queues in which it waits for
 -- work. p_positions[i] are attempts of claim p_claims[i] that have run for a while. With p_session the
--- caller's session is a new one, and takes the locks of its identities.
+-- caller's session is a new one, and takes the locks of its identities. p_held[i] jobs of queue
+-- p_queues[i] are in its hands, for gauges.
 -- Returns: known, which identities are still registered and not given up for dead; ready, the
 -- hungry queues in which there is work now; lost, which of the positions it no longer
 -- holds; server, a number that changes when the server restarts or is replaced; listens, whether the
 -- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle.
 CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
         p_claims bigint[] DEFAULT '{}', p_positions int8multirange[] DEFAULT '{}',
-        p_session boolean DEFAULT false)
+        p_session boolean DEFAULT false, p_queues text[] DEFAULT NULL, p_held int[] DEFAULT NULL)
 RETURNS TABLE (known bigint[], ready text[], lost int8multirange, server bigint, listens boolean,
                poll_ms int)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -319,7 +311,8 @@ DECLARE
     v_numbers bigint[];
     v_served bigint;
 BEGIN
-    PERFORM awa.check_length('positions', p_positions, cardinality(p_claims));
+    PERFORM awa.check_length('positions', p_positions, cardinality(p_claims)),
+            awa.check_length('held', p_held, cardinality(p_queues));
     PERFORM awa.tick_served(v_now);
     v_served := awa.served_now();
     SELECT coalesce(array_agg(u.secret), '{}'), coalesce(array_agg(w.worker_id), '{}')
@@ -329,8 +322,10 @@ BEGIN
                            FROM awa.workers AS w
                           WHERE w.secret = awa.worker_secret(u.secret) AND w.ended_at IS NULL
                          OFFSET 0) AS w;
-    INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot)
-    SELECT n, v_now, v_served, awa.beat_slot(v_served) FROM unnest(v_numbers) AS n;
+    INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot, queues, held)
+    SELECT n.n, v_now, v_served, awa.beat_slot(v_served), CASE WHEN n.ord = 1 THEN p_queues END,
+           CASE WHEN n.ord = 1 THEN p_held END
+      FROM unnest(v_numbers) WITH ORDINALITY AS n (n, ord);
     IF p_session THEN
         PERFORM pg_try_advisory_lock(awa.lock_class('worker'), awa.session_key(w.worker_id))
            FROM awa.workers AS w
@@ -340,7 +335,7 @@ BEGIN
     IF cardinality(p_hungry) > 0 THEN
         PERFORM awa.mark_hungry(p_hungry);
     END IF;
-    ready := ARRAY(SELECT q FROM unnest(p_hungry) AS q WHERE awa.queue_has_work(q));
+    ready := awa.ready_queues(p_hungry);
     lost := '{}';
     IF cardinality(p_claims) > 0 THEN
         lost := (SELECT coalesce(range_agg(l.lost), '{}')

@@ -14,6 +14,7 @@ CREATE TYPE awa.gap_group AS (
 ALTER TYPE awa.lane_search DROP ATTRIBUTE gaps, DROP ATTRIBUTE complete;
 ALTER TYPE awa.lane_search ADD ATTRIBUTE gaps awa.gap_group[]; -- as in a head
 ALTER TYPE awa.lane_search ADD ATTRIBUTE searched boolean;     -- all gaps that needed it
+ALTER TYPE awa.lane_search ADD ATTRIBUTE bytes bigint;         -- of the arguments that were found
 
 ALTER TABLE awa.claims ADD gaps awa.gap_group[]; -- NULL: none
 
@@ -64,13 +65,14 @@ BEGIN
         EXECUTE format('CREATE SEQUENCE awa.%I', 'numbers_' || k);
     END LOOP;
     FOR k IN 0 .. v_hungry - 1 LOOP
-        EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE 0 START 0', 'hungry_' || k);
+        EXECUTE format('CREATE SEQUENCE awa.%I MINVALUE 0 START 0', 'hunger_' || k);
     END LOOP;
 END
 $$;
 
 -- Lanes go on above what their own sequences had handed out, and above what producers that are
--- under way may still draw from them.
+-- under way may still draw from them. Those sequences stay until nobody has a lock on them:
+-- awa.mend() drops them.
 ALTER TABLE awa.lanes ADD shift bigint; -- position minus number
 UPDATE awa.lanes
    SET shift = coalesce(pg_sequence_last_value(positions), lane_id::bigint << 44) + (1::bigint << 24);
@@ -85,18 +87,14 @@ ALTER SEQUENCE awa.lane_ids MAXVALUE 524286 CYCLE;
 
 -- ---- What cannot be true -------------------------------------------------------------------
 
--- Rows come by COPY, too, so the table itself refuses what would make every claim of its lane fail.
--- Those that are there already are left as they are.
+-- Rows come by COPY, too, so the table itself refuses what would make every claim of its lane fail, or
+-- every list. In one constraint: each has to be read anew by every INSERT of a single job. Rows that
+-- are there already are left as they are.
 ALTER TABLE awa.ready_entries
-    ADD CONSTRAINT attempt CHECK (attempt <= 1000) NOT VALID,
-    ADD CONSTRAINT place CHECK (pos >= 0) NOT VALID,
-    ADD CONSTRAINT times CHECK (isfinite(enqueued_at)
-                                AND (created_at IS NULL OR isfinite(created_at))) NOT VALID,
-    ADD CONSTRAINT tags CHECK (tags IS NULL OR (cardinality(tags) <= 20 AND array_ndims(tags) = 1
-                                                AND array_position(tags, NULL) IS NULL)) NOT VALID,
-    ADD CONSTRAINT metadata CHECK (metadata IS NULL OR jsonb_typeof(metadata) = 'object') NOT VALID,
-    ADD CONSTRAINT unique_key CHECK (octet_length(unique_key) BETWEEN 1 AND 200) NOT VALID,
-    ADD CONSTRAINT errors CHECK (errors IS NULL OR jsonb_typeof(errors) = 'array') NOT VALID;
+    DROP CONSTRAINT max_attempts,
+    ADD CONSTRAINT numbers CHECK (max_attempts BETWEEN 1 AND 1000 AND attempt BETWEEN 0 AND 1000
+                                  AND pos >= 0 AND isfinite(enqueued_at)
+                                  AND isfinite(created_at)) NOT VALID;
 
 -- The leader brings these indexes up to date. Here each range asked autovacuum for it, by a line
 -- in the server's log whenever the cluster's list of such wishes was full.

@@ -1,3 +1,3 @@
--- In which of the queues $1 may there be work now? Also marks them, as a waiting worker does.
+-- In which of the queues $1 is there work now?
 -- returns: ready text[]
-SELECT h.ready FROM awa.heartbeat('{}', $1::text[]) AS h
+SELECT awa.ready_queues($1::text[]) AS ready

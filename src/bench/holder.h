@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What other people do to a database: a session that keeps an old snapshot, and a producer that
- * has inserted a job and does not commit.
+ * What other people do to a database: a session that keeps an old snapshot, a producer that has
+ * inserted a job and does not commit, a transaction of another database that has only an id.
  */
 #ifndef AWA_BENCH_HOLDER_H
 #define AWA_BENCH_HOLDER_H
 
-#include "lib/internal.h"
-
-enum { HOLDER_SESSIONS = 2 };
+#include "bench/plan.h"
 
 struct holder {
-    PGconn *reader, *writer;
+    PGconn *reader, *writer; /* NULL: nobody */
 };
 
-awa_status holder_init(struct holder *h, const char *conninfo, awa_error *err) AWA_CHECKED;
+/* How many sessions they are. */
+int holder_sessions(enum hold hold);
 
-/* Both must still be there: what was measured without them does not count. */
+awa_status holder_init(struct holder *h, enum hold hold, const char *conninfo,
+                       awa_error *err) AWA_CHECKED;
+
+/* All must still be there: what was measured without them does not count. */
 awa_status holder_check(const struct holder *h, awa_error *err) AWA_CHECKED;
 void holder_done(struct holder *h);
 

@@ -24,7 +24,8 @@ static const struct limit {
     { "batch", offsetof(struct plan, batch), 1, 100000 },
     { "payload-bytes", offsetof(struct plan, payload_bytes), PAYLOAD_MIN, PAYLOAD_MAX },
     { "shards", offsetof(struct plan, shards), 1, 64 },
-    { "workers", offsetof(struct plan, workers), 1, 64 },
+    { "rollback-percent", offsetof(struct plan, rollback_percent), 0, 90 },
+    { "workers", offsetof(struct plan, workers), 1, 500 },
     { "threads", offsetof(struct plan, threads), 1, 1024 },
     { "claim-batch", offsetof(struct plan, claim_batch), 1, 10000 },
     { "handler-us", offsetof(struct plan, handler_us), 0, 60000000 },
@@ -88,6 +89,20 @@ plan_set_door(struct plan *plan, const char *name, awa_error *err)
             return AWA_OK;
         }
     return awa__fail(err, AWA_EINVAL, "--door: want copy, sql or one, got '%s'", name);
+}
+
+awa_status
+plan_set_hold(struct plan *plan, const char *name, awa_error *err)
+{
+    if (plan->hold != HOLD_NOTHING)
+        return awa__fail(err, AWA_EINVAL, "--hold-transaction: excludes --hold-snapshot");
+    if (strcmp(name, "same") == 0)
+        plan->hold = HOLD_SAME;
+    else if (strcmp(name, "other") == 0)
+        plan->hold = HOLD_OTHER;
+    else
+        return awa__fail(err, AWA_EINVAL, "--hold-transaction: want same or other, got '%s'", name);
+    return AWA_OK;
 }
 
 awa_status

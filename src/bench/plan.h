@@ -12,13 +12,21 @@ enum door {
     DOOR_ONE,  /* awa_job_insert() for each */
 };
 
+/* What others keep open all the time. */
+enum hold {
+    HOLD_NOTHING,
+    HOLD_SNAPSHOT, /* an old snapshot, and a job that is not committed */
+    HOLD_SAME,     /* the job alone */
+    HOLD_OTHER,    /* a transaction of another database, which has nothing but an id */
+};
+
 /* Numbers: 0 where the mode has no such option, or where it means "as the library likes". */
 struct plan {
     const char *database; /* made for the run, dropped after it */
     enum door door;
-    bool hold_snapshot; /* others keep a snapshot and a writer open all the time */
-    bool floor;         /* measure plain COPY, too */
-    int64_t producers, batch, payload_bytes, shards;
+    enum hold hold;
+    bool floor; /* measure plain COPY, too */
+    int64_t producers, batch, payload_bytes, shards, rollback_percent;
     int64_t workers, threads, claim_batch, prefetch, handler_us, fail_percent;
     int64_t slot_bytes, keep_seconds;
     int64_t seconds, warmup, jobs, depth, rate, rows, repeat;
@@ -31,8 +39,9 @@ awa_status plan_set(struct plan *plan, const char *name, int64_t number,
 /* What it is now; -1: there is no such number. */
 int64_t plan_get(const struct plan *plan, const char *name);
 
-/* The same by words: copy, sql, one; a number or -1. */
+/* The same by words: copy, sql, one; same, other; a number or -1. */
 awa_status plan_set_door(struct plan *plan, const char *name, awa_error *err) AWA_CHECKED;
+awa_status plan_set_hold(struct plan *plan, const char *name, awa_error *err) AWA_CHECKED;
 awa_status plan_set_prefetch(struct plan *plan, const char *text, awa_error *err) AWA_CHECKED;
 
 /* Fills in what depends on other options, and refuses what does not go together. */

@@ -15,6 +15,7 @@ struct producer {
     awa_job_options *jobs; /* of one batch; their texts lie in payloads */
     char *payloads;
     struct samples insert, late;
+    int64_t vain; /* hundredths of a transaction that are to be rolled back */
     pthread_t thread;
     bool started;
     awa_status status;
@@ -57,6 +58,35 @@ insert_by_copy(struct producer *p, int64_t first, int64_t n, awa_error *err)
     return awa__sql_exec(p->conn, "bench", "COMMIT", err);
 }
 
+/* Inserts the jobs by the plan's door, in a transaction that is then rolled back. */
+static awa_status
+insert_in_vain(struct producer *p, int64_t n, awa_error *err)
+{
+    enum door door = p->all->feed.plan->door;
+    awa_status s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
+
+    if (s == AWA_OK && door == DOOR_COPY)
+        s = awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
+    if (s == AWA_OK && door == DOOR_SQL)
+        s = awa_jobs_insert(p->conn, p->jobs, (size_t)n, NULL, err);
+    for (int64_t i = 0; i < n && s == AWA_OK && door == DOOR_ONE; i++)
+        s = awa_job_insert(p->conn, &p->jobs[i], NULL, err);
+    return s == AWA_OK ? awa__sql_exec(p->conn, "bench", "ROLLBACK", err) : s;
+}
+
+/* Of all transactions so many are to be rolled back; spread evenly. */
+static awa_status
+insert_some_in_vain(struct producer *p, int64_t n, awa_error *err)
+{
+    int64_t percent = p->all->feed.plan->rollback_percent;
+    awa_status s = AWA_OK;
+
+    for (p->vain += percent; p->vain >= 100 - percent && percent > 0 && s == AWA_OK;
+         p->vain -= 100 - percent)
+        s = insert_in_vain(p, n, err);
+    return s;
+}
+
 /* A statement that commits by itself. */
 static awa_status
 insert_by_sql(struct producer *p, int64_t first, int64_t n, awa_error *err)
@@ -90,10 +120,14 @@ insert(struct producer *p, int64_t first, int64_t n, awa_error *err)
         [DOOR_SQL] = insert_by_sql,
         [DOOR_ONE] = insert_one_by_one,
     };
-    int64_t began = clock_us();
+    int64_t began;
     awa_status s;
 
     number(p, first, n);
+    s = insert_some_in_vain(p, n, err);
+    if (s != AWA_OK)
+        return s;
+    began = clock_us();
     s = doors[p->all->feed.plan->door](p, first, n, err);
     if (s != AWA_OK)
         return s;

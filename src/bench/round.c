@@ -246,8 +246,8 @@ open_round(struct round *r, awa_error *err)
         s = set_shards(r, err);
     if (s == AWA_OK)
         s = set_settings(r, err);
-    if (s == AWA_OK && r->plan->hold_snapshot)
-        s = holder_init(&r->holder, r->conninfo, err);
+    if (s == AWA_OK)
+        s = holder_init(&r->holder, r->plan->hold, r->conninfo, err);
     return s;
 }
 
@@ -264,7 +264,7 @@ auto_round(struct round *r)
 static awa_status
 run_flow(struct round *r, const struct flow *flow, awa_error *err)
 {
-    int others = r->plan->hold_snapshot ? HOLDER_SESSIONS : 0;
+    int others = holder_sessions(r->plan->hold);
     awa_status s = AWA_OK;
 
     pace_begin(r->pace, flow->name, 0);
@@ -277,7 +277,7 @@ run_flow(struct round *r, const struct flow *flow, awa_error *err)
         s = flow->run(r, err);
     if (s == AWA_OK)
         s = meter_count(&r->meter, others, &r->after, err);
-    if (s == AWA_OK && r->plan->hold_snapshot)
+    if (s == AWA_OK)
         s = holder_check(&r->holder, err);
     return s;
 }

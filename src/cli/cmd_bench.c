@@ -39,7 +39,8 @@ read_plan(const struct call *call, struct plan *plan, awa_error *err)
 
     *plan = (struct plan){ .database = call_text(call, "database"),
                            .floor = call_flag(call, "floor"),
-                           .hold_snapshot = call_flag(call, "hold-snapshot") };
+                           .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT
+                                                                    : HOLD_NOTHING };
     for (const struct option_spec *o = call->command->options; o->name != NULL; o++) {
         int64_t number = o->type == OPTION_NUMBER ? call_number(call, o->name) : -1;
 
@@ -48,6 +49,8 @@ read_plan(const struct call *call, struct plan *plan, awa_error *err)
     }
     if (s == AWA_OK && call_text(call, "door") != NULL)
         s = plan_set_door(plan, call_text(call, "door"), err);
+    if (s == AWA_OK && call_text(call, "hold-transaction") != NULL)
+        s = plan_set_hold(plan, call_text(call, "hold-transaction"), err);
     if (s == AWA_OK && call_text(call, "prefetch") != NULL)
         s = plan_set_prefetch(plan, call_text(call, "prefetch"), err);
     return s == AWA_OK ? plan_complete(plan, err) : s;
@@ -61,8 +64,10 @@ add_option(struct buffer *out, const struct bench *b, const struct option_spec *
         buffer_text(out, call_flag(b->call, o->name) ? "true" : "false");
     else if (o->type == OPTION_NUMBER)
         buffer_format(out, "%lld", (long long)plan_get(&b->plan, o->name));
-    else
+    else if (call_text(b->call, o->name) != NULL)
         buffer_json_string(out, call_text(b->call, o->name));
+    else
+        buffer_text(out, "null");
 }
 
 /* As they counted, not as they were given. */
@@ -312,7 +317,8 @@ cmd_bench_counts(struct call *call)
     NUMBER("producers", "N", "2", "threads that insert, each with a session"), \
     NUMBER("batch", "N", NULL, "jobs in a transaction; 1000, or fewer for a low rate or depth"), \
     NUMBER("payload-bytes", "N", "75", "arguments of a job, JSON text"), \
-    NUMBER("shards", "N", "1", "lanes that the queue is spread over")
+    NUMBER("shards", "N", "1", "lanes that the queue is spread over"), \
+    NUMBER("rollback-percent", "N", "0", "transactions of producers that are rolled back")
 
 #define WORK_OPTIONS \
     NUMBER("workers", "N", "1", "workers, each with sessions of its own"), \
@@ -327,7 +333,11 @@ cmd_bench_counts(struct call *call)
     NUMBER("repeat", "N", "1", "rounds; prints medians"), \
     { .name = "floor", .help = "measure plain COPY before and after, half the seconds each" }, \
     { .name = "hold-snapshot", \
-      .help = "others keep a snapshot and an uncommitted job all the time" }
+      .help = "others keep a snapshot and an uncommitted job all the time" }, \
+    { .name = "hold-transaction", .value = "WHERE", \
+      .help = "others keep a transaction open: same: here, with a job; other: in database " \
+              "postgres, with nothing but an id", \
+      .type = OPTION_TEXT }
 
 #define DATABASE_OPTION \
     { .name = "database", .value = "NAME", .standard = "awa_bench", \
@@ -424,6 +434,8 @@ const struct command bench_commands[] = {
       .options = steady_options,
       .notes = ROUND_NOTES,
       .examples = "awa bench steady --dev --depth 10000 --floor --hold-snapshot\n"
+                  "awa bench steady --dev --rate 400 --door one --producers 200 "
+                  "--hold-transaction other --rollback-percent 30\n"
                   "awa bench steady --dev --rate 20    # latency of an idle queue\n"
                   "awa bench steady --dev --fail-percent 100 --slot-bytes 8000000",
       .run = cmd_bench_steady },

@@ -110,10 +110,20 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 }
 
 /*
+ * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking, the
+ * less often the more there are; or it leaves that to the heartbeat.
+ */
+static void
+rest(const struct awa_worker *w, struct served *q, int64_t now)
+{
+    q->peeks = !w->listens && w->fleet_poll_ms < HEARTBEAT_MS;
+    q->look_at = q->peeks ? now + w->fleet_poll_ms : INT64_MAX;
+}
+
+/*
  * The look found nothing: again at once if the queue was not marked before it, else after a
  * pause. The longest pause is left to the heartbeat, which says whether there may be work; and
- * so is every pause once the queue has been marked for a while. A worker of a large fleet, which is
- * not notified, goes on looking, the less often the more there are.
+ * so is every pause once the queue has been marked for a while.
  */
 static void
 ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
@@ -127,9 +137,44 @@ ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
     q->look_at = now + q->pause_ms;
     if (w->poll_ms >= HEARTBEAT_MS && !w->claims.pooled &&
         (q->pause_ms >= w->poll_ms || now - q->hungry_since > SETTLED_MS))
-        q->look_at = w->listens || w->fleet_poll_ms >= HEARTBEAT_MS ? INT64_MAX
-                                                                    : now + w->fleet_poll_ms;
+        rest(w, q, now);
     q->pause_ms = q->pause_ms * 3 < w->poll_ms ? q->pause_ms * 3 : w->poll_ms;
+}
+
+static void
+peeked(void *arg, void *tag, PGresult **res, const awa_error *err)
+{
+    struct awa_worker *w = arg;
+    struct served *q = tag;
+
+    q->asked = false;
+    if (err == NULL && strcmp(PQgetvalue(*res, 0, 0), "{}") != 0)
+        claim_look(w, q->name);
+    else
+        rest(w, q, clock_ms());
+}
+
+/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain. */
+static bool
+peek(struct awa_worker *w, struct served *q)
+{
+    AUTO(buffer) struct buffer names = { 0 };
+    awa_error err;
+    awa_status s;
+
+    buffer_array_begin(&names);
+    buffer_array_text(&names, q->name);
+    buffer_array_end(&names);
+    s = names.failed ? awa__fail(&err, AWA_ENOMEM, "peek: out of memory")
+                     : conn_submit(&w->claims, SQL_QUEUES_READY, (const char *[]){ names.data },
+                                   false, peeked, q, &err);
+    if (s != AWA_OK) {
+        worker_drop_claims(w, &err);
+        return false;
+    }
+    q->asked = true;
+    q->asked_n = 0;
+    return true;
 }
 
 /* Hands the jobs of a claim to the handlers. */
@@ -217,7 +262,7 @@ claim_turn(struct awa_worker *w, int64_t now)
             continue;
         if (q->dry && now - q->marked_at > HUNGRY_MS && !mark(w, q, now))
             return;
-        if (!ask(w, q, n))
+        if (!(q->peeks ? peek(w, q) : ask(w, q, n)))
             return;
     }
     w->next_queue++; /* each turn another queue goes first */
@@ -249,6 +294,7 @@ claim_look(struct awa_worker *w, const char *queue)
     for (size_t i = 0; i < w->nqueues; i++)
         if (queue == NULL || strcmp(w->queues[i].name, queue) == 0) {
             w->queues[i].look_at = 0;
+            w->queues[i].peeks = false;
             w->queues[i].pause_ms = FIRST_PAUSE_MS;
         }
 }

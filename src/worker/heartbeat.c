@@ -18,7 +18,7 @@ enum {
 /* ---- Heartbeat --------------------------------------------------------------------------- */
 
 struct question {
-    struct buffer workers, hungry, claims, positions;
+    struct buffer workers, hungry, claims, positions, queues, held;
 };
 
 static void
@@ -28,6 +28,8 @@ question_done(struct question *q)
     buffer_done(&q->hungry);
     buffer_done(&q->claims);
     buffer_done(&q->positions);
+    buffer_done(&q->queues);
+    buffer_done(&q->held);
 }
 
 /* Is it with a handler, and was it so at that time? The caller holds the lock. */
@@ -77,6 +79,22 @@ add_running(struct awa_worker *w, struct question *q, int64_t started_before)
     buffer_array_end(&q->positions);
 }
 
+/* How many jobs of each queue are in our hands. */
+static void
+add_held(const struct awa_worker *w, struct question *q)
+{
+    worker_queue_names(w, &q->queues);
+    buffer_array_begin(&q->held);
+    for (size_t i = 0; i < w->nqueues; i++) {
+        size_t n = 0;
+
+        for (const struct batch *b = w->batches; b != NULL; b = b->next)
+            n += b->jobs[0]->queue == w->queues[i].name ? b->unsettled : 0;
+        buffer_array_int(&q->held, (int64_t)n);
+    }
+    buffer_array_end(&q->held);
+}
+
 /* False: out of memory. */
 static bool
 ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
@@ -92,7 +110,9 @@ ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
             buffer_array_text(&q->hungry, w->queues[i].name);
     buffer_array_end(&q->hungry);
     add_running(w, q, started_before);
-    return !(q->workers.failed || q->hungry.failed || q->claims.failed || q->positions.failed);
+    add_held(w, q);
+    return !(q->workers.failed || q->hungry.failed || q->claims.failed || q->positions.failed ||
+             q->queues.failed || q->held.failed);
 }
 
 static void
@@ -218,7 +238,8 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
     if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
         s = conn_submit(
             &w->claims, SQL_WORKER_HEARTBEAT,
-            (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data, "f" },
+            (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data, "f",
+                              q.queues.data, q.held.data },
             false, beaten, NULL, &err);
     question_done(&q);
     w->heartbeat_at = now + HEARTBEAT_MS;
@@ -256,7 +277,7 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
             s = awa__sql_ask(
                 pg, SQL_WORKER_HEARTBEAT,
                 (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data,
-                                  w->claims.pooled ? "f" : "t" },
+                                  w->claims.pooled ? "f" : "t", q.queues.data, q.held.data },
                 &res, err);
         question_done(&q);
         if (s == AWA_OK)

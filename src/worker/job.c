@@ -180,16 +180,19 @@ awa_job_metadata(const awa_job *job)
  * with its length in front. All tags of a job have at most 8 KiB, so what follows one, the first
  * byte of the next length or libpq's NUL behind the value, is 0 and ends it as a string of C.
  */
-enum { TAGS_NUMBER = 12, TAGS_FIRST = 20 };
+enum { TAGS_NULLS = 4, TAGS_NUMBER = 12, TAGS_FIRST = 20 };
 
 size_t
 awa_job_ntags(const awa_job *job)
 {
     const PGresult *rows = job->batch->rows;
+    const char *tags = PQgetvalue(rows, job->row, COL_TAGS);
 
     if (PQgetlength(rows, job->row, COL_TAGS) < TAGS_FIRST) /* NULL, or empty */
         return 0;
-    return int32_of(PQgetvalue(rows, job->row, COL_TAGS) + TAGS_NUMBER);
+    if (int32_of(tags) != 1 || int32_of(tags + TAGS_NULLS) != 0) /* by COPY: no list of strings */
+        return 0;
+    return int32_of(tags + TAGS_NUMBER);
 }
 
 const char *

@@ -141,7 +141,8 @@ worker_doubt(struct awa_worker *w, int64_t claims)
 static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM,        SQL_QUEUES_HUNGRY,
                                                      SQL_WORKER_HEARTBEAT,  SQL_WORKER_RECONCILE,
                                                      SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
-                                                     SQL_SESSION_UNLISTEN,  SQL_COUNT };
+                                                     SQL_SESSION_UNLISTEN,  SQL_QUEUES_READY,
+                                                     SQL_COUNT };
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void

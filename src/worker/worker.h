@@ -47,6 +47,7 @@ struct served {
     bool asked;           /* a claim is on the way */
     size_t asked_n;       /* for so many jobs */
     bool dry;             /* the last look found nothing */
+    bool peeks;           /* the next look only asks whether there is work */
     int64_t marked_at;    /* monotonic ms: marked as hungry */
     int64_t hungry_since; /* monotonic ms: and marked without a break since */
     int64_t look_at;      /* monotonic ms: when to look again; INT64_MAX: when told to */
