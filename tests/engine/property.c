@@ -112,7 +112,7 @@ static const char narrow[] =
     "BEGIN"
     "    PERFORM setval(c.oid, CASE WHEN c.relname ~ '^numbers_' THEN 1 ELSE 0 END, false)"
     "       FROM pg_class AS c WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'S'"
-    "        AND c.relname ~ '^(numbers|hungry)_[0-9]+$';"
+    "        AND c.relname ~ '^(numbers|hunger)_[0-9]+$';"
     "    TRUNCATE awa.claims, awa.lane_gaps, awa.lanes, awa.queues, awa.workers,"
     "             awa.ring_rotations, awa.ring_carries, awa.slot_snapshots;"
     "    ALTER SEQUENCE awa.job_ids RESTART; ALTER SEQUENCE awa.claim_ids RESTART;"

@@ -335,6 +335,29 @@ owners_are_asked_before_each_search(void **state)
     expect_claim(&p, late);
 }
 
+/* Else the claim that its commit asks for would come back empty, and the worker go to sleep. */
+static void
+a_late_job_is_found_at_once_if_there_is_nothing_else(void **state)
+{
+    struct people p;
+    int64_t late, early;
+
+    meet(&p, *state);
+    for (int i = 0; i < LOOKS; i++) {
+        test_exec(p.late, "BEGIN");
+        late = test_insert(p.late);
+        early = test_insert(p.producer);
+        test_exec(p.worker, "BEGIN"); /* at one moment, as far as claims know */
+        assert_int_equal(
+            test_int(p.worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10, now())"), early);
+        test_exec(p.worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10, now())");
+        test_exec(p.late, "COMMIT");
+        assert_int_equal(
+            test_int(p.worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10, now())"), late);
+        test_exec(p.worker, "COMMIT");
+    }
+}
+
 /* G4. A job that commits between the record and the answer is in neither. */
 static void
 what_is_handed_out_is_what_was_recorded(void **state)
@@ -570,6 +593,7 @@ main(void)
         TEST_DB(a_search_that_was_cut_forgets_nothing),
         TEST_DB(a_job_that_commits_after_the_search_is_not_forgotten),
         TEST_DB(owners_are_asked_before_each_search),
+        TEST_DB(a_late_job_is_found_at_once_if_there_is_nothing_else),
         TEST_DB(what_is_handed_out_is_what_was_recorded),
         TEST_DB(many_gaps_are_moved_aside_and_lose_nothing),
         TEST_DB(a_transaction_that_never_drew_keeps_no_gap),

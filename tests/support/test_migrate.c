@@ -137,12 +137,12 @@ static const char catalog[] =
     "   FROM pg_proc AS p WHERE p.pronamespace = 'awa'::regnamespace"
     "  UNION ALL SELECT format('relation %s %s %s %s %s', c.oid::regclass, c.relkind, c.relacl,"
     "   c.relowner::regrole, c.reloptions) FROM pg_class AS c WHERE c.relnamespace ="
-    "   'awa'::regnamespace AND c.relname !~ '^lane_[0-9]+$'"
+    "   'awa'::regnamespace AND c.relname !~ '^(lane|hungry)_[0-9]+$'"
     "  UNION ALL SELECT format('column %s %s %s %s %s %s', c.oid::regclass, a.attnum, a.attname,"
     "   format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))"
     "   FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0"
     "   LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum"
-    "   WHERE c.relnamespace = 'awa'::regnamespace AND c.relname !~ '^lane_[0-9]+$'"
+    "   WHERE c.relnamespace = 'awa'::regnamespace AND c.relname !~ '^(lane|hungry)_[0-9]+$'"
     "  UNION ALL SELECT format('view %s %s', c.oid::regclass, md5(pg_get_viewdef(c.oid)))"
     "   FROM pg_class AS c WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'v'"
     "  UNION ALL SELECT format('index %s', pg_get_indexdef(i.indexrelid))"
@@ -156,7 +156,7 @@ static const char catalog[] =
     "  UNION ALL SELECT format('type %s %s %s', t.oid::regtype, t.typacl, (SELECT string_agg("
     "   e.enumlabel, ' ' ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid))"
     "   FROM pg_type AS t WHERE t.typnamespace = 'awa'::regnamespace"
-    "   AND t.typname !~ '^_?lane_[0-9]+$'"
+    "   AND t.typname !~ '^_?(lane|hungry)_[0-9]+$'"
     "  UNION ALL SELECT format('schema %s %s', n.nspacl, n.nspowner::regrole)"
     "   FROM pg_namespace AS n WHERE n.nspname = 'awa') AS o (line)";
 
