@@ -166,6 +166,22 @@ two_blocks_are_drawn_one_after_the_other(void **state)
     draw_beside_a_block(*state, "SELECT awa.insert_jobs('{d,e,f,g}')", 4);
 }
 
+/* Producers keep their transactions open for as long as they like. */
+static void
+a_block_that_was_drawn_holds_up_nobody(void **state)
+{
+    PGconn *db = *state, *first = test_connect(db, "producer");
+    PGconn *second = test_connect(db, "producer");
+
+    test_lane(db, 2);
+    test_exec(first, "BEGIN; SELECT awa.insert_jobs('{a,b,c}')");
+    test_exec(second, "SET statement_timeout = '5s'");
+    test_exec(second, "SELECT awa.insert_jobs('{d,e}')");
+    test_exec(second, "SELECT awa.insert_job('f')");
+    test_exec(first, "COMMIT");
+    expect_distinct(db, 6);
+}
+
 /*
  * A whole block comes between the two looks of a single draw, around its number: in place of the
  * sequence it draws from, a function that does both the first time.
@@ -257,6 +273,7 @@ main(void)
         TEST_DB(a_lane_is_claimed_in_the_order_of_its_positions),
         TEST_DB(a_number_is_not_taken_from_a_block_that_is_being_drawn),
         TEST_DB(two_blocks_are_drawn_one_after_the_other),
+        TEST_DB(a_block_that_was_drawn_holds_up_nobody),
         TEST_DB(a_number_is_not_taken_from_a_block_that_came_and_went),
         TEST_DB(a_draw_that_is_cut_off_leaves_nothing_behind),
         TEST_DB(a_draw_that_is_refused_leaves_nothing_behind),
