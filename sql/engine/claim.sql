@@ -155,13 +155,17 @@ END
 $$;
 
 -- How many of the entries at these positions, from the lowest on and p_max at most, have p_max_bytes of
--- arguments together, as they are stored; but at least one. And how many bytes those have.
+-- arguments together, as they are stored; but at least one, and p_max if all fit. And how many bytes
+-- those have.
 CREATE OR REPLACE FUNCTION awa.fitting(p_within int8multirange, p_max bigint, p_max_bytes bigint,
         OUT n bigint, OUT bytes bigint)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    SELECT greatest(1, count(*)), coalesce(max(f.bytes), 0) INTO n, bytes
+    SELECT CASE WHEN bool_and(f.bytes <= p_max_bytes) IS NOT FALSE THEN p_max
+                ELSE greatest(1, count(*) FILTER (WHERE f.bytes <= p_max_bytes)) END,
+           coalesce(max(f.bytes) FILTER (WHERE f.bytes <= p_max_bytes), min(f.bytes), 0)
+      INTO n, bytes
       FROM (SELECT sum(e.bytes) OVER (ORDER BY e.pos) AS bytes
               FROM (SELECT e.pos, pg_column_size(e.args) AS bytes
                       FROM awa.windows(p_within) AS w
@@ -170,8 +174,7 @@ BEGIN
                               FROM awa.ready_entries AS e
                              WHERE e.pos >= lower(w) AND e.pos < upper(w) AND e.pos <@ p_within
                              ORDER BY e.pos
-                             LIMIT p_max) AS e) AS e) AS f
-     WHERE f.bytes <= p_max_bytes;
+                             LIMIT p_max) AS e) AS e) AS f;
 END
 $$;
 
@@ -260,9 +263,10 @@ BEGIN
                  ORDER BY e.pos
                  LIMIT v_step) AS e;
         EXIT WHEN v_found.n = 0;
-        IF v_found.bytes > p_max_bytes - v_result.bytes AND v_found.n > 1 THEN
-            v_step := greatest(1, least(v_found.n / 2, v_found.n * (p_max_bytes - v_result.bytes)
-                                                       / v_found.bytes));
+        IF v_found.bytes > p_max_bytes - v_result.bytes AND v_found.n + v_result.n > 1 THEN
+            v_step := greatest(CASE WHEN v_result.n = 0 THEN 1 ELSE 0 END,
+                               least(v_found.n / 2, v_found.n * (p_max_bytes - v_result.bytes)
+                                                    / v_found.bytes));
             CONTINUE;
         END IF;
         v_window := int8range(v_result.cursor + 1, v_found.high + 1);

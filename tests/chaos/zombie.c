@@ -21,8 +21,9 @@ struct zombie {
     struct process *p;
     PGconn *conn;
     struct dice dice;
-    int64_t worker;
-    bool dead; /* it was told that its number is not known any more */
+    int64_t worker; /* its secret */
+    int64_t number; /* as others know it */
+    bool dead;      /* it was told that it is not known any more */
     struct attempt held[HELD_MAX];
     int nheld;
 };
@@ -52,7 +53,10 @@ enlist(struct zombie *z)
     res = query(z->conn,
                 "SELECT awa.register_worker($1::bigint, $2, '{bulk,letters}', NULL, false, '1 s')",
                 2, (const char *[]){ NUMBER(z->worker), name });
-    return succeeded(res);
+    if (!succeeded(res))
+        return false;
+    z->number = number_at(res, 0, 0);
+    return true;
 }
 
 static struct record
@@ -115,8 +119,8 @@ arrays(const struct zombie *z, char *claims, char *positions, size_t size)
     for (int i = 0; i < z->nheld; i++) {
         c += (size_t)snprintf(claims + c, size - c, "%s%lld", i > 0 ? "," : "",
                               (long long)z->held[i].claim);
-        p += (size_t)snprintf(positions + p, size - p, "%s%lld", i > 0 ? "," : "",
-                              (long long)z->held[i].pos);
+        p += (size_t)snprintf(positions + p, size - p, "%s\"{[%lld,%lld]}\"", i > 0 ? "," : "",
+                              (long long)z->held[i].pos, (long long)z->held[i].pos);
     }
     snprintf(claims + c, size - c, "}");
     snprintf(positions + p, size - p, "}");
@@ -126,7 +130,7 @@ arrays(const struct zombie *z, char *claims, char *positions, size_t size)
 static int
 ask_what_is_lost(struct zombie *z)
 {
-    char worker[32], claims[HELD_MAX * 22], positions[HELD_MAX * 22];
+    char worker[32], claims[HELD_MAX * 50], positions[HELD_MAX * 50];
     AUTO(pgresult) PGresult *res = NULL;
     int lost = 0;
 
@@ -134,8 +138,9 @@ ask_what_is_lost(struct zombie *z)
     arrays(z, claims, positions, sizeof claims);
     res = query(z->conn,
                 "SELECT l.pos, cardinality(h.known)"
-                "  FROM awa.heartbeat($1::bigint[], '{}', $2::bigint[], $3::bigint[]) AS h"
-                "  LEFT JOIN LATERAL unnest(h.lost) AS l (pos) ON true",
+                "  FROM awa.heartbeat($1::bigint[], '{}', $2::bigint[], $3::int8multirange[]) AS h"
+                "  LEFT JOIN LATERAL (SELECT generate_series(lower(r), upper(r) - 1) AS pos"
+                "                       FROM unnest(h.lost) AS r) AS l ON true",
                 3, (const char *[]){ worker, claims, positions });
     if (!succeeded(res))
         return -1;
@@ -294,7 +299,7 @@ try_to_claim(struct zombie *z)
     atomic_fetch_add(&z->p->board->stale_refused, phase == PHASE_FAIL);
 }
 
-/* Attempts of others, right in claim and position, under a number that does not hold them. */
+/* Attempts of others, right in claim and position, with a secret that does not hold them. */
 static void
 try_foreign(struct zombie *z)
 {
@@ -305,7 +310,7 @@ try_foreign(struct zombie *z)
     res = query(z->conn,
                 "SELECT pos, id, run_lease, ready_slot, args"
                 "  FROM awa.list_jobs('running', p_limit => $1::int) WHERE worker_id <> $2::bigint",
-                2, (const char *[]){ NUMBER(FOREIGN_MAX), NUMBER(z->worker) });
+                2, (const char *[]){ NUMBER(FOREIGN_MAX), NUMBER(z->number) });
     for (int i = 0; i < PQntuples(res) && !process_ends(); i++) {
         bool good;
         struct attempt a = { .pos = number_at(res, i, 0),

@@ -253,10 +253,12 @@ all_pages_are_visited() {
     "$awa" dlq purge --all --quiet
     on_terminal "$awa" dlq move --queue many >"$work/out"
     equal "$(cat "$work/out")" "2500 jobs moved"
-    contains "$said" $'[K1000 jobs'
+    contains "$said" $'
+[K1000 jobs'
     contains "$said" '] 40%'
     [[ $said != *MB* ]]
-    [[ $said == *$'[K' ]]
+    [[ $said == *$'
+[K' ]]
     exits 0 "$awa" dlq retry --all --dry-run
     contains "$out" $'2500 jobs would be retried\nthe newest of them: '
     equal "$err" ""
@@ -267,7 +269,7 @@ all_pages_are_visited() {
 }
 
 waits_for_history() {
-    [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")" = 1 ]
+    [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted")" = 1 ]
 }
 
 # The page that is on its way is finished and stays done.
@@ -276,7 +278,7 @@ an_interrupt_ends_it_after_a_page() {
     coproc holder { "$awa" dev psql -- -XqAt; }
     # shellcheck disable=SC2154
     local session=$holder_PID pid code=0 in=${holder[1]}
-    echo "BEGIN; SELECT pg_advisory_xact_lock(awa.lock_class('history'), 0);" >&"$in"
+    echo "BEGIN; SELECT awa.take_lock('history');" >&"$in"
     wait_until 10 is_held
     env --default-signal=INT "$awa" job retry --failed --queue many >"$work/out" 2>"$work/err" &
     pid=$!
@@ -293,7 +295,7 @@ an_interrupt_ends_it_after_a_page() {
 }
 
 is_held() {
-    [ "$(sql "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")" -ge 1 ]
+    [ "$(sql "SELECT count(*) FROM pg_locks WHERE relation = 'awa.locks'::regclass")" -ge 1 ]
 }
 
 run_tests what_fails_in_a_queue_with_the_switch_is_a_dead_letter a_list_has_filters \

@@ -277,7 +277,7 @@ what_a_dead_worker_holds_is_work_too() {
     id=$(insert --kind x --queue left)
     lease=$(sql "SELECT leader_lease FROM awa.settings")
     sql "UPDATE awa.settings SET leader_lease = '1 h';
-         INSERT INTO awa.leaders (term, worker_id) SELECT coalesce(max(term), 0) + 1, 7 FROM awa.leaders;
+         INSERT INTO awa.leaders (term, worker_id) SELECT coalesce(max(term), 0) + 1, 0 FROM awa.leaders;
          SELECT setval('awa.leader_until', awa.to_ms(now() + interval '59 min'))"
     sql "SELECT awa.register_worker(7, 'dead', '{left}', p_session => false);
          SELECT awa.claim_jobs(7, 'left', 1); SELECT awa.deregister_worker(7)"

@@ -86,7 +86,11 @@ what_decides_under_a_lock_is_volatile(void **state)
                   " 'pass_withdrawn', 'lane_may_have_work', 'head_may_have_work', 'add_closure',"
                   " 'closed_positions', 'held_positions', 'open_in_slots', 'open_positions',"
                   " 'alive_entries', 'unsettled', 'heads_in_slot', 'kept_entries', 'get_job',"
-                  " 'job_is_live', 'enter_worker')"),
+                  " 'job_is_live', 'enter_worker', 'try_worker', 'try_lock',"
+                  " 'try_lane', 'take_lane', 'living_drawers', 'still_open', 'ask_owners',"
+                  " 'gaps_have_news', 'fresh_gaps', 'search_gaps', 'news_aside', 'lane_has_work',"
+                  " 'dead_workers', 'session_holds', 'served_now', 'snapshot_holders',"
+                  " 'slot_readers')"),
         "");
 }
 

@@ -324,10 +324,9 @@ the_worker_of_a_deleted_job_is_told(void **state)
     test_expect_error(p.worker, "JQ003",
                       test_attempt_sql("SELECT awa.complete_job(7, <claim>, <pos>)", &a));
     assert_string_equal(
-        test_text(p.worker,
-                  test_attempt_sql("SELECT lost = '{<pos>}' FROM awa.heartbeat('{7}', '{}',"
-                                   " '{<claim>}', '{<pos>}')",
-                                   &a)),
+        test_text(p.worker, test_attempt_sql("SELECT lost = '<run>' FROM awa.heartbeat('{7}', '{}',"
+                                             " '{<claim>}', '{\"<run>\"}')",
+                                             &a)),
         "t");
 }
 

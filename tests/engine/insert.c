@@ -390,8 +390,8 @@ a_full_lane_gets_a_successor(void **state)
     int64_t ids[3];
 
     ids[0] = test_insert(producer);
-    test_exec(db, "SELECT setval(l.positions, (l.lane_id::bigint << 44) + (1::bigint << 44) / 10 *"
-                  " 9) FROM awa.lanes AS l");
+    test_exec(db, "SELECT setval(awa.numbers(l.lane_id), (l.lane_id::bigint << 44) - l.shift +"
+                  " (1::bigint << 44) / 10 * 9) FROM awa.lanes AS l");
     assert_int_equal(test_int(worker, "SELECT awa.seal_full_lanes()"), 0);
     ids[1] = test_insert(producer);
     assert_int_equal(test_int(worker, "SELECT awa.seal_full_lanes()"), 1);
@@ -404,6 +404,75 @@ a_full_lane_gets_a_successor(void **state)
     assert_string_equal(test_claim_ids(worker, 7, 10),
                         test_format("%" PRId64 " %" PRId64, ids[0], ids[1]));
     assert_string_equal(test_claim_ids(worker, 7, 10), test_format("%" PRId64, ids[2]));
+}
+
+/* ---- Any number of queues ---------------------------------------------------------------- */
+
+/* A queue for each tenant, all at once; while that goes on, others insert, claim and look. */
+static void
+thousands_of_queues_are_opened_in_one_transaction(void **state)
+{
+    PGconn *db = *state;
+    PGconn *producer = test_connect(db, "producer"), *other = test_connect(db, "producer");
+    PGconn *viewer = test_connect(db, "viewer"), *operator= test_connect(db, "operator");
+    PGconn *worker = test_worker(db, 7);
+
+    test_exec(producer, "BEGIN");
+    test_exec(producer, "DO $$ BEGIN FOR i IN 1 .. 12000 LOOP"
+                        " PERFORM awa.insert_job('k', p_queue => 'q' || i); END LOOP; END $$");
+    /* the table of locks may have room for 7,000, for all sessions together */
+    assert_in_range(test_int(db, test_format("SELECT count(*) FROM pg_locks WHERE pid = %d",
+                                             PQbackendPID(producer))),
+                    1, 2000);
+    test_insert(other);
+    assert_int_equal(test_int(viewer, "SELECT sum(available) FROM awa.queue_counts()"), 1);
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 1);
+    test_exec(producer, "COMMIT");
+    assert_int_equal(test_int(viewer, "SELECT sum(available) FROM awa.queue_counts()"), 12000);
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'q12000', 10)"), 1);
+    test_exec(operator, "SELECT awa.reset_storage(current_database())");
+    assert_int_equal(test_int(viewer, "SELECT coalesce(sum(available), 0) FROM awa.queue_counts()"),
+                     0);
+}
+
+/* Each first use that is rolled back draws a number; when all were drawn, they begin anew. */
+static void
+the_number_of_a_lane_that_was_rolled_back_is_used_again(void **state)
+{
+    PGconn *db = *state;
+    PGconn *producer = test_connect(db, "producer");
+    PGconn *worker = test_worker(db, 7);
+
+    test_exec(producer, "SELECT awa.insert_job('k', p_queue => 'a')");
+    test_exec(producer, "BEGIN; SELECT awa.insert_job('k', p_queue => 'b'); ROLLBACK");
+    test_exec(producer, "SELECT awa.insert_job('k', p_queue => 'c')");
+    test_exec(db, "SELECT setval('awa.lane_ids', 524286, false)");
+    for (int i = 0; i < 2; i++)
+        test_exec(producer, test_format("SELECT awa.insert_job('k', p_queue => 'd%d')", i));
+    test_exec(producer, "BEGIN; SELECT awa.insert_job('k', p_queue => 'e'); ROLLBACK");
+    test_exec(producer, "SELECT awa.insert_job('k', p_queue => 'e')");
+    assert_string_equal(test_rows(db, "SELECT lane_id, queue FROM awa.lanes ORDER BY 1"),
+                        "1|a 2|d1 3|c 5|e 524286|d0");
+    assert_string_equal(test_rows(db, "SELECT l.queue FROM awa.ready_entries AS e JOIN awa.lanes AS"
+                                      " l ON l.lane_id = e.pos >> 44 ORDER BY 1"),
+                        "a c d0 d1 e");
+    assert_string_equal(test_rows(worker, "SELECT q FROM unnest('{a,c,d0,d1,e}'::text[]) AS q CROSS"
+                                          " JOIN LATERAL awa.claim_jobs(7, q, 10)"),
+                        "a c d0 d1 e");
+}
+
+/* However many are in use one after the other. */
+static void
+a_free_number_is_found_behind_thousands_in_use(void **state)
+{
+    PGconn *db = *state;
+    PGconn *producer = test_connect(db, "producer");
+
+    test_exec(db, "INSERT INTO awa.lanes (lane_id, queue, priority, enqueue_shard, shift)"
+                  " SELECT i, 'q' || i, 2, 0, i::bigint << 44 FROM generate_series(1, 3000) AS i");
+    test_exec(db, "SELECT setval('awa.lane_ids', 524286)");
+    test_exec(producer, "SELECT awa.insert_job('k', p_queue => 'next')");
+    assert_int_equal(test_int(db, "SELECT lane_id FROM awa.lanes WHERE queue = 'next'"), 3001);
 }
 
 /* ---- From C ------------------------------------------------------------------------------ */
@@ -600,6 +669,9 @@ main(void)
         TEST_DB(each_queue_and_priority_has_a_lane),
         TEST_DB(jobs_of_one_ordering_key_stay_in_one_lane),
         TEST_DB(a_full_lane_gets_a_successor),
+        TEST_DB(thousands_of_queues_are_opened_in_one_transaction),
+        TEST_DB(the_number_of_a_lane_that_was_rolled_back_is_used_again),
+        TEST_DB(a_free_number_is_found_behind_thousands_in_use),
         TEST_DB(the_doors_of_c_make_the_same_jobs),
         TEST_DB(a_duplicate_is_told_and_the_others_go_in),
         TEST_DB(a_copy_in_the_callers_transaction_goes_with_it),

@@ -228,7 +228,7 @@ an_explanation_tells_who_runs_a_job_and_how_it_went(void **state)
     a = test_claim_one(worker, 7);
     expect_words(explain(viewer, a.id), "running: attempt 1 of 25, held by worker w7");
     assert_null(strstr(explain(viewer, a.id), "silent"));
-    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '1 min'");
+    test_silence(db, 7, 60);
     expect_words(explain(viewer, a.id), "the worker is silent: it will be rescued soon");
     test_text(worker, test_close_sql(&a, "retried", "'{\"no luck\"}', NULL, '{0 s}'"));
     expect_words(explain(viewer, a.id), "retryable: due");
@@ -311,7 +311,7 @@ health_says_what_is_missing(void **state)
     assert_string_equal(unwell(viewer), "");
     test_exec(db, "UPDATE awa.deferred_jobs SET run_at = now() - interval '11 s'");
     assert_string_equal(unwell(viewer), "deferred jobs");
-    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '16 s'");
+    test_silence(db, 7, 16);
     test_exec(worker, "SELECT awa.lead(7, p_resign => true)");
     assert_string_equal(unwell(viewer), "workers leader deferred jobs");
     for (int i = 0; i < 16; i++)

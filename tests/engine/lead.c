@@ -14,11 +14,21 @@ end_lease(PGconn *db)
     test_exec(db, "SELECT setval('awa.leader_until', awa.to_ms(clock_timestamp()) - 1)");
 }
 
+/* The session of worker 7, which knows the secret of worker 8, too. */
+static PGconn *
+two_workers(PGconn *db)
+{
+    PGconn *worker = test_worker(db, 7);
+
+    test_worker(db, 8);
+    return worker;
+}
+
 static void
 one_worker_leads_and_terms_rise(void **state)
 {
     PGconn *db = *state;
-    PGconn *first = test_connect(db, "worker"), *second = test_connect(db, "worker");
+    PGconn *first = test_worker(db, 7), *second = test_worker(db, 8);
 
     assert_int_equal(test_int(first, LEAD(7)), 1);
     assert_null(test_text(second, LEAD(8)));
@@ -34,11 +44,27 @@ one_worker_leads_and_terms_rise(void **state)
                         "1|7 2|8 3|7");
 }
 
+/* Whoever leads can be found among the workers; and it has to say who it is by its secret. */
+static void
+only_a_worker_leads(void **state)
+{
+    PGconn *db = *state;
+    PGconn *stranger = test_connect(db, "worker"), *worker = test_connect(db, "worker");
+
+    assert_null(test_text(stranger, LEAD(7)));
+    assert_int_equal(test_int(worker, "SELECT awa.register_worker(1234567, 'w', '{default}')"), 7);
+    assert_null(test_text(stranger, LEAD(7)));
+    assert_int_equal(test_int(worker, LEAD(1234567)), 1);
+    assert_null(test_text(stranger, "SELECT term FROM awa.lead(7, p_resign => true)"));
+    assert_int_equal(test_int(worker, LEAD(1234567)), 1);
+    assert_string_equal(test_rows(db, "SELECT term, worker_id FROM awa.leaders"), "1|7");
+}
+
 static void
 a_leader_that_resigns_is_followed_at_once(void **state)
 {
     PGconn *db = *state;
-    PGconn *worker = test_connect(db, "worker");
+    PGconn *worker = two_workers(db);
 
     assert_int_equal(test_int(worker, LEAD(7)), 1);
     assert_null(test_text(worker, "SELECT term FROM awa.lead(8, p_resign => true)"));
@@ -51,7 +77,7 @@ static void
 two_candidates_at_once_do_not_both_win(void **state)
 {
     PGconn *db = *state;
-    PGconn *first = test_connect(db, "worker"), *second = test_connect(db, "worker");
+    PGconn *first = test_worker(db, 7), *second = test_worker(db, 8);
 
     test_exec(first, "BEGIN");
     assert_int_equal(test_int(first, LEAD(7)), 1);
@@ -64,7 +90,7 @@ static void
 a_clock_that_was_set_back_does_not_lock_everybody_out(void **state)
 {
     PGconn *db = *state;
-    PGconn *worker = test_connect(db, "worker");
+    PGconn *worker = two_workers(db);
 
     assert_int_equal(test_int(worker, LEAD(7)), 1);
     test_exec(db, "SELECT setval('awa.leader_until', awa.to_ms(clock_timestamp() + interval"
@@ -91,7 +117,7 @@ a_leader_is_told_what_is_due(void **state)
     assert_string_equal(tasks(worker), "{promote}");
     assert_string_equal(test_text(worker, "SELECT tasks FROM awa.lead(7, clock_timestamp())"),
                         "{}");
-    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '4 s'");
+    test_silence(db, 7, 16);
     assert_string_equal(tasks(worker), "{promote,rescue}");
     test_exec(worker, "SELECT awa.heartbeat('{7}')");
     test_exec(worker, "SELECT awa.register_worker(8, 'w8', '{default}')");
@@ -106,7 +132,7 @@ a_leader_is_told_what_is_due(void **state)
         test_text(worker, "SELECT tasks FROM awa.lead(7, p_expire_from => clock_timestamp())"),
         "{}");
     test_exec(db, "UPDATE awa.claims SET deadline_at = NULL");
-    test_exec(db, "INSERT INTO awa.lane_gaps (lane_id, gaps, gaps_xid) VALUES (1, '{}', '3')");
+    test_exec(db, "INSERT INTO awa.lane_gaps (lane_id, gaps, owners) VALUES (1, '{}', '{3}')");
     assert_string_equal(tasks(worker), "{sweep}");
 }
 
@@ -148,7 +174,8 @@ a_term_that_was_renewed_just_now_is_not_a_wrong_clock(void **state)
     PGconn *leader = test_worker(db, 7), *sleeper = test_worker(db, 8);
 
     test_exec(leader, "SELECT awa.lead(7)");
-    test_gate(db, "lead", "IF NOT pg_try_advisory_xact_lock(awa.lock_class('maintenance'), 2)");
+    end_lease(db);
+    test_gate(db, "lead", "IF NOT awa.try_lock('leadership')");
     test_gate_shut(db);
     test_send(sleeper, "SELECT coalesce(term, 0) FROM awa.lead(8)");
     test_wait_at_gate(db, sleeper);
@@ -193,6 +220,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(one_worker_leads_and_terms_rise),
+        TEST_DB(only_a_worker_leads),
         TEST_DB(a_leader_that_resigns_is_followed_at_once),
         TEST_DB(two_candidates_at_once_do_not_both_win),
         TEST_DB(a_clock_that_was_set_back_does_not_lock_everybody_out),

@@ -81,7 +81,7 @@ all_works(const struct site *s)
 {
     test_exec(s->own, "SELECT awa.insert_job('k'), awa.insert_job('k'), awa.insert_job('k')");
     test_exec(s->own, "SELECT awa.register_worker(7, 'w', '{default}') WHERE NOT EXISTS"
-                      " (SELECT 1 FROM awa.workers AS w WHERE w.worker_id = 7)");
+                      " (SELECT 1 FROM awa.workers AS w WHERE w.secret = awa.worker_secret(7))");
     test_complete(s->own, "default", 2);
     test_exec(s->own, "DELETE FROM awa.jobs AS j USING (SELECT max(k.id) AS id, k.state FROM"
                       " awa.jobs AS k GROUP BY k.state) AS k WHERE j.id = k.id");
@@ -130,17 +130,26 @@ end_copy(PGconn *conn)
     }
 }
 
+static void
+begin_copy(PGconn *conn, const char *sql, ExecStatusType want)
+{
+    PGresult *res = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(res);
+
+    PQclear(res);
+    if (status != want)
+        fail_msg("%s\n%s", sql, PQerrorMessage(conn));
+}
+
 /* Rows that a statement reads here are written there by another one. */
 static void
 copy_rows(PGconn *from, PGconn *to, const char *read, const char *write)
 {
-    AUTO(pgresult) PGresult *out = PQexec(from, read);
-    AUTO(pgresult) PGresult *in = PQexec(to, write);
     char *row;
     int len;
 
-    assert_int_equal(PQresultStatus(out), PGRES_COPY_OUT);
-    assert_int_equal(PQresultStatus(in), PGRES_COPY_IN);
+    begin_copy(from, read, PGRES_COPY_OUT);
+    begin_copy(to, write, PGRES_COPY_IN);
     while ((len = PQgetCopyData(from, &row, 0)) > 0) {
         assert_int_equal(PQputCopyData(to, row, len), 1);
         PQfreemem(row);
@@ -148,6 +157,65 @@ copy_rows(PGconn *from, PGconn *to, const char *read, const char *write)
     assert_int_equal(PQputCopyEnd(to, NULL), 1);
     end_copy(to);
     end_copy(from);
+}
+
+/*
+ * What the columns held that are there no more: the sequences of a lane and of a queue; an id that
+ * the owners of a gap are below; and gaps of two generations.
+ */
+static const struct {
+    const char *table, *column, *value;
+} old_columns[] = {
+    { "queues", "hungry_until", "'awa.hungry_' || row_number() OVER (ORDER BY queue)" },
+    { "lanes", "positions", "'awa.lane_' || lane_id" },
+    { "lane_gaps", "gaps_xid", "pg_current_xact_id()" },
+    { "claims", "gaps_old_xid", "pg_current_xact_id()" },
+    { "claims", "gaps_young", "awa.all_gaps(gaps) - int8multirange(int8range(NULL, cursor - 3))" },
+    { "claims", "gaps_old", "awa.all_gaps(gaps) * int8multirange(int8range(NULL, cursor - 3))" },
+};
+
+/* The columns of a table of the first schema file, each as the test's database can tell it. */
+static const char *
+values_of(const struct site *s, const char *table)
+{
+    const char *values = test_text(
+        s->own, test_format("SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute"
+                            " AS a WHERE a.attrelid = 'awa.%s'::regclass AND a.attnum > 0",
+                            table));
+
+    for (size_t i = 0; i < sizeof old_columns / sizeof old_columns[0]; i++)
+        if (strcmp(old_columns[i].table, table) == 0) {
+            const char *at = strstr(values, old_columns[i].column);
+
+            assert_non_null(at);
+            values = test_format("%.*s%s%s", (int)(at - values), values, old_columns[i].value,
+                                 at + strlen(old_columns[i].column));
+        }
+    return values;
+}
+
+/* The sequences that the first schema file made, those of each lane and of each queue. */
+static void
+copy_sequences(const struct site *s)
+{
+    static const char *const statements[] = {
+        "SELECT string_agg(format('SELECT setval(c.oid, %s, %L) FROM pg_class AS c WHERE c.oid ="
+        " to_regclass(''awa.%I'')', coalesce(q.last_value, q.start_value), q.last_value IS NOT "
+        "NULL,"
+        " q.sequencename), ';') FROM pg_sequences AS q WHERE q.schemaname = 'awa' AND"
+        " q.sequencename !~ '_gap_id_'",
+        "SELECT string_agg(format('CREATE SEQUENCE awa.lane_%s MINVALUE %s MAXVALUE %s;"
+        " SELECT setval(''awa.lane_%s'', %s, %L)', l.lane_id, l.lane_id::bigint << 44,"
+        " ((l.lane_id + 1)::bigint << 44) - 1, l.lane_id, greatest(awa.last_position(l),"
+        " l.lane_id::bigint << 44), awa.last_position(l) > 0), ';') FROM awa.lanes AS l",
+        "SELECT string_agg(format('CREATE SEQUENCE awa.hungry_%s MINVALUE 0 START 0;"
+        " SELECT nextval(''awa.queue_ids'')', row_number), ';') FROM (SELECT row_number() OVER ()"
+        " FROM awa.queues) AS q",
+    };
+
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
+        test_exec(s->own, test_format("SET ROLE awa_owner; %s; RESET ROLE",
+                                      test_text(s->db, statements[i])));
 }
 
 /* The jobs of the test's database, in the tables that the first schema file has. */
@@ -158,26 +226,14 @@ copy_jobs(const struct site *s)
         "queues", "lanes",    "lane_gaps",    "ring_rotations", "ready_entries", "ready_tombstones",
         "claims", "closures", "done_entries", "deferred_jobs",  "unique_keys",   "workers",
     };
-    const char *sequences = test_text(
-        s->db, "SELECT string_agg(format('CREATE SEQUENCE IF NOT EXISTS awa.%I MINVALUE %s"
-               " MAXVALUE %s; SELECT setval(''awa.%I'', %s, %L)', q.sequencename, q.min_value,"
-               " q.max_value, q.sequencename, coalesce(q.last_value, q.start_value),"
-               " q.last_value IS NOT NULL), ';') FROM pg_sequences AS q WHERE q.schemaname = 'awa'"
-               " AND q.sequencename !~ '_gap_id_'");
 
-    test_exec(s->own, test_format("SET ROLE awa_owner; %s; DELETE FROM awa.ring_rotations;"
-                                  " RESET ROLE",
-                                  sequences));
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        const char *columns = test_text(
-            s->own, test_format("SELECT string_agg(a.attname, ', ') FROM pg_attribute AS a WHERE"
-                                " a.attrelid = 'awa.%s'::regclass AND a.attnum > 0",
-                                tables[i]));
-
+    copy_sequences(s);
+    test_exec(s->own, "DELETE FROM awa.ring_rotations");
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         copy_rows(s->db, s->own,
-                  test_format("COPY (SELECT %s FROM awa.%s) TO STDOUT", columns, tables[i]),
-                  test_format("COPY awa.%s (%s) FROM STDIN", tables[i], columns));
-    }
+                  test_format("COPY (SELECT %s FROM awa.%s) TO STDOUT", values_of(s, tables[i]),
+                              tables[i]),
+                  test_format("COPY awa.%s FROM STDIN", tables[i]));
 }
 
 /* As awa migrate left it when there was one schema file. */

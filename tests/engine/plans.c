@@ -15,6 +15,7 @@ enum {
     LEVELS = 3,         /* of an index that was one page while its table was small */
     MARGIN = 400,       /* pages more than that */
     WITHDRAWN = 100000, /* jobs, a third of them */
+    ROLLBACKS = 1000,
     TRIES = 4,
     FEW = 20, /* pages of which nothing is said */
 };
@@ -35,7 +36,7 @@ static const struct {
     { "release", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{<pos>}', '{released}')", 400 },
     { "stale", "awa.close_jobs(7, '{<slot>}', '{<claim>}', '{5}', '{failed}')", 400 },
     { "complete in a transaction", "awa.complete_job(7, <claim>, <pos>)", 300 },
-    { "heartbeat", "awa.heartbeat('{7}', '{default}', '{<claim>}', '{<pos>}')", 300 },
+    { "heartbeat", "awa.heartbeat('{7}', '{default}', '{<claim>}', '{\"<run>\"}')", 300 },
     { "promote", "awa.promote_jobs(p_max => 10, p_now => '2200-01-01')", 600 },
     { "promote nothing", "awa.promote_jobs('2200-01-01')", 100 },
     { "lead", "awa.lead(7, clock_timestamp(), clock_timestamp())", 200 },
@@ -212,6 +213,45 @@ an_old_gap_does_not_make_a_claim_read_all_that_came_after(void **state)
     test_exec(late, "COMMIT");
 }
 
+/* Two claims read as much, with a transaction open that has drawn and with n rollbacks beside it.
+ */
+static void
+gaps_aside_cost_a_claim_nothing(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_connect(db, NULL), *late = test_connect(db, "producer");
+    int64_t before, after;
+
+    test_lane(db, 2);
+    test_exec(worker, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false)");
+    test_exec(late, "BEGIN");
+    test_insert(late);
+    test_exec(db, "SELECT awa.insert_jobs('{a,b}')");
+    for (int i = 0; i < 2; i++)
+        test_exec(worker,
+                  test_format("SELECT awa.claim_jobs(7, 'default', 1, clock_timestamp() + %d"
+                              " * interval '20 ms')",
+                              i));
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{100}'))");
+    before = best_pages(worker, "awa.claim_jobs(7, 'default', 1)");
+    test_exec(db, test_format("DO $$ BEGIN FOR i IN 1 .. %d LOOP"
+                              "  BEGIN PERFORM awa.insert_job('gone'); RAISE 'no';"
+                              "  EXCEPTION WHEN raise_exception THEN NULL; END;"
+                              "  PERFORM awa.insert_job('stays'); END LOOP; END $$",
+                              ROLLBACKS));
+    for (int i = 0; i < ROLLBACKS + 150; i += 50) /* 20 ms apart: each looks who owns new gaps */
+        test_exec(worker, test_format("SELECT awa.claim_jobs(7, 'default', 50, clock_timestamp() +"
+                                      " %d * interval '20 ms')",
+                                      i));
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{10}'))");
+    assert_true(test_int(db, "SELECT sum(awa.count_gaps(gaps)) FROM awa.lane_gaps") > 800);
+    after = best_pages(worker, "awa.claim_jobs(7, 'default', 1)");
+    if (after > before + FEW)
+        fail_msg("a claim reads %" PRId64 " pages, and %" PRId64 " beside %d gaps", before, after,
+                 ROLLBACKS);
+    test_exec(late, "COMMIT");
+}
+
 /*
  * Of so many jobs in a slot each third is withdrawn, and most of the others were claimed. What
  * comes next is found by index, and read in one piece however often withdrawn jobs break it.
@@ -371,6 +411,7 @@ main(void)
         TEST_DB(a_call_reads_as_little_from_large_tables_as_from_small_ones),
         TEST_DB(folded_history_is_not_read_to_be_counted),
         TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
+        TEST_DB(gaps_aside_cost_a_claim_nothing),
         TEST_DB(withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before),
         TEST_DB(a_drain_finds_jobs_by_their_places),
         TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),

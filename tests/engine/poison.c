@@ -363,6 +363,116 @@ odd_sets_of_positions_complete_nothing(void **state)
     assert_string_equal(test_state(db, a.id), "running");
 }
 
+/* ---- Rows that come by COPY -------------------------------------------------------------- */
+
+enum {
+    POS,
+    ID,
+    ENQUEUED_AT,
+    SLOT,
+    ATTEMPT,
+    MAX_ATTEMPTS,
+    KIND,
+    ARGS,
+    TAGS,
+    METADATA,
+    KEY,
+    ERRORS,
+    CREATED_AT,
+    COLUMNS
+};
+
+/* A row of ready_entries at a reserved position, with one value of the caller's; what became of it.
+ */
+static const char *
+copy_row(PGconn *bulk, int column, const char *value)
+{
+    const char *row[COLUMNS] = { [ENQUEUED_AT] = "2026-01-01",
+                                 [ATTEMPT] = "0",
+                                 [KIND] = "k",
+                                 [MAX_ATTEMPTS] = "25",
+                                 [ARGS] = "{}" };
+    const char *line = "", *constraint;
+    PGresult *res;
+
+    test_exec(bulk, "BEGIN");
+    row[POS] = test_rows(bulk, "SELECT first_pos, first_id, ready_slot FROM"
+                               " awa.reserve_positions('{default}', '{2}', '{NULL}', '{1}')");
+    row[ID] = strchr(row[POS], '|') + 1;
+    row[SLOT] = strchr(row[ID], '|') + 1;
+    row[POS] = test_format("%.*s", (int)(row[ID] - row[POS] - 1), row[POS]);
+    row[ID] = test_format("%.*s", (int)(row[SLOT] - row[ID] - 1), row[ID]);
+    row[column] = value;
+    for (int i = 0; i < COLUMNS; i++)
+        line = test_format("%s%s%s", line, i > 0 ? "\t" : "", row[i] != NULL ? row[i] : "\\N");
+    line = test_format("%s\n", line);
+    PQclear(PQexec(bulk, "COPY awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt,"
+                         " max_attempts, kind, args, tags, metadata, unique_key, errors,"
+                         " created_at) FROM STDIN"));
+    assert_int_equal(PQputCopyData(bulk, line, (int)strlen(line)), 1);
+    assert_int_equal(PQputCopyEnd(bulk, NULL), 1);
+    res = PQgetResult(bulk);
+    constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+    constraint = test_format("%s", PQresultStatus(res) == PGRES_COMMAND_OK ? "taken"
+                                   : constraint != NULL                    ? constraint
+                                                        : PQresultErrorMessage(res));
+    PQclear(res);
+    while ((res = PQgetResult(bulk)) != NULL)
+        PQclear(res);
+    test_exec(bulk, "COMMIT");
+    return constraint;
+}
+
+/*
+ * One such row would make every claim of its lane fail, or every list of jobs. What is taken
+ * instead, odd as it may be, can be claimed, seen and ended.
+ */
+static void
+a_row_that_no_claim_could_hand_out_is_refused(void **state)
+{
+    static const struct {
+        int column;
+        const char *value, *want;
+    } cases[] = {
+        { ATTEMPT, "32767", "numbers" },
+        { ATTEMPT, "1001", "numbers" },
+        { ATTEMPT, "-1", "numbers" },
+        { ATTEMPT, "1000", "taken" },
+        { MAX_ATTEMPTS, "0", "numbers" },
+        { MAX_ATTEMPTS, "1001", "numbers" },
+        { KIND, "", "kind" },
+        { POS, "-1", "numbers" },
+        { ENQUEUED_AT, "infinity", "numbers" },
+        { ENQUEUED_AT, "-infinity", "numbers" },
+        { CREATED_AT, "infinity", "numbers" },
+        { CREATED_AT, "2025-01-01", "taken" },
+        { TAGS, "{a,NULL}", "taken" },
+        { TAGS, "{{a},{b}}", "taken" },
+        { METADATA, "[]", "taken" },
+        { METADATA, "null", "taken" },
+        { KEY, "", "taken" },
+        { ERRORS, "{}", "taken" },
+        { ERRORS, "[1, null]", "taken" },
+    };
+    PGconn *db = *state;
+    PGconn *bulk = test_connect(db, "bulk"), *worker = test_worker(db, 7);
+    PGconn *viewer = test_connect(db, "viewer");
+    int taken = 0;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *got = copy_row(bulk, cases[i].column, cases[i].value);
+
+        if (strcmp(got, cases[i].want) != 0)
+            fail_msg("%s: want %s, got %s", cases[i].value, cases[i].want, got);
+        taken += strcmp(got, "taken") == 0;
+    }
+    assert_int_equal(test_int(viewer, "SELECT count(*) FROM awa.list_jobs()"), taken);
+    test_exec(viewer, "SELECT awa.explain_job(id) FROM awa.list_jobs()");
+    test_end(worker, "default", 100, "failed");
+    assert_int_equal(test_count(db, "failed"), taken);
+    assert_int_equal(test_int(viewer, "SELECT count(*) FROM awa.list_jobs('failed')"), taken);
+}
+
 int
 main(void)
 {
@@ -378,6 +488,7 @@ main(void)
         TEST_DB(too_long_an_output_is_cut),
         TEST_DB(an_error_may_be_any_text_and_is_cut),
         TEST_DB(odd_sets_of_positions_complete_nothing),
+        TEST_DB(a_row_that_no_claim_could_hand_out_is_refused),
     };
 
     return TEST_RUN(tests);

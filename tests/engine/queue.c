@@ -199,10 +199,40 @@ a_mark_ends_by_itself(void **state)
     assert_string_equal(heard(worker), "[awa:default:]");
     /* a later mark is not cut short by an earlier one */
     test_exec(worker, "SELECT awa.mark_hungry('{default}')");
-    assert_string_equal(test_text(db, "SELECT pg_sequence_last_value(hungry_until) >"
-                                      " awa.to_ms(clock_timestamp() + interval '50 s')"
-                                      " FROM awa.queues"),
+    assert_string_equal(test_text(db, "SELECT pg_sequence_last_value(awa.hungry('default')) >"
+                                      " awa.to_ms(clock_timestamp() + interval '50 s')"),
                         "t");
+}
+
+/* PREPARE TRANSACTION refuses a transaction that notifies, which one does while somebody waits. */
+static void
+a_transaction_that_notifies_nobody_may_be_prepared(void **state)
+{
+    static const char *const inserts[] = {
+        "SELECT awa.insert_job('k')",
+        "SELECT awa.insert_jobs('{k,k}')",
+        "SELECT awa.insert_job('k', p_delay => '500 ms')",
+    };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *producer = test_connect(db, "producer");
+
+    test_exec(worker, "SELECT awa.listen('{default}'); LISTEN \"awa.lead\"");
+    test_exec(worker, "SELECT awa.mark_hungry('{default}', clock_timestamp() + interval '1 h')");
+    test_exec(worker, "SELECT awa.lead(7)"); /* and sleeps */
+    for (size_t i = 0; i < sizeof inserts / sizeof inserts[0]; i++) {
+        test_exec(producer, "BEGIN");
+        test_exec(producer, inserts[i]);
+        test_expect_error(producer, "0A000", "PREPARE TRANSACTION 'test_loud'");
+        test_exec(producer, "BEGIN; SET LOCAL awa.notify = off");
+        test_exec(producer, inserts[i]);
+        test_exec(producer, test_format("PREPARE TRANSACTION '%s'", PQdb(db)));
+        test_exec(producer, test_format("COMMIT PREPARED '%s'", PQdb(db)));
+        assert_string_equal(heard(worker), "");
+    }
+    assert_string_equal(test_text(db, "SELECT available FROM awa.queue_counts('default')"), "3");
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 3);
+    test_insert(producer); /* it was that transaction alone */
+    assert_string_equal(heard(worker), "[awa:default:]");
 }
 
 /* Not transactional: a producer whose snapshot is old sees the mark. */
@@ -281,8 +311,9 @@ a_heartbeat_says_where_work_may_be(void **state)
     assert_string_equal(test_text(worker, beat), "{b}");
     test_exec(worker, "SELECT awa.claim_jobs(7, 'b', 1)");
     assert_string_equal(test_text(worker, beat), "{}");
-    assert_string_equal(test_text(db, "SELECT min(pg_sequence_last_value(hungry_until)) >"
-                                      " awa.to_ms(clock_timestamp()) FROM awa.queues"),
+    assert_string_equal(test_text(db, "SELECT min(pg_sequence_last_value(awa.hungry(q))) >"
+                                      " awa.to_ms(clock_timestamp()) FROM unnest('{a,b}'::text[])"
+                                      " AS q"),
                         "t");
 }
 
@@ -321,6 +352,7 @@ main(void)
         TEST_DB(a_drain_cancels_what_waits_and_nothing_else),
         TEST_DB(a_producer_wakes_a_queue_that_is_hungry_and_no_other),
         TEST_DB(a_mark_ends_by_itself),
+        TEST_DB(a_transaction_that_notifies_nobody_may_be_prepared),
         TEST_DB(a_producer_on_an_old_snapshot_sees_the_mark),
         TEST_DB(whatever_makes_a_job_runnable_wakes_its_queue),
         TEST_DB(the_worker_of_a_cancelled_job_is_told),

@@ -38,8 +38,8 @@ a_worker_registers_under_a_number_of_its_own(void **state)
         { "5, 'w', ARRAY['']", "JQ001 queue: want 1 to 200 bytes, got 0" },
         { "5, 'w', ARRAY[repeat('q', 201)]", "JQ001 queue: want 1 to 200 bytes, got 201" },
         { "5, 'w', ARRAY[NULL]::text[]", "JQ001 queue: want 1 to 200 bytes, got 0" },
-        { "7, 'w', '{q}'", "JQ001 worker: 7 is taken" },
-        { "8, 'w', '{q}'", "JQ001 worker: 8 is taken" },
+        { "7, 'w', '{q}'", "JQ001 worker: this number is taken" },
+        { "8, 'w', '{q}'", "JQ001 worker: this number is taken" },
     };
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
@@ -63,13 +63,13 @@ a_heartbeat_keeps_a_worker_known(void **state)
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7);
 
-    test_exec(db, "UPDATE awa.workers SET last_seen_at = now() - interval '1 h'");
+    test_silence(db, 7, 3600);
     assert_string_equal(
         test_rows(worker, "SELECT known, ready, lost, server FROM"
                           " awa.heartbeat('{7,99}')"),
         test_format("{7}|{}|{}|%s", test_text(worker, "SELECT awa.server_number()")));
-    assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min'"
-                                      " FROM awa.worker_list"),
+    assert_string_equal(test_text(db, "SELECT last_seen_at > now() - interval '1 min' AND"
+                                      " awa.silence(seen_ms) < '1 min' FROM awa.seen_workers"),
                         "t");
     test_exec(worker, "SELECT awa.deregister_worker(7)");
     assert_string_equal(test_rows(worker, "SELECT known FROM awa.heartbeat('{7}')"), "{}");
@@ -91,30 +91,38 @@ heartbeats_leave_no_dead_row(void **state)
                     10000);
 }
 
+static void
+clear_beats_at(PGconn *owner, int served_ms)
+{
+    test_exec(owner, test_format("SELECT setval('awa.served_ms', %d); SELECT awa.clear_beats()",
+                                 served_ms));
+}
+
 /* What is forgotten does not make a silent worker look older, nor a live one. */
 static void
 heartbeats_are_forgotten_but_not_when_the_last_one_was(void **state)
 {
-    static const char seen[] = "SELECT worker_id, last_seen_at FROM awa.worker_list ORDER BY 1";
+    static const char seen[] = "SELECT worker_id, last_seen_at, seen_ms FROM awa.seen_workers"
+                               " ORDER BY 1";
     static const char beats[] = "SELECT worker_id, count(*) FROM awa.worker_beats GROUP BY 1";
     PGconn *db = *state, *owner = test_connect(db, "owner");
     const char *before;
 
     test_worker(db, 7);
     test_worker(db, 8);
-    test_exec(db,
-              "UPDATE awa.workers SET last_seen_at = '2026-01-01 00:00'; INSERT INTO"
-              " awa.worker_beats (worker_id, seen_at, beat_slot) SELECT w, t, awa.beat_slot(t)"
-              " FROM (VALUES (7, '2026-01-01 12:00:10'::timestamptz), (7, '2026-01-01"
-              " 12:00:50'), (8, '2026-01-01 12:00:50'), (8, '2026-01-01 12:01:10')) AS b (w, t)");
+    test_exec(owner, "SET ROLE awa_owner");
+    test_exec(db, "UPDATE awa.workers SET last_seen_at = '2026-01-01 00:00', seen_ms = 0; INSERT"
+                  " INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot) SELECT w,"
+                  " '2026-01-01 12:00'::timestamptz + ms * interval '1 ms', ms, awa.beat_slot(ms)"
+                  " FROM (VALUES (7, 10000), (7, 50000), (8, 50000), (8, 70000)) AS b (w, ms)");
     before = test_rows(db, seen);
-    assert_string_equal(before, "7|2026-01-01 12:00:50+00 8|2026-01-01 12:01:10+00");
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:01:30')"); /* of the last two minutes */
+    assert_string_equal(before, "7|2026-01-01 12:00:50+00|50000 8|2026-01-01 12:01:10+00|70000");
+    clear_beats_at(owner, 90000); /* of the last two minutes */
     assert_string_equal(test_rows(db, beats), "7|2 8|2");
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:02:30')");
+    clear_beats_at(owner, 150000);
     assert_string_equal(test_rows(db, beats), "8|1");
     assert_string_equal(test_rows(db, seen), before);
-    test_exec(owner, "SELECT awa.clear_beats('2026-01-01 12:03:30')");
+    clear_beats_at(owner, 210000);
     assert_string_equal(test_rows(db, beats), "");
     assert_string_equal(test_rows(db, seen), before);
 }
@@ -123,7 +131,8 @@ static void
 a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
 {
     static const char locked[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND"
-                                 " objid = 7 AND objsubid = 1 AND mode = 'ExclusiveLock' AND"
+                                 " classid::bigint = awa.lock_class('worker') AND objid = 7 AND"
+                                 " objsubid = 2 AND mode = 'ExclusiveLock' AND"
                                  " database = (SELECT d.oid FROM pg_database AS d"
                                  " WHERE d.datname = current_database())";
     PGconn *db = *state;
@@ -135,8 +144,12 @@ a_heartbeat_on_a_new_session_takes_the_lock_again(void **state)
     test_exec(db, test_format("SELECT pg_terminate_backend(%d)", PQbackendPID(worker)));
     test_wait_until(db, test_format("SELECT (%s) = 0", locked), 10000);
     next = test_connect(db, "worker");
-    test_exec(next, "SELECT awa.heartbeat('{7}')");
-    assert_int_equal(test_int(db, locked), 1);
+    test_exec(next, "SELECT awa.heartbeat('{7}')"); /* in a session that is none of its own */
+    assert_int_equal(test_int(db, locked), 0);
+    for (int i = 0; i < 2; i++) {
+        test_exec(next, "SELECT awa.heartbeat('{7}', p_session => true)");
+        assert_int_equal(test_int(db, locked), 1);
+    }
     test_exec(next, "SELECT awa.deregister_worker(7)");
     assert_int_equal(test_int(db, locked), 0);
 }
@@ -271,10 +284,11 @@ a_worker_that_wakes_up_is_told_that_it_was_given_up(void **state)
     test_insert(db);
     a = test_claim_one(worker, 7);
     assert_int_equal(rescue(leader, "16 s"), 1);
-    assert_string_equal(test_rows(worker, test_format("SELECT known, lost FROM awa.heartbeat('{7}',"
-                                                      " '{}', '{%" PRId64 "}', '{%" PRId64 "}')",
-                                                      a.claim, a.pos)),
-                        test_format("{}|{%" PRId64 "}", a.pos));
+    assert_string_equal(
+        test_rows(worker, test_attempt_sql("SELECT known, lost = '<run>' FROM awa.heartbeat('{7}',"
+                                           " '{}', '{<claim>}', '{\"<run>\"}')",
+                                           &a)),
+        "{}|t");
     test_expect_error(worker, "JQ003", "SELECT awa.claim_jobs(7, 'default', 1)");
     assert_string_equal(test_text(worker, test_complete_sql(&a)), "{}");
     assert_string_equal(test_close(worker, &a, "failed"), "stale");
@@ -294,7 +308,9 @@ who_has_ended_or_is_silent_may_be_rescued(void **state)
 
     assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
     assert_string_equal(
-        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '4 s')"), "t");
+        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '14 s')"), "f");
+    assert_string_equal(
+        test_text(leader, "SELECT awa.any_to_rescue(clock_timestamp() + interval '16 s')"), "t");
     test_exec(worker, "SELECT awa.deregister_worker(7)");
     assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "t");
     rescue(leader, "0 s");
@@ -312,6 +328,120 @@ ended_workers_are_forgotten_after_an_hour(void **state)
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 1);
     rescue(leader, "61 min");
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.workers"), 0);
+}
+
+/* ---- The engine's own time --------------------------------------------------------------- */
+
+/* As if the engine had served somebody that many milliseconds ago, and nobody since. */
+static void
+served_ago(PGconn *db, int ms)
+{
+    test_exec(db,
+              test_format("SELECT setval('awa.served_at', awa.to_ms(clock_timestamp()) - %d)", ms));
+}
+
+static void
+time_passes_while_somebody_is_served(void **state)
+{
+    static const struct {
+        int passed, served; /* ms by the clock, and by the engine */
+        bool outage;
+    } cases[] = {
+        { 50, 0, false },         { 1000, 1000, false }, { 1500, 1500, false },
+        { 2400, 1500, false },    { 2600, 1500, true },  { 60000, 1500, true },
+        { 86400000, 1500, true }, { -3600000, 0, true }, { -1, 0, true },
+    };
+    PGconn *db = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t before = test_int(db, "SELECT awa.served_now()");
+
+        test_exec(db, "SELECT setval('awa.outage_ended', 1),"
+                      " setval('awa.served_at', awa.to_ms('2026-01-01'))");
+        test_exec(db, test_format("SELECT awa.tick_served('2026-01-01'::timestamptz + %d * interval"
+                                  " '1 ms')",
+                                  cases[i].passed));
+        assert_int_equal(test_int(db, "SELECT awa.served_now()") - before, cases[i].served);
+        assert_int_equal(test_int(db, "SELECT last_value FROM awa.outage_ended"),
+                         cases[i].outage ? before + cases[i].served : 1);
+    }
+}
+
+/* Three workers, one with a session, which are seen each second; the clock is set in between. */
+static void
+a_step_of_the_clock_rescues_nobody_alive(void **state)
+{
+    static const int steps[] = { 60000, -60000, 3600000, -3600000, 86400000 };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_connect(db, "worker");
+    PGconn *leader = test_connect(db, "worker");
+
+    test_exec(other, "SELECT awa.register_worker(8, 'w8', '{default}', p_session => false)");
+    test_exec(other, "SELECT awa.register_worker(9, 'w9', '{default}', p_session => false,"
+                     " p_lease => '2 s')");
+    test_exec(db, "SELECT awa.insert_jobs('{a,b,c}')");
+    for (int i = 7; i <= 9; i++)
+        test_exec(i == 7 ? worker : other,
+                  test_format("SELECT awa.claim_jobs(%d, 'default', 1)", i));
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        for (int second = 0; second < 3; second++) {
+            test_exec(worker, "SELECT awa.heartbeat('{7}')");
+            test_exec(other, "SELECT awa.heartbeat('{8,9}')");
+            served_ago(db, second == 0 ? steps[i] : 1000);
+            test_exec(leader, "SELECT awa.lead(7)");
+            assert_string_equal(test_text(leader, "SELECT awa.any_to_rescue()"), "f");
+            assert_int_equal(rescue(leader, "0 s"), 0);
+        }
+    }
+    assert_int_equal(test_count(db, "running"), 3);
+}
+
+static void
+a_dead_worker_is_noticed_whatever_the_clock_says(void **state)
+{
+    static const int steps[] = { 3600000, -3600000, 60000 };
+    PGconn *db = *state;
+    PGconn *other = test_worker(db, 8), *leader = test_connect(db, "worker");
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int seconds = 0;
+        PGconn *worker;
+
+        test_number(db, 100 + (int)i);
+        worker = test_connect(db, "worker");
+        test_exec(worker,
+                  test_format("SELECT awa.register_worker(%d, 'w', '{default}')", 100 + (int)i));
+        test_insert(db);
+        test_exec(worker, test_format("SELECT awa.claim_jobs(%d, 'default', 1)", 100 + (int)i));
+        served_ago(db, steps[i]);
+        test_exec(db, test_format("SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(worker)));
+        for (; rescue(leader, "0 s") == 0 && seconds < 10; seconds++) {
+            test_exec(other, "SELECT awa.heartbeat('{8}')");
+            served_ago(db, 1000);
+        }
+        assert_in_range(seconds, 3, 6); /* the grace, from the step on */
+        assert_int_equal(test_count(db, "running"), 0);
+        test_exec(db, "SELECT awa.drain_queue('default')");
+    }
+}
+
+/* The server was away for a minute, or stood still: all have to come back first. */
+static void
+after_an_outage_all_have_a_grace_anew(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *other = test_worker(db, 8);
+    PGconn *leader = test_connect(db, "worker");
+
+    test_insert(db);
+    test_claim_one(worker, 7);
+    test_exec(db, test_format("SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(worker)));
+    test_silence(db, 7, 2);
+    served_ago(db, 60000);
+    test_exec(other, "SELECT awa.heartbeat('{8}')");
+    assert_int_equal(rescue(leader, "0 s"), 0);
+    assert_int_equal(rescue(leader, "2 s"), 0);
+    assert_int_equal(rescue(leader, "4 s"), 1);
 }
 
 /* ---- A claim whose answer was lost ------------------------------------------------------- */
@@ -457,6 +587,10 @@ main(void)
         TEST_DB(a_worker_that_wakes_up_is_told_that_it_was_given_up),
         TEST_DB(who_has_ended_or_is_silent_may_be_rescued),
         TEST_DB(ended_workers_are_forgotten_after_an_hour),
+        TEST_DB(time_passes_while_somebody_is_served),
+        TEST_DB(a_step_of_the_clock_rescues_nobody_alive),
+        TEST_DB(a_dead_worker_is_noticed_whatever_the_clock_says),
+        TEST_DB(after_an_outage_all_have_a_grace_anew),
         TEST_DB(what_a_worker_does_not_know_of_goes_back_unstarted),
         TEST_DB(a_worker_that_was_reconciled_claims_no_more),
         TEST_DB(an_attempt_ends_a_moment_after_its_deadline),

@@ -218,7 +218,7 @@ hostile_objects_do_not_matter(void **state)
     };
     static const char *const as_worker[] = {
         "SELECT awa.register_worker(7, 'w', '{default}')",
-        "SELECT awa.heartbeat('{7}', '{default}', '{1}', '{1}')",
+        "SELECT awa.heartbeat('{7}', '{default}', '{1}', '{\"{[1,1]}\"}')",
         "SELECT awa.claim_jobs(7, 'default', 3)",
         "SELECT awa.complete_jobs(7, '{0}', '{1}', '{\"{[17592186044416,17592186044416]}\"}')",
         ("SELECT awa.close_jobs(7, '{0,0}', '{1,1}', '{17592186044417,17592186044418}',"

@@ -473,7 +473,8 @@ crash_one(struct world *w, unsigned *seed)
         ask(w, w->worker, "SELECT awa.deregister_worker(%" PRId64 ")", w->workers[which]);
     else
         ask(w, w->db,
-            "UPDATE awa.workers SET last_seen_at = '-infinity' WHERE worker_id = %" PRId64,
+            "UPDATE awa.workers SET seen_ms = 0 WHERE worker_id = %" PRId64
+            "; SELECT setval('awa.outage_ended', 0)",
             w->workers[which]);
     ask(w, w->worker, "SELECT awa.rescue_jobs()");
     expect(w, "%d", take_away(w, w->workers[which], false, "rescued"));

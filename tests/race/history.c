@@ -480,9 +480,7 @@ empty_slots(struct actor *a)
 static void
 fold(struct actor *a)
 {
-    actor_run(a, "",
-              "SELECT pg_advisory_xact_lock(awa.lock_class('maintenance'), 1);"
-              "SELECT awa.fold_slots('infinity')");
+    actor_run(a, "", "SELECT awa.take_lock('maintenance'); SELECT awa.fold_slots('infinity')");
     atomic_fetch_add(&play.folded, 1);
 }
 

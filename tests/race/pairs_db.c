@@ -33,8 +33,11 @@ static const char make_clean[] =
     "    DELETE FROM awa.lane_gaps;\n"
     "    DELETE FROM awa.workers;\n"
     "    DELETE FROM awa.ring_rotations WHERE generation > 1;\n"
+    "    DELETE FROM awa.slot_snapshots;\n"
     "    UPDATE awa.queues SET paused_at = NULL, dlq_enabled = false;\n"
-    "    PERFORM setval(l.positions, l.lane_id::bigint << 44, false) FROM awa.lanes AS l;\n"
+    "    PERFORM setval(awa.numbers(l.lane_id), (l.lane_id::bigint << 44) - l.shift, false)\n"
+    "       FROM awa.lanes AS l;\n"
+    "    PERFORM setval('awa.worker_numbers', 7, false);\n"
     "END $$;";
 
 /* A job in a state, p_what; its attempt is, or was, one of worker 7. */

@@ -372,6 +372,8 @@ rebuild(struct world *w)
 
 static const struct refusal keeps_moving[] = { { "JQ006" }, { 0 } };
 static const struct refusal claims_none[] = { { "" }, { 0 } };
+/* while somebody takes its jobs away, who may still roll back: it registers anew */
+static const struct refusal claims_not[] = { { "" }, { "JQ003" }, { 0 } };
 static const struct refusal moves_none[] = { { "0" }, { 0 } };
 static const struct refusal rescues_none[] = { { "0" }, { "0", end_worker }, { "55P03" }, { 0 } };
 static const struct refusal reconciles_not[] = {
@@ -379,10 +381,12 @@ static const struct refusal reconciles_not[] = {
 };
 static const struct refusal expires_none[] = { { "0" }, { "55P03" }, { 0 } };
 static const struct refusal stays[] = { { "f" }, { 0 } };
-static const struct refusal prunes_not[] = { { "busy" }, { "heads", NULL, true }, { 0 } };
+static const struct refusal prunes_not[] = {
+    { "busy" }, { "snapshots" }, { "heads", NULL, true }, { 0 }
+};
 
 const struct verb verbs[] = {
-    { "claim", "worker", CLAIM("7"), claim, PATIENT, claims_none },
+    { "claim", "worker", CLAIM("7"), claim, PATIENT, claims_not },
     { "claim_8", "worker", CLAIM("8"), claim_as_8, PATIENT, claims_none },
     { "close", "worker",
       "SELECT NOT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"
@@ -395,7 +399,8 @@ const struct verb verbs[] = {
     { "close_released", "worker", CLOSE("released", ""), close_released },
     { "close_failed", "worker", CLOSE("failed", ", '{why}'"), close_failed },
     { "heartbeat", "worker",
-      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', '{<pos>}')",
+      "SELECT known = '{7}', lost = '{}' FROM awa.heartbeat('{7}', '{}', '{<claim>}', "
+      "'{\"<run>\"}')",
       heartbeat, SILENT },
     { "deregister", "worker", "SELECT awa.deregister_worker(7)", deregister },
     { "reconcile", "worker", "SELECT coalesce(awa.reconcile_worker(7, '{}')::text, 'again')",

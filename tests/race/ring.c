@@ -195,10 +195,15 @@ a_prune_and_a_claim_do_not_wait_in_a_circle(void **state)
 {
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *report = test_connect(db, NULL);
 
     seal_slot_0(db, worker);
     test_exec(worker, "SELECT awa.checkpoint_heads(0::smallint)");
     test_insert(db);
+    /* what is in the slot is settled before the claim begins: it does not wait for its snapshot */
+    test_exec(report, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    expect_quickly(leader, PRUNE, "snapshots");
+    test_exec(report, "COMMIT");
     test_gate(db, "claim_lane", "v_search.claim_id := awa.write_claim");
     test_gate_shut(db);
     test_send(worker, "SELECT id FROM awa.claim_jobs(7, 'default', 10)");
@@ -240,7 +245,7 @@ a_checkpoint_never_puts_a_lane_back(void **state)
 
     seal_slot_0(db, worker);
     test_insert(db);
-    test_gate(db, "checkpoint_heads", "IF NOT pg_try_advisory_xact_lock");
+    test_gate(db, "checkpoint_heads", "IF NOT awa.try_lane");
     test_gate_shut(db);
     test_send(leader, "SELECT awa.checkpoint_heads(0::smallint)");
     test_wait_at_gate(db, leader);
@@ -339,6 +344,127 @@ a_slot_that_is_held_open_does_not_stop_the_ring(void **state)
     test_exec(late, "COMMIT");
     assert_string_equal(test_claim_ids(worker, 7, 10), "1");
 }
+
+/* ---- Old snapshots ----------------------------------------------------------------------- */
+
+static const char waits_in_0[] = "SELECT count(*) FROM awa.ready_entries WHERE ready_slot = 0";
+
+/* As pg_dump does: it has a snapshot, and reads the tables one after the other, later. */
+static void
+a_snapshot_keeps_the_jobs_that_it_shows(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *dump = test_connect(db, NULL), *helper = test_connect(db, NULL);
+    PGconn *younger = test_connect(db, NULL);
+    const char *snapshot;
+
+    test_lane(db, 2);
+    test_insert(db);
+    test_exec(dump, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    snapshot = test_text(dump, "SELECT pg_export_snapshot()");
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    assert_int_equal(test_int(leader, "SELECT awa.carry_forward(0::smallint)"), 1);
+    expect_quickly(leader, PRUNE, "snapshots");
+    /* who comes after what lived there was carried sees it elsewhere: nobody waits for that */
+    test_exec(younger, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    expect_quickly(leader, PRUNE, "snapshots");
+    test_exec(helper, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    test_exec(helper, test_format("SET TRANSACTION SNAPSHOT '%s'", snapshot));
+    assert_int_equal(test_int(helper, waits_in_0), 1);
+    assert_int_equal(test_int(dump, "SELECT count(*) FROM awa.jobs"), 1);
+    test_exec(helper, "COMMIT");
+    test_exec(dump, "COMMIT");
+    expect_quickly(leader, PRUNE, "pruned");
+    assert_int_equal(test_int(younger, "SELECT count(*) FROM awa.jobs"), 1);
+    test_exec(younger, "COMMIT");
+    test_claim_one(worker, 7);
+}
+
+/* A query that goes on, in READ COMMITTED: a cursor has a snapshot as long as it is open. */
+static void
+an_open_cursor_keeps_the_jobs_that_it_shows(void **state)
+{
+    PGconn *db = *state;
+    PGconn *leader = test_connect(db, "worker"), *report = test_connect(db, NULL);
+
+    test_lane(db, 2);
+    test_insert(db);
+    test_exec(report, "BEGIN; DECLARE c CURSOR FOR SELECT 1 FROM pg_class");
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    assert_int_equal(test_int(leader, "SELECT awa.carry_forward(0::smallint)"), 1);
+    expect_quickly(leader, PRUNE, "snapshots");
+    test_exec(report, "CLOSE c"); /* the transaction may go on */
+    expect_quickly(leader, PRUNE, "pruned");
+    test_exec(report, "COMMIT");
+}
+
+/* A slot that a carry filled again, or a late insert, has something living that is not settled. */
+static void
+what_lives_again_in_a_slot_is_kept_for_its_snapshots(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
+    PGconn *first = test_connect(db, NULL), *second = test_connect(db, NULL);
+    PGconn *late = test_connect(db, "producer");
+
+    test_lane(db, 2);
+    test_exec(late, "BEGIN");
+    test_insert(late);
+    test_insert(db);
+    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
+    test_exec(leader, "SELECT awa.carry_forward(0::smallint)");
+    expect_quickly(leader, PRUNE, "busy");
+    test_exec(late, "COMMIT");
+    expect_quickly(leader, PRUNE, "alive");
+    test_exec(first, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    assert_int_equal(test_int(leader, "SELECT awa.carry_forward(0::smallint)"), 1);
+    expect_quickly(leader, PRUNE, "snapshots");
+    test_exec(second, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    assert_int_equal(test_int(first, waits_in_0), 2);
+    test_exec(first, "COMMIT");
+    expect_quickly(leader, PRUNE, "pruned");
+    test_exec(second, "COMMIT");
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 2);
+}
+
+/* One snapshot, of a report that takes hours: of the slots only those wait that were there before.
+ */
+static void
+an_old_snapshot_does_not_stop_the_ring(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *report = test_connect(db, NULL);
+    int64_t pruned = 0;
+
+    test_exec(db, "UPDATE awa.settings SET completed_retention = '0 s', slot_age = '1 us'");
+    test_lane(db, 2);
+    for (int turn = 0; turn < 40; turn++) {
+        const char *slot;
+        struct attempt a;
+
+        test_insert(db);
+        a = test_claim_one(worker, 7);
+        test_exec(worker, test_complete_sql(&a));
+        if (turn == 1)
+            test_exec(report, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+        slot = test_rows(worker, "SELECT to_prune FROM awa.turn_ring()");
+        if (*slot == '\0')
+            continue;
+        test_exec(worker, test_format("SELECT awa.checkpoint_heads('%s')", slot));
+        test_exec(worker, test_format("SELECT awa.carry_forward('%s')", slot));
+        pruned += strcmp(test_text(worker, test_format("SELECT awa.prune_slot('%s')", slot)),
+                         "pruned") == 0;
+    }
+    if (pruned < 20)
+        fail_msg("%" PRId64 " of 40 turns emptied a slot", pruned);
+    test_exec(report, "COMMIT");
+}
+
+/* ---- Late inserts ------------------------------------------------------------------------ */
 
 /* A producer that has reserved a position in the slot writes between the last look and the
  * truncate. */
@@ -468,6 +594,10 @@ main(void)
         TEST_DB(two_rotations_at_once_are_one),
         TEST_DB(two_prunes_at_once_do_not_wait_for_each_other),
         TEST_DB(a_slot_that_is_held_open_does_not_stop_the_ring),
+        TEST_DB(a_snapshot_keeps_the_jobs_that_it_shows),
+        TEST_DB(an_open_cursor_keeps_the_jobs_that_it_shows),
+        TEST_DB(what_lives_again_in_a_slot_is_kept_for_its_snapshots),
+        TEST_DB(an_old_snapshot_does_not_stop_the_ring),
         TEST_DB(an_insert_does_not_come_between_the_last_look_and_the_truncate),
     };
 

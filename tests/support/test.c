@@ -132,15 +132,29 @@ test_dsn(PGconn *db, const char *role)
                        role != NULL ? "test_" : PQuser(db), role != NULL ? role : "");
 }
 
-PGconn *
-test_connect_at(PGconn *db, const char *role, const char *file, int line)
+static PGconn *
+open_session(const char *dsn, const char *file, int line)
 {
     PGconn *conn = NULL;
     awa_error err;
 
-    if (awa_connect(test_dsn(db, role), &conn, &err) != AWA_OK)
+    if (awa_connect(dsn, &conn, &err) != AWA_OK)
         fail_at(file, line, "%s", err.message);
     return keep_session(conn);
+}
+
+PGconn *
+test_connect_at(PGconn *db, const char *role, const char *file, int line)
+{
+    return open_session(test_dsn(db, role), file, line);
+}
+
+PGconn *
+test_connect_elsewhere_at(PGconn *db, const char *file, int line)
+{
+    return open_session(
+        test_format("host=%s port=%s dbname=postgres user=%s", PQhost(db), PQport(db), PQuser(db)),
+        file, line);
 }
 
 /* ---- Statements -------------------------------------------------------------------------- */

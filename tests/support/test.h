@@ -34,9 +34,12 @@ const char *test_dsn(PGconn *db, const char *role);
 
 /*
  * Another session in the same database. role: producer, bulk, worker, operator, viewer, owner;
- * NULL: superuser.
+ * stranger: none of these; NULL: superuser.
  */
 #define test_connect(db, role) test_connect_at(db, role, __FILE__, __LINE__)
+
+/* A superuser's session in another database of the same cluster. */
+#define test_connect_elsewhere(db) test_connect_elsewhere_at(db, __FILE__, __LINE__)
 
 #define test_exec(db, sql) test_exec_at(db, sql, __FILE__, __LINE__)
 
@@ -97,6 +100,7 @@ const char *test_format(const char *format, ...) __attribute__((format(printf, 1
 void test_forget_texts(void);
 
 PGconn *test_connect_at(PGconn *db, const char *role, const char *file, int line);
+PGconn *test_connect_elsewhere_at(PGconn *db, const char *file, int line);
 void test_exec_at(PGconn *db, const char *sql, const char *file, int line);
 int64_t test_int_at(PGconn *db, const char *sql, const char *file, int line);
 const char *test_text_at(PGconn *db, const char *sql, const char *file, int line);

@@ -82,11 +82,12 @@ stop_at_exit(void)
 }
 
 /*
- * name=value in the variable becomes a setting of the server, which has just been made. It is
- * started again, for after a mere reload the next session may still be without it.
+ * Producers may prepare their transactions; and name=value in the variable becomes a setting of the
+ * server, which has just been made. It is started again, for after a mere reload the next session
+ * may still be without it.
  */
 static awa_status
-apply_setting(struct cluster *c, awa_error *err)
+apply_settings(struct cluster *c, awa_error *err)
 {
     const char *setting = getenv(TEST_SETTING_VARIABLE);
     AUTO(pgconn) PGconn *conn = NULL;
@@ -94,12 +95,13 @@ apply_setting(struct cluster *c, awa_error *err)
     bool changed;
     awa_status s;
 
-    if (setting == NULL)
-        return AWA_OK;
-    snprintf(sql, sizeof sql, "ALTER SYSTEM SET %s", setting);
     s = awa_connect(cluster_dsn(c), &conn, err);
     if (s == AWA_OK)
+        s = awa__sql_exec(conn, "setting", "ALTER SYSTEM SET max_prepared_transactions = 20", err);
+    if (s == AWA_OK && setting != NULL) {
+        snprintf(sql, sizeof sql, "ALTER SYSTEM SET %s", setting);
         s = awa__sql_exec(conn, "setting", sql, err);
+    }
     if (s == AWA_OK)
         s = cluster_stop(c, &changed, err);
     if (s == AWA_OK)
@@ -124,7 +126,7 @@ test_cluster_start(const char **ret_dsn, awa_error *err)
         return awa__fail(err, AWA_ESYS, "test cluster: atexit failed");
     s = cluster_start(running, &started, err);
     if (s == AWA_OK)
-        s = apply_setting(running, err);
+        s = apply_settings(running, err);
     if (s != AWA_OK)
         cluster_print_log(running, stderr);
     else

@@ -20,6 +20,7 @@ static const char template_logins[] =
     "    CREATE ROLE test_worker LOGIN;\n"
     "    CREATE ROLE test_operator LOGIN;\n"
     "    CREATE ROLE test_viewer LOGIN;\n"
+    "    CREATE ROLE test_stranger LOGIN;\n"       /* without any role of ours */
     "EXCEPTION WHEN duplicate_object THEN NULL;\n" /* an earlier attempt got this far */
     "END $$";
 
@@ -28,6 +29,14 @@ static const char template_grants[] = "GRANT awa_producer TO test_producer;\n"
                                       "GRANT awa_worker TO test_worker;\n"
                                       "GRANT awa_operator TO test_operator;\n"
                                       "GRANT awa_viewer TO test_viewer;\n";
+
+/*
+ * Secrets in tests are small numbers, 7 being the first. A worker's public number is then the same,
+ * so that there is one to remember. And the engine has served for long: a worker may have been
+ * silent for some of that time.
+ */
+static const char template_numbers[] = "SELECT setval('awa.worker_numbers', 7, false),"
+                                       " setval('awa.served_ms', 1000000000)";
 
 static const char *cluster; /* how to reach it */
 static PGconn *admin;       /* in its first database */
@@ -65,6 +74,15 @@ apply_mutant(awa_error *err)
     return s == AWA_OK ? awa__sql_exec(conn, "mutant", text, err) : s;
 }
 
+static awa_status
+number_workers(awa_error *err)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    awa_status s = connect_as("test_unfinished", PQuser(admin), &conn, err);
+
+    return s == AWA_OK ? awa__sql_exec(conn, "numbers", template_numbers, err) : s;
+}
+
 /* Migrated, with its logins. */
 static awa_status
 fill_template(awa_error *err)
@@ -77,6 +95,8 @@ fill_template(awa_error *err)
         s = awa_migrate(owner, err);
     if (s == AWA_OK)
         s = awa__sql_exec(admin, "grants", template_grants, err);
+    if (s == AWA_OK)
+        s = number_workers(err);
     return s == AWA_OK ? apply_mutant(err) : s;
 }
 

@@ -4,16 +4,38 @@
 
 #include <string.h>
 
+void
+test_number_at(PGconn *db, int64_t number, const char *file, int line)
+{
+    test_exec_at(db,
+                 test_format("SELECT setval('awa.worker_numbers', %lld, false)", (long long)number),
+                 file, line);
+}
+
 PGconn *
 test_worker_at(PGconn *db, int64_t worker, const char *file, int line)
 {
     PGconn *conn = test_connect_at(db, "worker", file, line);
 
+    test_number_at(db, worker, file, line);
     test_exec_at(conn,
                  test_format("SELECT awa.register_worker(%lld, 'w%lld', '{default}')",
                              (long long)worker, (long long)worker),
                  file, line);
     return conn;
+}
+
+void
+test_silence_at(PGconn *db, int64_t number, int seconds, const char *file, int line)
+{
+    test_exec_at(db,
+                 test_format("DELETE FROM awa.worker_beats WHERE worker_id = %lld;"
+                             "UPDATE awa.workers SET last_seen_at = clock_timestamp() -"
+                             " interval '%d s', seen_ms = awa.served_now() - %d000"
+                             " WHERE worker_id = %lld;"
+                             "SELECT setval('awa.outage_ended', 0)",
+                             (long long)number, seconds, seconds, (long long)number),
+                 file, line);
 }
 
 static int
@@ -80,6 +102,9 @@ test_attempt_sql(const char *text, const struct attempt *a)
                     { "<pos>", a->pos },
                     { "<id>", a->id } };
 
+    for (const char *at; (at = strstr(text, "<run>")) != NULL;)
+        text = test_format("%.*s{[%lld,%lld]}%s", (int)(at - text), text, (long long)a->pos,
+                           (long long)a->pos, at + strlen("<run>"));
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         for (const char *at; (at = strstr(text, numbers[i].name)) != NULL;)
             text = test_format("%.*s%lld%s", (int)(at - text), text, (long long)numbers[i].value,
@@ -322,6 +347,7 @@ void
 test_shake(PGconn *db, unsigned seed, int steps)
 {
     test_exec(db, test_format("SELECT setseed(%g)", seed / 1000.0));
+    test_number(db, 7);
     test_exec(db, "SET ROLE awa_owner; SELECT awa.register_worker(7, 'w', '{q0,q1,q2}'); RESET"
                   " ROLE");
     for (int i = 0; i < steps; i++)

@@ -19,7 +19,19 @@ struct attempt {
     test_exec(db, "SET ROLE awa_owner; SELECT awa.open_lane('default', " #priority ", 0);" \
                   " RESET ROLE")
 
-/* Another session, as the login test_worker, with a registered worker for queue 'default'. */
+/*
+ * The public number of the worker that registers next; db is a superuser's session. In most tests a
+ * worker's number is its secret, so that there is one to remember.
+ */
+#define test_number(db, number) test_number_at(db, number, __FILE__, __LINE__)
+
+/* The worker with that number was seen last so many seconds ago; db is a superuser's session. */
+#define test_silence(db, number, seconds) test_silence_at(db, number, seconds, __FILE__, __LINE__)
+
+/*
+ * Another session, as the login test_worker, with a registered worker for queue 'default', whose
+ * secret and number are the same.
+ */
 #define test_worker(db, worker) test_worker_at(db, worker, __FILE__, __LINE__)
 
 /* Up to max jobs of queue 'default', at most 16. Returns how many. */
@@ -50,7 +62,10 @@ const char *test_close_sql(const struct attempt *a, const char *outcome, const c
     test_end_at(conn, queue, max, outcome, __FILE__, __LINE__)
 #define test_complete(conn, queue, max) test_complete_at(conn, queue, max, __FILE__, __LINE__)
 
-/* A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt. */
+/*
+ * A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt, and
+ * <run> for its position as a multirange.
+ */
 const char *test_attempt_sql(const char *text, const struct attempt *a);
 
 /*
@@ -86,6 +101,8 @@ void test_end_at(PGconn *conn, const char *queue, int max, const char *outcome, 
 void test_complete_at(PGconn *conn, const char *queue, int max, const char *file, int line);
 void test_counts_at(PGconn *db, const char *file, int line);
 const char *test_trouble_at(PGconn *db, const char *file, int line);
+void test_silence_at(PGconn *db, int64_t number, int seconds, const char *file, int line);
+void test_number_at(PGconn *db, int64_t number, const char *file, int line);
 PGconn *test_worker_at(PGconn *db, int64_t worker, const char *file, int line);
 int test_claim_at(PGconn *conn, int64_t worker, int max, struct attempt *ret, const char *file,
                   int line);

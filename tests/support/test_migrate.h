@@ -33,7 +33,7 @@ bool test_migrate_killed(const char *dsn, int n);
 
 /*
  * All that a migration makes, as one text that is the same for two databases that were made alike,
- * but for what users add: the sequences of lanes and of queues.
+ * but for the sequences that each lane and each queue had of its own, in an older engine.
  */
 const char *test_catalog(PGconn *db);
 

@@ -296,7 +296,7 @@ a_leader_that_asked_in_vain_resigns_nevertheless(void **state)
     awa_worker *first = start_two(db, &kind);
     PGconn *other = test_connect(db, NULL);
 
-    test_exec(other, "SELECT pg_advisory_lock(awa.lock_class('maintenance'), 2)");
+    test_exec(other, "BEGIN; SELECT awa.take_lock('leadership')");
     test_exec(db, "SELECT set_config('test.locked_at', clock_timestamp()::text, false);"
                   " NOTIFY \"awa.lead\"");
     test_wait_until(db,
@@ -304,8 +304,7 @@ a_leader_that_asked_in_vain_resigns_nevertheless(void **state)
                     " AND query LIKE '%awa.lead(%' AND state = 'idle'"
                     " AND query_start > current_setting('test.locked_at')::timestamptz",
                     10000);
-    assert_true(PQsendQuery(other, "SELECT pg_sleep_for('1 s'),"
-                                   " pg_advisory_unlock(awa.lock_class('maintenance'), 2)"));
+    assert_true(PQsendQuery(other, "SELECT pg_sleep_for('1 s'); COMMIT"));
     test_free_worker(first);
     wait_leader(db, "second", 10000);
 }
@@ -321,8 +320,8 @@ a_task_that_fails_again_and_again_is_reported_once(void **state)
                   " CREATE OR REPLACE FUNCTION awa.rescue_jobs(p_now timestamptz DEFAULT"
                   " clock_timestamp()) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
                   " PERFORM nextval('public.calls'); RAISE 'out of order'; END $$");
-    test_exec(db, "INSERT INTO awa.workers (worker_id, name, queues, session, ended_at)"
-                  " VALUES (7, 'ended', '{default}', false, now())");
+    test_exec(db, "INSERT INTO awa.workers (worker_id, secret, name, queues, session, ended_at)"
+                  " VALUES (6, awa.worker_secret(6), 'ended', '{default}', false, now())");
     test_start(db, .kinds = &kind, .nkinds = 1);
     test_wait_until(db, "SELECT last_value >= 4 FROM calls", 15000);
     assert_int_equal(test_log_count("leader: leader_rescue: out of order"), 1);
