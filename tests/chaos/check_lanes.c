@@ -9,7 +9,7 @@
  * before (who cancels a job and retries it draws another position), and that were not given back by
  * a worker which had lost the answer to its claim (they were put anew behind later jobs of their
  * producer), for only of them it is known when their positions were drawn; and no order is expected
- * across an outage of the server.
+ * across a time in which nobody could work, for the bound is one of the engine's working time.
  */
 #include "verdict.h"
 
@@ -112,8 +112,8 @@ judge(const struct history *h, struct verdict *v, const struct entry *late,
     bool few = key_queue(late->key) == QUEUE_FIFO;
 
     if (ms < (few ? BOUND_MS : BOUND_GAPS_MS) ||
-        outage_between(h, late->done_ns,
-                       late->start_ns > other->start_ns ? late->start_ns : other->start_ns))
+        stop_between(h, late->done_ns,
+                     late->start_ns > other->start_ns ? late->start_ns : other->start_ns))
         return;
     break_rule(
         v, RULE_ORDER,

@@ -143,8 +143,7 @@ fleet_begin(struct fleet *f, awa_error *err)
 }
 
 struct member *
-fleet_add(struct fleet *f, const char *mode, const char *user, int link, const char *arg,
-          const char *second)
+fleet_add(struct fleet *f, const char *mode, const char *user, const char *arg, const char *second)
 {
     for (size_t i = CREW + 1; i < MEMBERS_MAX; i++) {
         struct member *m = &f->members[i];
@@ -152,7 +151,7 @@ fleet_add(struct fleet *f, const char *mode, const char *user, int link, const c
         if (m->pid != 0)
             continue;
         *m = (struct member){
-            .role = ROLE_OTHER, .mode = mode, .user = user, .link = link, .args = { arg, second }
+            .role = ROLE_OTHER, .mode = mode, .user = user, .link = -1, .args = { arg, second }
         };
         f->n = i + 1 > f->n ? i + 1 : f->n;
         start_plainly(f, m);

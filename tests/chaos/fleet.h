@@ -38,8 +38,8 @@ struct fleet {
 awa_status fleet_begin(struct fleet *f, awa_error *err) AWA_CHECKED;
 
 /* One that ends by itself, with up to two arguments; NULL: no room. */
-struct member *fleet_add(struct fleet *f, const char *mode, const char *user, int link,
-                         const char *arg, const char *second);
+struct member *fleet_add(struct fleet *f, const char *mode, const char *user, const char *arg,
+                         const char *second);
 
 /* Notices who has ended and starts who is due. */
 void fleet_turn(struct fleet *f);

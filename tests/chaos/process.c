@@ -112,3 +112,15 @@ number_at(const PGresult *res, int row, int column)
 {
     return strtoll(PQgetvalue(res, row, column), NULL, 10);
 }
+
+int
+guest_length_ms(const struct process *p)
+{
+    return p->argc > 0 ? (int)strtol(p->argv[0], NULL, 10) : 1000;
+}
+
+unsigned
+guest_value(const struct process *p)
+{
+    return p->argc > 1 ? (unsigned)strtoul(p->argv[1], NULL, 10) : 0;
+}

@@ -49,7 +49,8 @@ uint64_t key_make(uint32_t proc, enum queue queue, uint32_t n);
 enum queue key_queue(uint64_t key);
 uint32_t key_proc(uint64_t key);
 enum kind key_kind(uint64_t key);
-uint32_t key_hash(uint64_t key); /* evenly spread; also what the payload must say */
+uint32_t key_hash(uint64_t key);   /* evenly spread; also what the payload must say */
+bool key_has_output(uint64_t key); /* its key, as JSON */
 unsigned key_fails(uint64_t key);
 int64_t key_max_attempts(uint64_t key);
 int64_t key_priority(uint64_t key);
