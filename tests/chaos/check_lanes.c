@@ -23,22 +23,6 @@ struct entry {
     uint64_t position, claim, key, invoke_ns, done_ns, start_ns;
 };
 
-static const struct insert *
-find_insert(const struct history *h, uint64_t key)
-{
-    size_t low = 0, high = h->ninserts;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (h->inserts[middle].key + h->inserts[middle].n <= key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < h->ninserts && h->inserts[low].key <= key ? &h->inserts[low] : NULL;
-}
-
 static int
 by_lane_and_claim(const void *a, const void *b)
 {
@@ -92,7 +76,7 @@ collect(const struct history *h, struct entry *entries)
         if ((r->op != OP_START && r->op != OP_OPERATE) || r->key == last_key)
             continue;
         last_key = r->key;
-        insert = find_insert(h, r->key);
+        insert = insert_of(h, r->key);
         if (r->op != OP_START || r->aux != 1 || insert == NULL || insert->phase != PHASE_OK ||
             (insert->mode & MODE_DEFERRED) != 0)
             continue;

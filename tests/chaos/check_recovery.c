@@ -6,7 +6,7 @@
 #include "verdict.h"
 #include "watcher.h"
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 60, NEWS_MS = 1000 };
 
 /* When each process began a job, by process and time. */
 struct starts {
@@ -76,11 +76,17 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
     return false;
 }
 
-/* The queue in order has one producer only: if he is held up, its worker has nothing to do. */
+/*
+ * The queue in order has one producer only: if he is held up, or waits because the backlog of all
+ * queues is long, its worker has nothing to do. So there, the job must have been there before.
+ */
 static bool
 had_no_work(const struct history *h, const struct trouble *t, const struct start *start)
 {
-    return key_queue(start->key) == QUEUE_FIFO && disturbed(h, t, key_proc(start->key), start->ns);
+    const struct insert *insert = insert_of(h, start->key);
+
+    return key_queue(start->key) == QUEUE_FIFO &&
+           (insert == NULL || insert->done_ns > t->to_ns + NEWS_MS * 1000000ull);
 }
 
 static void

@@ -241,6 +241,22 @@ history_done(struct history *h)
 
 /* ---- Questions --------------------------------------------------------------------------- */
 
+const struct insert *
+insert_of(const struct history *h, uint64_t key)
+{
+    size_t low = 0, high = h->ninserts;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (h->inserts[middle].key + h->inserts[middle].n <= key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < h->ninserts && h->inserts[low].key <= key ? &h->inserts[low] : NULL;
+}
+
 bool
 concerns(const struct history *h, const struct trouble *t, uint32_t proc)
 {

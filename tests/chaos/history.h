@@ -40,6 +40,9 @@ struct history {
 awa_status history_read(const char *dir, struct history *ret, awa_error *err) AWA_CHECKED;
 void history_done(struct history *h);
 
+/* The insertion of a key; NULL: there was none. */
+const struct insert *insert_of(const struct history *h, uint64_t key);
+
 /* Does a trouble concern a process? One of a network does, whoever had that before. */
 bool concerns(const struct history *h, const struct trouble *t, uint32_t proc);
 

@@ -10,6 +10,7 @@
 
 enum {
     LOOK_MS = 100,
+    SLOW_MS = 3000,
     PRUNES = 5,         /* tries in one look */
     RECOUNT_MS = 10000, /* between two recounts, which cost much */
 };
@@ -203,14 +204,31 @@ prune(PGconn *conn)
     }
 }
 
+/* A look that takes long is worth a line: until it ends, nothing is seen. */
+static uint64_t
+say_if_slow(const struct process *p, const char *what, uint64_t since_ns)
+{
+    uint64_t now = mono_ns();
+
+    if (now - since_ns > SLOW_MS * 1000000ull)
+        fprintf(stderr, "%llu watcher %u: %s took %llu ms\n", (unsigned long long)(now / 1000000),
+                p->proc, what, (unsigned long long)((now - since_ns) / 1000000));
+    return now;
+}
+
 static void
 look(PGconn *conn, const struct process *p, struct seen *seen, uint64_t *look_at)
 {
+    uint64_t since = mono_ns();
+
     look_at_terms(conn, seen);
     look_at_leader(conn, seen);
     look_at_rescues(conn, seen);
+    since = say_if_slow(p, "a look at the workers", since);
     look_at_backlog(conn, p);
+    since = say_if_slow(p, "a look at the backlog", since);
     prune(conn);
+    (void)say_if_slow(p, "a prune", since);
     if (mono_ns() < *look_at)
         return;
     expect_nothing(conn, p, SAMPLE_WAITS, waits);
