@@ -28,14 +28,14 @@
     X(SNAPSHOT, "snapshot", 20, "a transaction holds an old snapshot")               \
     X(WRITER, "writer", 30, "a transaction has inserted jobs, and idles")            \
     X(THIEF, "thief", 70, "VACUUM FULL, REINDEX, ALTER, LOCK TABLE")                 \
-    X(DISK, "disk", 20, "the disk of the WAL is full")                               \
+    X(DISK, "disk", 25, "the disk of the WAL is full")                               \
     X(CLOCK, "clock", 50, "the wall clock of a worker jumps")                        \
-    X(STALL, "stall", 30, "SIGSTOP of the whole server")                             \
-    X(SERVER_CLOCK, "server-clock", 40, "the wall clock of the server's host steps") \
-    X(READONLY, "readonly", 25, "the database is read-only; all sessions are ended") \
-    X(LOCKED, "locked", 40, "an administrator locks a table of the ring, for long")  \
-    X(NEIGHBOUR, "neighbour", 40, "a transaction with an id, in another database")   \
-    X(DUMP, "dump", 25, "pg_dump, which is restored and compared")
+    X(STALL, "stall", 50, "SIGSTOP of the whole server")                             \
+    X(SERVER_CLOCK, "server-clock", 50, "the wall clock of the server's host steps") \
+    X(READONLY, "readonly", 40, "the database is read-only; all sessions are ended") \
+    X(LOCKED, "locked", 50, "an administrator locks a table of the ring, for long")  \
+    X(NEIGHBOUR, "neighbour", 30, "a transaction with an id, in another database")   \
+    X(DUMP, "dump", 40, "pg_dump, which is restored and compared")
 
 enum fault {
 #define X(name, word, share, text) FAULT_##name,
