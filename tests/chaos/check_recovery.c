@@ -77,15 +77,15 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
 }
 
 /*
- * The queue in order has one producer only: if he is held up, or waits because the backlog of all
- * queues is long, its worker has nothing to do. So there, the job must have been there before.
+ * Some queues have one producer only: if he is held up, or waits because the backlog of all queues
+ * is long, their worker has nothing to do. So there, the job must have been there before.
  */
 static bool
 had_no_work(const struct history *h, const struct trouble *t, const struct start *start)
 {
     const struct insert *insert = insert_of(h, start->key);
 
-    return key_queue(start->key) == QUEUE_FIFO &&
+    return (key_queue(start->key) == QUEUE_FIFO || key_queue(start->key) == QUEUE_PROGRAMS) &&
            (insert == NULL || insert->done_ns > t->to_ns + NEWS_MS * 1000000ull);
 }
 
@@ -167,7 +167,8 @@ measure_trouble(const struct history *h, struct verdict *v, const struct starts 
         measure_next_term(h, v, t);
     if (t->to_ns == UINT64_MAX)
         return;
-    if (t->fault == FAULT_HOLE || t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE)
+    if (t->fault == FAULT_HOLE || t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE ||
+        t->fault == FAULT_STARVED)
         measure(h, v, s, t, t->proc);
     if (t->fault == FAULT_SERVER_CLOCK) { /* its beginning stops nobody either */
         step.to_ns = t->from_ns;

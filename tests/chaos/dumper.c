@@ -5,13 +5,8 @@
  * is of a snapshot that we take, so that we know to the millisecond what must be in it; the others
  * take their own, like everybody's.
  */
-#include <sys/stat.h>
-
 #include "cli/binaries.h"
-#include "cli/spawn.h"
 #include "process.h"
-
-enum { PATIENCE_MS = 120000 };
 
 struct dump {
     const struct process *p;
@@ -25,12 +20,7 @@ run(const char *program, const char *const *arguments)
 {
     AUTO(free) char *path = NULL;
     const char *argv[12] = { NULL };
-    struct spawn what = {
-        .argv = argv, .owner = owner_now(), .output = 2, .keep = -1, .tied = true
-    };
     awa_error err;
-    pid_t pid;
-    int status;
 
     if (pg_client_program(program, &path, &err) != AWA_OK) {
         fprintf(stderr, "dumper: %s\n", err.message);
@@ -39,8 +29,7 @@ run(const char *program, const char *const *arguments)
     argv[0] = path;
     for (int i = 0; arguments[i] != NULL; i++)
         argv[i + 1] = arguments[i];
-    return spawn_start(&what, &pid, &err) == AWA_OK && spawn_wait(pid, PATIENCE_MS, &status) &&
-           status == 0;
+    return process_run(argv);
 }
 
 static bool

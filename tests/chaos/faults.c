@@ -3,11 +3,15 @@
 #include "faults.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "cli/owner.h"
 #include "clock.h"
 #include "server_faults.h"
 
-enum { CALM_MS = 5000 };
+enum { CALM_MS = 5000, FILES = 1024, FEW_FILES = 10 };
 
 /* ---- Workers ----------------------------------------------------------------------------- */
 
@@ -20,6 +24,41 @@ find_leader(struct faults *f)
                       " USING (worker_id) ORDER BY l.term DESC LIMIT 1");
 
     return res != NULL ? fleet_find(f->fleet, (uint32_t)number_at(res, 0, 0)) : NULL;
+}
+
+/* In a child: as the user of that process, for root may lack the right to set limits of others. */
+static _Noreturn void
+set_limit_and_exit(pid_t pid, bool processes, bool starve)
+{
+    char path[40];
+    struct stat owner;
+    struct rlimit limit;
+
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    if (stat(path, &owner) != 0 || !owner_become((struct owner){ owner.st_uid, owner.st_gid }) ||
+        prlimit(pid, processes ? RLIMIT_NPROC : RLIMIT_NOFILE, NULL, &limit) != 0)
+        _exit(1);
+    limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+    if (processes)
+        limit.rlim_cur = limit.rlim_max;
+    if (starve)
+        limit.rlim_cur = processes ? 0 : FEW_FILES;
+    _exit(prlimit(pid, processes ? RLIMIT_NPROC : RLIMIT_NOFILE, &limit, NULL) != 0);
+}
+
+/*
+ * Takes from a worker what it needs to start a program, or gives it back: processes, which root has
+ * without a limit, or files. What it has already, it keeps.
+ */
+static bool
+set_limit(const struct active *a, bool starve)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        set_limit_and_exit(a->member->pid, a->what.value % 2 == 0 && getuid() == 0, starve);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
 static bool
@@ -38,6 +77,8 @@ hit_worker(struct faults *f, struct active *a)
     case FAULT_CLOCK:
         fake_clock_move(m->pid, jumps[a->what.value % 6]);
         return true;
+    case FAULT_STARVED:
+        return set_limit(a, true);
     default: /* pause, freeze */
         m->frozen = true;
         return kill(m->pid, SIGSTOP) == 0;
@@ -122,6 +163,7 @@ hit(struct faults *f, struct active *a)
     case FAULT_FREEZE:
     case FAULT_CLOCK:
     case FAULT_KILL_LEADER:
+    case FAULT_STARVED:
         return hit_worker(f, a);
     case FAULT_CUT:
     case FAULT_CUT_BEFORE:
@@ -170,7 +212,7 @@ stops_for_long(enum fault fault)
 static bool
 comes_too_early(const struct faults *f, enum fault fault)
 {
-    if (fault == FAULT_SERVER_CLOCK || fault == FAULT_DUMP)
+    if (fault == FAULT_SERVER_CLOCK || fault == FAULT_DUMP || fault == FAULT_STARVED)
         return is_active(f, fault);
     for (size_t i = 0; i < f->n && stops_for_long(fault); i++)
         if (stops_for_long(f->active[i].what.fault))
@@ -205,6 +247,9 @@ aim(struct faults *f, struct active *a)
     case FAULT_FREEZE:
     case FAULT_CLOCK:
         a->member = fleet_worker(f->fleet, a->what.target);
+        break;
+    case FAULT_STARVED:
+        a->member = fleet_programs(f->fleet);
         break;
     default:
         if (network[fault].order == ORDER_PASS)
@@ -254,6 +299,9 @@ lift(struct faults *f, struct active *a)
             m->frozen = false;
             (void)kill(m->pid, SIGCONT);
         }
+    } else if (a->what.fault == FAULT_STARVED) {
+        if (fleet_find(f->fleet, a->proc) != NULL)
+            (void)set_limit(a, false);
     } else if (is_of_the_host(a->what.fault)) {
         server_heal(f, &a->what);
     } else if (a->link >= 0) {

@@ -46,6 +46,7 @@ void fleet_turn(struct fleet *f);
 
 /* The worker at the n-th place, or a later one if that does not run; NULL: none does. */
 struct member *fleet_worker(struct fleet *f, uint32_t n);
+struct member *fleet_programs(struct fleet *f); /* the one that starts programs */
 struct member *fleet_find(struct fleet *f, uint32_t proc);
 struct member *fleet_at_link(struct fleet *f, int link);
 int fleet_links(void);

@@ -35,7 +35,8 @@
     X(READONLY, "readonly", 40, "the database is read-only; all sessions are ended") \
     X(LOCKED, "locked", 50, "an administrator locks a table of the ring, for long")  \
     X(NEIGHBOUR, "neighbour", 30, "a transaction with an id, in another database")   \
-    X(DUMP, "dump", 40, "pg_dump, which is restored and compared")
+    X(DUMP, "dump", 40, "pg_dump, which is restored and compared")                   \
+    X(STARVED, "starved", 30, "a worker can start no programs, or open no files")
 
 enum fault {
 #define X(name, word, share, text) FAULT_##name,

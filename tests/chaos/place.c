@@ -13,6 +13,7 @@
 #include "cli/binaries.h"
 #include "cli/disk.h"
 #include "cli/spawn.h"
+#include "process.h"
 
 enum { START_TRIES = 100, CHILDREN_MAX = 400 };
 
@@ -74,18 +75,6 @@ administer(const struct place *p, const char *what, const char *sql, awa_error *
     return s == AWA_OK ? awa__sql_exec(conn, what, sql, err) : s;
 }
 
-/* Runs a program and waits for it. */
-static bool
-run(const char *const *argv)
-{
-    const struct spawn what = { .argv = argv, .owner = owner_now(), .output = 2, .keep = -1 };
-    pid_t pid;
-    int status;
-
-    return spawn_start(&what, &pid, NULL) == AWA_OK && spawn_wait(pid, 30000, &status) &&
-           status == 0;
-}
-
 /* ---- The server's clock ------------------------------------------------------------------ */
 
 /* The library lies beside this executable; the server may not be allowed to look there. */
@@ -100,7 +89,7 @@ copy_library(const char *to)
     from[n] = '\0';
     snprintf(strrchr(from, '/'), sizeof from - (size_t)(strrchr(from, '/') - from),
              "/libserver_clock.so");
-    return run((const char *const[]){ "/bin/cp", from, to, NULL });
+    return process_run((const char *const[]){ "/bin/cp", from, to, NULL });
 }
 
 /* A `postgres` that preloads the library, among links to the other programs of the server. */
@@ -112,7 +101,7 @@ write_programs(const struct place *p, const char *library, const char *postgres)
 
     snprintf(path, sizeof path, "%s/bin", p->dir);
     snprintf(all, sizeof all, "ln -s %.*s/* %s && rm %s/postgres", folder, postgres, path, path);
-    if (mkdir(path, 0755) != 0 || !run((const char *const[]){ "/bin/sh", "-c", all, NULL }))
+    if (mkdir(path, 0755) != 0 || !process_run((const char *const[]){ "/bin/sh", "-c", all, NULL }))
         return false;
     snprintf(path, sizeof path, "%s/bin/postgres", p->dir);
     AUTO(file) FILE *file = fopen(path, "we");
@@ -184,7 +173,7 @@ move_wal(struct place *p, const struct stat *owner)
         p->disk[0] = '\0';
         return true;
     }
-    return run((const char *const[]){ "/bin/cp", "-a", old, new, NULL }) &&
+    return process_run((const char *const[]){ "/bin/cp", "-a", old, new, NULL }) &&
            disk_remove(old, NULL) == AWA_OK && symlink(new, old) == 0;
 }
 

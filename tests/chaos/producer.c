@@ -201,7 +201,7 @@ choose_door(struct producer *w, const char *door)
         { "single", MODE_SINGLE, QUEUE_BULK },   { "batch", MODE_BATCH, QUEUE_BULK },
         { "copy", MODE_COPY, QUEUE_BULK },       { "transaction", MODE_TRANSACTION, QUEUE_BULK },
         { "unique", MODE_UNIQUE, QUEUE_UNIQUE }, { "letters", MODE_SINGLE, QUEUE_LETTERS },
-        { "fifo", MODE_SINGLE, QUEUE_FIFO },
+        { "fifo", MODE_SINGLE, QUEUE_FIFO },     { "programs", MODE_SINGLE, QUEUE_PROGRAMS },
     };
 
     for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)

@@ -29,11 +29,12 @@ enum kind {
 };
 
 /* Where they go. The queue of a key stands in the key. */
-#define QUEUE_MAP(X)                                            \
-    X(BULK, "bulk")                                             \
-    X(UNIQUE, "unique")   /* some with unique keys */           \
-    X(LETTERS, "letters") /* failed ones become dead letters */ \
-    X(FIFO, "fifo")       /* one producer, one worker, one thread */
+#define QUEUE_MAP(X)                                                   \
+    X(BULK, "bulk")                                                    \
+    X(UNIQUE, "unique")     /* some with unique keys */                \
+    X(LETTERS, "letters")   /* failed ones become dead letters */      \
+    X(FIFO, "fifo")         /* one producer, one worker, one thread */ \
+    X(PROGRAMS, "programs") /* run by `awa work` */
 
 enum queue {
 #define X(name, text) QUEUE_##name,
