@@ -41,7 +41,7 @@ DECLARE
             "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
             "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],
         "awa_viewer, awa_operator": [
-            "get_job", "list_jobs", "explain_job", "dump_job", "queue_counts",
+            "get_job", "list_jobs", "explain_job", "get_defaults", "dump_job", "queue_counts",
             "queue_counts_fast", "list_dlq", "dlq_depth", "storage_status", "health", "to_ms"],
         "awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer": [
             "schema_version"]}';
