@@ -18,3 +18,6 @@ CREATE TABLE awa.origin (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     system_identifier bigint, -- of the cluster; NULL: nobody told us
     database oid NOT NULL);
+
+-- Its rows are deleted, which a publication of all tables refuses without one.
+ALTER TABLE awa.ring_carries REPLICA IDENTITY FULL;
