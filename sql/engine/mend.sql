@@ -31,34 +31,41 @@ RETURN NOT EXISTS (SELECT 1
 
 -- ---- Sequences -----------------------------------------------------------------------------
 
--- Each sequence, the key under which numbers are drawn from it (see awa.draw_block()), and the
--- highest number that a table has of it. Reads the ring.
+-- Each sequence from which numbers are stored, and the highest of them that a table has. Reads the ring.
+-- Numbers of lanes are used again, so that sequence may be anywhere; but where many lanes are, it must not
+-- begin anew after a copy.
 CREATE OR REPLACE FUNCTION awa.drawn_numbers()
-RETURNS TABLE (sequence regclass, key int, highest bigint)
+RETURNS TABLE (sequence regclass, highest bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = on
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-        SELECT 'awa.job_ids'::regclass, 0,
+        SELECT 'awa.job_ids'::regclass,
                greatest((SELECT max(e.id) FROM awa.ready_entries AS e),
                         (SELECT max(d.id) FROM awa.done_entries AS d),
                         (SELECT max(d.id) FROM awa.deferred_jobs AS d),
                         (SELECT max(d.id) FROM awa.dlq_entries AS d),
                         (SELECT max(u.id) FROM awa.unique_keys AS u))
         UNION ALL
-        SELECT 'awa.claim_ids'::regclass, 0,
+        SELECT 'awa.claim_ids'::regclass,
                greatest((SELECT max(c.claim_id) FROM awa.claims AS c),
                         (SELECT max(d.run_lease) FROM awa.dlq_entries AS d))
         UNION ALL
-        SELECT 'awa.lane_ids'::regclass, 0, (SELECT max(l.lane_id)::bigint FROM awa.lanes AS l)
+        SELECT 'awa.worker_numbers'::regclass,
+               greatest((SELECT max(w.worker_id) FROM awa.workers AS w),
+                        (SELECT max(c.worker_id) FROM awa.claims AS c))
         UNION ALL
-        SELECT 'awa.queue_ids'::regclass, 0,
-               (SELECT max(substring(q.hungry_until::text FROM '\d+$')::bigint)
-                  FROM awa.queues AS q);
+        SELECT 'awa.served_ms'::regclass,
+               greatest((SELECT max(w.seen_ms) FROM awa.workers AS w),
+                        (SELECT max(b.seen_ms) FROM awa.worker_beats AS b))
+        UNION ALL
+        SELECT 'awa.lane_ids'::regclass, max(l.lane_id)::bigint
+          FROM awa.lanes AS l WHERE awa.is_moved();
     RETURN QUERY
-        SELECT l.positions, l.lane_id, greatest(e.pos, t.pos, d.pos, c.pos, k.pos, g.pos)
+        SELECT awa.numbers(l.lane_id),
+               max(greatest(e.pos, t.pos, d.pos, c.pos, k.pos, g.pos) - l.shift)
           FROM awa.lanes AS l
          CROSS JOIN LATERAL (
                 SELECT l.lane_id::bigint << 44 AS low, (l.lane_id + 1)::bigint << 44 AS high) AS b
@@ -73,7 +80,8 @@ BEGIN
           LEFT JOIN (SELECT k.lane_id, max(upper(k.positions)) - 1 AS pos
                        FROM awa.closures AS k GROUP BY k.lane_id) AS k ON k.lane_id = l.lane_id
           LEFT JOIN (SELECT g.lane_id, max(upper(g.gaps)) - 1 AS pos
-                       FROM awa.lane_gaps AS g GROUP BY g.lane_id) AS g ON g.lane_id = l.lane_id;
+                       FROM awa.lane_gaps AS g GROUP BY g.lane_id) AS g ON g.lane_id = l.lane_id
+         GROUP BY awa.numbers(l.lane_id);
 END
 $$;
 
@@ -87,14 +95,13 @@ DECLARE
     v_late record;
 BEGIN
     FOR v_late IN
-        SELECT d.sequence, d.key, d.highest, pg_sequence_last_value(d.sequence) AS last
+        SELECT d.sequence, d.highest, pg_sequence_last_value(d.sequence) AS last
           FROM awa.drawn_numbers() AS d
-         WHERE d.highest >= (SELECT s.seqmin FROM pg_sequence AS s WHERE s.seqrelid = d.sequence)
-           AND d.highest > coalesce(pg_sequence_last_value(d.sequence), -1)
+         WHERE d.highest > coalesce(pg_sequence_last_value(d.sequence), 0)
          ORDER BY d.sequence::text
     LOOP
         IF NOT p_check THEN
-            PERFORM awa.raise_sequence(v_late.sequence, v_late.key, v_late.highest);
+            PERFORM awa.raise_sequence(v_late.sequence, v_late.highest);
         END IF;
         what := format('sequence %s', v_late.sequence);
         detail := format('at %s, while %s is in use', coalesce(v_late.last, 0), v_late.highest);
@@ -103,18 +110,15 @@ BEGIN
 END
 $$;
 
--- Move a sequence on, never back, while nobody draws a block from it; as in awa.draw_block() the
--- lock goes with a subtransaction, and the sequence's new value stays.
-CREATE OR REPLACE FUNCTION awa.raise_sequence(p_sequence regclass, p_key int, p_to bigint)
+-- Move a sequence on, never back, as if a block were drawn from it; see awa.draw_block().
+CREATE OR REPLACE FUNCTION awa.raise_sequence(p_sequence regclass, p_to bigint)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(awa.lock_class('draw'), p_key);
-    PERFORM setval(p_sequence, greatest(p_to, pg_sequence_last_value(p_sequence)));
-    RAISE EXCEPTION USING ERRCODE = 'JQ900';
-EXCEPTION WHEN SQLSTATE 'JQ900' THEN
-    NULL;
+    PERFORM awa.draw_block(p_sequence, greatest(1, p_to - coalesce(
+            pg_sequence_last_value(p_sequence),
+            (SELECT s.seqmin - 1 FROM pg_sequence AS s WHERE s.seqrelid = p_sequence))));
 END
 $$;
 
@@ -146,7 +150,7 @@ BEGIN
                                 SELECT k.lane_id, k.positions
                                   FROM awa.closures AS k WHERE k.outcome <> 'removed') AS c
                          GROUP BY c.lane_id) AS t ON t.lane_id = l.lane_id
-                  LEFT JOIN LATERAL (SELECT c.cursor, c.gaps_young + c.gaps_old AS gaps
+                  LEFT JOIN LATERAL (SELECT c.cursor, awa.all_gaps(c.gaps) AS gaps
                                        FROM awa.claims AS c
                                       WHERE c.lane_id = l.lane_id
                                       ORDER BY c.claim_id DESC
@@ -168,8 +172,7 @@ DECLARE
 BEGIN
     IF NOT p_check THEN
         -- From here on no claim moves a head; what is read below is what is mended.
-        PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), f.lane_id)
-           FROM awa.forgotten_claims() AS f;
+        PERFORM awa.take_lane(f.lane_id) FROM awa.forgotten_claims() AS f;
     END IF;
     FOR v_lane IN
         SELECT f.*, l.queue
@@ -189,8 +192,8 @@ END
 $$;
 
 -- Write the head of a lane, whose lock the caller holds, once more, with p_taken as taken and with
--- all of its gaps as young ones. That is safe whatever the transaction ids say that are written
--- beside them: the next claims search them, and forget them by rule G2 with ids of this cluster.
+-- all of its gaps as if they had just been seen: the next claim asks who may own them. That is right
+-- whatever was known of their owners.
 CREATE OR REPLACE FUNCTION awa.restate_head(p_lane int, p_taken int8multirange)
 RETURNS void
 LANGUAGE plpgsql
@@ -202,41 +205,41 @@ DECLARE
 BEGIN
     WITH aside AS (DELETE FROM awa.lane_gaps AS g WHERE g.lane_id = p_lane RETURNING g.gaps)
     SELECT coalesce(range_agg(a.gaps), '{}') INTO v_aside FROM aside AS a;
-    INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, lane_id, n, ready_slot,
-           positions, gaps_young, gaps_old)
-    VALUES (nextval('awa.claim_ids'), 0, clock_timestamp(), v_cursor, p_lane, 0,
-            awa.current_slot(), '{}',
-            v_head.gaps_young + v_head.gaps_old + v_aside
-            + int8multirange(int8range(v_head.cursor + 1, v_cursor + 1)) - p_taken, '{}');
+    v_head.gaps := awa.with_gaps(NULL, awa.all_gaps(v_head.gaps) + v_aside
+                   + int8multirange(int8range(v_head.cursor + 1, v_cursor + 1)) - p_taken);
+    v_head.cursor := v_cursor;
+    v_head.claimed_at := clock_timestamp();
+    v_head.gaps_searched_at := NULL;
+    PERFORM awa.write_head(v_head, nextval('awa.claim_ids'));
 END
 $$;
 
 -- ---- Transaction ids -----------------------------------------------------------------------
 
--- Lanes whose gaps have an id beside them.
-CREATE OR REPLACE FUNCTION awa.stored_gap_ids()
+-- Lanes with gaps whose owners are stored.
+CREATE OR REPLACE FUNCTION awa.stored_owners()
 RETURNS TABLE (lane_id int, xid xid8)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-        SELECT l.lane_id, h.gaps_old_xid
+        SELECT l.lane_id, x
           FROM awa.lanes AS l
-         CROSS JOIN LATERAL (SELECT c.gaps_old_xid
+         CROSS JOIN LATERAL (SELECT c.gaps
                                FROM awa.claims AS c
                               WHERE c.lane_id = l.lane_id
                               ORDER BY c.claim_id DESC
-                              LIMIT 1) AS h
-         WHERE h.gaps_old_xid IS NOT NULL
+                              LIMIT 1) AS h,
+               unnest(h.gaps) AS g, unnest(g.owners) AS x
         UNION
-        SELECT g.lane_id, g.gaps_xid FROM awa.lane_gaps AS g;
+        SELECT g.lane_id, x FROM awa.lane_gaps AS g, unnest(g.owners) AS x;
 END
 $$;
 
 -- Are there transaction ids of another cluster? It is another one, or one of them has not been
--- assigned yet. Compared with ids of this cluster they would say nothing: gaps would never be
--- forgotten, and changes of the counts would pass for folded.
+-- assigned yet. Compared with ids of this cluster they would say nothing: gaps would not be forgotten,
+-- and changes of the counts would pass for folded.
 CREATE OR REPLACE FUNCTION awa.has_foreign_ids()
 RETURNS boolean
 LANGUAGE plpgsql
@@ -252,12 +255,12 @@ BEGIN
     -- Whatever is visible was assigned before the snapshot's xmax.
     SELECT greatest((SELECT max(d.xid) FROM awa.queue_terminal_count_deltas AS d),
                     (SELECT max(c.deltas_xid) FROM awa.queue_terminal_live_counts AS c),
-                    (SELECT max(g.xid) FROM awa.stored_gap_ids() AS g)) INTO v_next;
+                    (SELECT max(g.xid) FROM awa.stored_owners() AS g)) INTO v_next;
     RETURN coalesce(v_next >= pg_snapshot_xmax(pg_current_snapshot()), false);
 END
 $$;
 
--- Gaps become young once more. The counters are forgotten and counted anew, from the facts: what was
+-- Owners of gaps are asked for anew. The counters are forgotten and counted anew, from the facts: what was
 -- folded, and what was not, can no longer be told apart if somebody has written here already.
 CREATE OR REPLACE FUNCTION awa.mend_ids(p_check boolean)
 RETURNS TABLE (what text, detail text)
@@ -270,10 +273,10 @@ BEGIN
     IF NOT p_check THEN
         TRUNCATE awa.queue_terminal_count_deltas, awa.queue_terminal_live_counts;
         PERFORM awa.rebuild_terminal_counters();
-        PERFORM pg_advisory_xact_lock(awa.lock_class('lane'), l.lane_id)
-           FROM (SELECT DISTINCT g.lane_id FROM awa.stored_gap_ids() AS g ORDER BY g.lane_id) AS l;
+        PERFORM awa.take_lane(l.lane_id)
+           FROM (SELECT DISTINCT g.lane_id FROM awa.stored_owners() AS g ORDER BY g.lane_id) AS l;
         PERFORM awa.restate_head(l.lane_id, '{}')
-           FROM (SELECT DISTINCT g.lane_id FROM awa.stored_gap_ids() AS g ORDER BY g.lane_id) AS l;
+           FROM (SELECT DISTINCT g.lane_id FROM awa.stored_owners() AS g ORDER BY g.lane_id) AS l;
     END IF;
     what := 'transaction ids';
     detail := 'of another cluster: terminal counters and gaps';
@@ -315,7 +318,7 @@ BEGIN
     PERFORM awa.require_read_committed('mend');
     IF NOT p_check THEN
         PERFORM awa.require_durable();
-        PERFORM pg_advisory_xact_lock(awa.lock_class('maintenance'), 1);
+        PERFORM awa.take_lock('maintenance');
         PERFORM awa.enter_history();
     END IF;
     RETURN QUERY SELECT m.* FROM awa.mend_sequences(p_check) AS m; -- first: heads need claim_ids

@@ -37,10 +37,10 @@ read_plan(const struct call *call, struct plan *plan, awa_error *err)
 {
     awa_status s = AWA_OK;
 
-    *plan = (struct plan){ .database = call_text(call, "database"),
-                           .floor = call_flag(call, "floor"),
-                           .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT
-                                                                    : HOLD_NOTHING };
+    *plan =
+        (struct plan){ .database = call_text(call, "database"),
+                       .floor = call_flag(call, "floor"),
+                       .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT : HOLD_NOTHING };
     for (const struct option_spec *o = call->command->options; o->name != NULL; o++) {
         int64_t number = o->type == OPTION_NUMBER ? call_number(call, o->name) : -1;
 

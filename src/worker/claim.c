@@ -110,8 +110,8 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 }
 
 /*
- * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking, the
- * less often the more there are; or it leaves that to the heartbeat.
+ * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking,
+ * the less often the more there are; or it leaves that to the heartbeat.
  */
 static void
 rest(const struct awa_worker *w, struct served *q, int64_t now)
@@ -154,7 +154,8 @@ peeked(void *arg, void *tag, PGresult **res, const awa_error *err)
         rest(w, q, clock_ms());
 }
 
-/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain. */
+/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain.
+ */
 static bool
 peek(struct awa_worker *w, struct served *q)
 {

@@ -12,7 +12,8 @@
 
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
-    BACKOFF_MAX_MS = 2000, /* below the grace in awa.settings: who lost his server comes back in time */
+    BACKOFF_MAX_MS =
+        2000,        /* below the grace in awa.settings: who lost his server comes back in time */
     RATE_MS = 100,   /* over which the rate of finished jobs is measured */
     HURRY_MS = 5000, /* how long a worker that is freed waits for answers on their way */
 };
@@ -138,11 +139,11 @@ worker_doubt(struct awa_worker *w, int64_t claims)
 
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
-static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM,        SQL_QUEUES_HUNGRY,
-                                                     SQL_WORKER_HEARTBEAT,  SQL_WORKER_RECONCILE,
-                                                     SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
-                                                     SQL_SESSION_UNLISTEN,  SQL_QUEUES_READY,
-                                                     SQL_COUNT };
+static const enum awa__sql_id claim_statements[] = {
+    SQL_JOBS_CLAIM,       SQL_QUEUES_HUNGRY,     SQL_WORKER_HEARTBEAT,
+    SQL_WORKER_RECONCILE, SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
+    SQL_SESSION_UNLISTEN, SQL_QUEUES_READY,      SQL_COUNT
+};
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void

@@ -106,11 +106,11 @@ struct awa_worker {
     int64_t give_up_at;  /* monotonic ms: in a hurry, not to wait any longer; 0: no hurry */
     int64_t heartbeat_at, connect_at, backoff_ms, watch_at, rate_at;
     bool heartbeat_asked;
-    bool listens, listening;  /* the session should, and does, hear notifications */
-    int64_t fleet_poll_ms;    /* between the looks of an idle worker that does not listen */
-    bool ask_all;                      /* the next heartbeat asks about every running job */
-    bool any_settled;                  /* there may be batches to free */
-    int64_t clock_offset;              /* server's time in ms minus monotonic ms */
+    bool listens, listening; /* the session should, and does, hear notifications */
+    int64_t fleet_poll_ms;   /* between the looks of an idle worker that does not listen */
+    bool ask_all;            /* the next heartbeat asks about every running job */
+    bool any_settled;        /* there may be batches to free */
+    int64_t clock_offset;    /* server's time in ms minus monotonic ms */
     int64_t finished, finished_before; /* jobs ended, to measure their rate */
     double rate;                       /* jobs per ms */
     struct complaints complaints;

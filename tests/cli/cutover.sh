@@ -44,7 +44,7 @@ produce() {
 
 # work DSN NAME: a worker, whose attempts begin in the file `ran`; sets $worker.
 work() {
-    timeout 120 "$awa" work --dsn "$1" --queue q --queue new --threads 3 \
+    timeout 120 "$awa" work --dsn "$1" --queue q --queue late --queue new --threads 3 \
         --exec "echo \$AWA_JOB_ID >>$work/ran; sleep 0.02" </dev/null >"$work/$2" 2>&1 &
     worker=$!
 }
@@ -89,6 +89,8 @@ a_subscription_follows_under_load() {
     sql "$from" "CREATE PUBLICATION all_tables FOR ALL TABLES"
     sql "$to" "CREATE SUBSCRIPTION move CONNECTION '$from' PUBLICATION all_tables" 2>/dev/null
     wait_until 60 is_copied
+    # A queue that the subscriber has never seen.
+    sql "$from" "SELECT awa.insert_job('k', p_queue => 'late')" >>"$work/inserted"
     # The ring turns, and its first slot is emptied, on both sides.
     wait_until 20 at_least 200 "$work/ran"
     sql "$from" "UPDATE awa.settings SET completed_retention = '0 s';
