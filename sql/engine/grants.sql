@@ -17,6 +17,8 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA awa
   FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 REVOKE ALL ON ALL TABLES IN SCHEMA awa
   FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA awa
+  FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 ALTER DEFAULT PRIVILEGES FOR ROLE awa_owner IN SCHEMA awa REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA awa
