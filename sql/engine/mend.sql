@@ -252,11 +252,11 @@ BEGIN
                 WHERE o.system_identifier <> t.system_identifier) THEN
         RETURN true;
     END IF;
-    -- Whatever is visible was assigned before the snapshot's xmax.
     SELECT greatest((SELECT max(d.xid) FROM awa.queue_terminal_count_deltas AS d),
                     (SELECT max(c.deltas_xid) FROM awa.queue_terminal_live_counts AS c),
                     (SELECT max(g.xid) FROM awa.stored_owners() AS g)) INTO v_next;
-    RETURN coalesce(v_next >= pg_snapshot_xmax(pg_current_snapshot()), false);
+    -- Our own id is drawn now, so whatever is stored and was drawn here is smaller.
+    RETURN coalesce(v_next >= pg_current_xact_id(), false);
 END
 $$;
 
@@ -281,6 +281,31 @@ BEGIN
     what := 'transaction ids';
     detail := 'of another cluster: terminal counters and gaps';
     RETURN NEXT;
+END
+$$;
+
+-- ---- What an older schema has left ----------------------------------------------------------
+
+-- Sequences of single lanes and queues, which nobody draws from any more. Not those on which an open
+-- transaction still has a lock: the next time.
+CREATE OR REPLACE FUNCTION awa.drop_leftovers()
+RETURNS void
+LANGUAGE plpgsql
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    v_name text;
+BEGIN
+    FOR v_name IN SELECT c.relname FROM pg_class AS c
+                   WHERE c.relnamespace = 'awa'::regnamespace AND c.relkind = 'S'
+                     AND c.relname ~ '^(lane|hungry)_[0-9]+$'
+                   ORDER BY c.relname LIMIT 1000 LOOP
+        BEGIN
+            EXECUTE format('DROP SEQUENCE awa.%I', v_name);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END LOOP;
 END
 $$;
 
@@ -317,7 +342,7 @@ AS $$
 BEGIN
     PERFORM awa.require_read_committed('mend');
     IF NOT p_check THEN
-        PERFORM awa.require_durable();
+        PERFORM awa.require_durable(), awa.drop_leftovers();
         PERFORM awa.take_lock('maintenance');
         PERFORM awa.enter_history();
     END IF;

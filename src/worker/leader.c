@@ -22,6 +22,8 @@ enum {
     EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
     SEAL_MS = 600000,       /* how often lanes are looked at */
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
+    PRUNE_ROUNDS = 5,       /* tries to truncate it while somebody has a snapshot */
+    PRUNE_PAUSE_MS = 25,    /* between two of them */
     PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
     PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
 };
@@ -177,12 +179,27 @@ sweep(struct leader *l)
     (void)ask(l, SQL_LEADER_SWEEP, NULL, &res);
 }
 
+/* Snapshots that the slot waits for are mostly those of statements, and gone in a moment. */
+static bool
+prune(struct leader *l, const char *const *params)
+{
+    for (int i = 0; i < PRUNE_ROUNDS; i++) {
+        AUTO(pgresult) PGresult *res = NULL;
+
+        if (!ask(l, SQL_RING_PRUNE, params, &res))
+            return false;
+        if (strcmp(PQgetvalue(res, 0, 0), "snapshots") != 0)
+            break;
+        (void)poll(NULL, 0, PRUNE_PAUSE_MS);
+    }
+    return true;
+}
+
 /* Empties a slot: its heads and what is alive move on, then it is truncated. */
 static bool
 empty_slot(struct leader *l, const char *slot)
 {
     AUTO(pgresult) PGresult *heads = NULL;
-    AUTO(pgresult) PGresult *pruned = NULL;
     const char *const params[] = { slot };
 
     if (!ask(l, SQL_RING_CHECKPOINT, params, &heads))
@@ -195,7 +212,7 @@ empty_slot(struct leader *l, const char *slot)
         if (strcmp(PQgetvalue(res, 0, 0), "0") == 0)
             break;
     }
-    return ask(l, SQL_RING_PRUNE, params, &pruned);
+    return prune(l, params);
 }
 
 static bool
