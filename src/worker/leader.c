@@ -249,17 +249,21 @@ static const struct task {
 
 /* ---- The thread -------------------------------------------------------------------------- */
 
-/* Of a large fleet only few candidates hear that a leader resigns; each notification costs all. */
-static void
+/*
+ * Of a large fleet only few candidates hear that a leader resigns; each notification costs all.
+ * True: it has begun to listen, and what came before was not notified.
+ */
+static bool
 listen_turn(struct leader *l, bool listens)
 {
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (listens == l->listening || l->pooled)
-        return;
-    if (try(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res, &err))
-        l->listening = listens;
+    if (listens == l->listening || l->pooled ||
+        !try(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res, &err))
+        return false;
+    l->listening = listens;
+    return listens;
 }
 
 /* Whether this worker leads, and when to ask again; does what is due. */
@@ -280,7 +284,8 @@ lead(struct leader *l)
              &err))
         return RETRY_MS;
     wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
-    listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0);
+    if (listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0))
+        wait = 0;
     if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
         memset(l->noted, 0, sizeof l->noted); /* another one notes now */
