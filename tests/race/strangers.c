@@ -165,6 +165,10 @@ a_secret_is_written_down_nowhere(void **state)
                                   " strpos(table_to_xml(c.oid, true, true, '')::text, '%d') > 0",
                                   SECRET)),
         "");
+    assert_string_equal(test_text(db, test_format("SELECT secret = sha256(int8send(%d)) FROM"
+                                                  " awa.workers",
+                                                  SECRET)),
+                        "t");
     test_expect_error(worker, "42501", "SELECT secret FROM awa.workers");
 }
 
