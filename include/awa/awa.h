@@ -2,9 +2,10 @@
 /*
  * awa: a background job queue whose only server is PostgreSQL.
  *
- * This header is the whole public C API, grouped by task: errors, connect, insert, work,
- * inspect and administer. Every rule of the queue is a SQL function in schema `awa`; what is
- * here calls it. JSON crosses the API as text. Times are milliseconds since 1970, durations
+ * This header is the whole public C API, grouped by task: errors, connect, insert, work and
+ * administer. Every rule of the queue is a SQL function in schema `awa`; what is here calls it.
+ * Jobs and counts are read by SQL: awa.jobs, awa.list_jobs(), awa.queue_counts() and their like, on
+ * any session. JSON crosses the API as text. Times are milliseconds since 1970, durations
  * are milliseconds.
  *
  * Ownership: pointers passed in are borrowed for the call; what comes out through ret_ is
@@ -99,9 +100,16 @@ typedef struct awa_job_options {
     size_t ntags;
     const char *metadata_json; /* a JSON object; NULL means none */
     const char *unique_key;    /* refused while a live job holds the same key */
-    const char *ordering_key;  /* jobs of one key stay in one lane, in order */
+    const char *ordering_key;  /* jobs of one key are claimed in their order; see below */
 } awa_job_options;
 
+/*
+ * An ordering key keeps its jobs in one shard of their queue and priority, so that they are claimed
+ * in the order in which they were inserted (but for the very first jobs of a queue, if transactions
+ * that are open at the same time insert them). It is the order of claims only: two jobs of one key
+ * may run at once, and one that is tried again comes later. In a queue with one shard, the default,
+ * the key changes nothing.
+ */
 #define AWA_JOB(...) (&(awa_job_options){ .size = sizeof(awa_job_options), __VA_ARGS__ })
 
 /*
@@ -241,7 +249,10 @@ AWA_API int awa_job_is_cancelled(const awa_job *job);
 /* A descriptor that becomes readable when awa_job_is_cancelled() turns true; -1 on failure. */
 AWA_API int awa_job_cancel_fd(awa_job *job);
 
-/* The result of the job, one JSON value, at most 1 MiB; kept when the job completes. */
+/*
+ * The result of the job, one JSON value, at most 1 MiB; kept when the job ends. Text that is no
+ * JSON is kept as {"stdout": text}.
+ */
 AWA_API AWA_CHECKED awa_status awa_job_set_output(awa_job *job, const char *json, size_t length);
 
 /* What went wrong, in words; kept with AWA_RETRY, AWA_FAIL and AWA_CANCEL, up to 8 KiB. */

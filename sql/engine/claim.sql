@@ -67,12 +67,12 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_head awa.claims := awa.lane_head((p_lane).lane_id);
-    v_end CONSTANT bigint := ((p_lane).lane_id::bigint + 1) << 44;
+    v_last CONSTANT bigint := awa.last_position(p_lane);
 BEGIN
     RETURN awa.gaps_have_news(v_head.gaps)
-           OR (awa.last_position(p_lane) > v_head.cursor
+           OR (v_last > v_head.cursor
                AND EXISTS (SELECT 1 FROM awa.ready_entries AS e
-                            WHERE e.pos > v_head.cursor AND e.pos < v_end));
+                            WHERE e.pos > v_head.cursor AND e.pos <= v_last));
 END
 $$;
 
@@ -155,13 +155,17 @@ END
 $$;
 
 -- How many of the entries at these positions, from the lowest on and p_max at most, have p_max_bytes of
--- arguments together, as they are stored; but at least one. And how many bytes those have.
+-- arguments together, as they are stored; but at least one, and p_max if all fit. And how many bytes
+-- those have.
 CREATE OR REPLACE FUNCTION awa.fitting(p_within int8multirange, p_max bigint, p_max_bytes bigint,
         OUT n bigint, OUT bytes bigint)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    SELECT greatest(1, count(*)), coalesce(max(f.bytes), 0) INTO n, bytes
+    SELECT CASE WHEN bool_and(f.bytes <= p_max_bytes) IS NOT FALSE THEN p_max
+                ELSE greatest(1, count(*) FILTER (WHERE f.bytes <= p_max_bytes)) END,
+           coalesce(max(f.bytes) FILTER (WHERE f.bytes <= p_max_bytes), min(f.bytes), 0)
+      INTO n, bytes
       FROM (SELECT sum(e.bytes) OVER (ORDER BY e.pos) AS bytes
               FROM (SELECT e.pos, pg_column_size(e.args) AS bytes
                       FROM awa.windows(p_within) AS w
@@ -170,8 +174,7 @@ BEGIN
                               FROM awa.ready_entries AS e
                              WHERE e.pos >= lower(w) AND e.pos < upper(w) AND e.pos <@ p_within
                              ORDER BY e.pos
-                             LIMIT p_max) AS e) AS e) AS f
-     WHERE f.bytes <= p_max_bytes;
+                             LIMIT p_max) AS e) AS e) AS f;
 END
 $$;
 
@@ -215,13 +218,15 @@ $$;
 -- Look at a lane: late entries in its gaps first, then fresh ones above its cursor, at most p_max,
 -- and so many that their arguments, as they are stored, have p_max_bytes at most, but at least one.
 -- While there is enough that is fresh, gaps are searched every 10 ms at most; see awa.gaps_have_news().
-CREATE OR REPLACE FUNCTION awa.search_lane(p_head awa.claims, p_max int, p_max_bytes bigint,
-        p_now timestamptz)
+-- No further than positions were handed out: an entry that came there by COPY would carry the cursor
+-- along, and what is inserted later would lie below it, as gaps that nobody owns.
+CREATE OR REPLACE FUNCTION awa.search_lane(p_lane awa.lanes, p_head awa.claims, p_max int,
+        p_max_bytes bigint, p_now timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_end bigint := ((p_head).lane_id::bigint + 1) << 44;
+    v_end CONSTANT bigint := awa.last_position(p_lane) + 1;
     v_window int8range;
     v_found record;
     v_run int8multirange;
@@ -258,9 +263,10 @@ BEGIN
                  ORDER BY e.pos
                  LIMIT v_step) AS e;
         EXIT WHEN v_found.n = 0;
-        IF v_found.bytes > p_max_bytes - v_result.bytes AND v_found.n > 1 THEN
-            v_step := greatest(1, least(v_found.n / 2, v_found.n * (p_max_bytes - v_result.bytes)
-                                                       / v_found.bytes));
+        IF v_found.bytes > p_max_bytes - v_result.bytes AND v_found.n + v_result.n > 1 THEN
+            v_step := greatest(CASE WHEN v_result.n = 0 THEN 1 ELSE 0 END,
+                               least(v_found.n / 2, v_found.n * (p_max_bytes - v_result.bytes)
+                                                    / v_found.bytes));
             CONTINUE;
         END IF;
         v_window := int8range(v_result.cursor + 1, v_found.high + 1);
@@ -358,7 +364,7 @@ BEGIN
     IF NOT awa.head_may_have_work(p_lane, v_head) THEN
         RETURN NULL;
     END IF;
-    v_search := awa.search_lane(v_head, p_max, p_max_bytes, p_now);
+    v_search := awa.search_lane(p_lane, v_head, p_max, p_max_bytes, p_now);
     v_search.claim_id := awa.write_claim(v_head, v_search, p_worker, p_now, p_deadline);
     RETURN v_search;
 END
@@ -433,7 +439,9 @@ BEGIN
         (SELECT g FROM awa.fresh_gaps(v_head.gaps) AS n, unnest(n) AS g
           WHERE awa.width(n) < 1000 LIMIT 10)
         UNION ALL
-        (SELECT int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44))
+        (SELECT int8range(v_head.cursor + 1, awa.last_position(l) + 1)
+           FROM awa.lanes AS l
+          WHERE l.lane_id = p_lane AND awa.last_position(l) > v_head.cursor)
     LOOP
         SELECT e.enqueued_at INTO v_since
           FROM awa.ready_entries AS e

@@ -245,12 +245,28 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
             THEN 'failed' ELSE p_asked END;
 
+-- Does an error say something about the row that met it? Then it comes again whenever that row does,
+-- and the row is set aside. Any other one (no room on the disk, no memory, a lock, a deadlock, a
+-- session that may not write, a damaged page) says nothing about the row: it fails the whole call,
+-- which changes nothing, and the caller tries again later.
+CREATE OR REPLACE FUNCTION awa.is_permanent(p_sqlstate text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN left(p_sqlstate, 2) IN (
+           '22',  -- data exception: no JSON, no UTF-8, out of range
+           '23',  -- a constraint refuses it; races end in ON CONFLICT and never come here
+           '54')  -- larger than PostgreSQL can store
+       OR p_sqlstate IN (
+           'JQ001',  -- ours: it breaks the contract
+           'P0001'); -- RAISE without a code: a trigger or a function says no
+
 -- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
 -- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
--- its deadline). p_errors[i] is text; p_outputs[i] JSON text, kept in a wrapper if it is no JSON;
+-- its deadline). p_errors[i] is text; p_outputs[i] JSON, or any text, see awa.read_output();
 -- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
--- Locks: as complete_jobs. One bad row never stops its neighbours: it comes back with an error,
--- still open. Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+-- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
+-- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
+-- Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
 CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
         p_outputs text[] DEFAULT NULL, p_delays interval[] DEFAULT NULL)
@@ -278,6 +294,9 @@ BEGIN
                                             p_errors, p_outputs, p_delays) AS c;
         RETURN;
     EXCEPTION WHEN OTHERS THEN
+        IF NOT awa.is_permanent(SQLSTATE) THEN
+            RAISE;
+        END IF;
         IF v_n <= 1 THEN
             RETURN QUERY SELECT p_positions[1], NULL::text, SQLERRM WHERE v_n = 1;
             RETURN;
@@ -290,6 +309,9 @@ BEGIN
                                     p_positions[i:i], p_outcomes[i:i], p_errors[i:i],
                                     p_outputs[i:i], p_delays[i:i]) AS c;
         EXCEPTION WHEN OTHERS THEN
+            IF NOT awa.is_permanent(SQLSTATE) THEN
+                RAISE;
+            END IF;
             RETURN QUERY SELECT p_positions[i], NULL::text, SQLERRM;
         END;
     END LOOP;
@@ -463,30 +485,25 @@ RETURN CASE
     ELSE 'retryable'
     END;
 
--- The output of a handler. It never costs a finished job its end: what is no JSON, or too long,
--- is kept, cut, in a wrapper that says so.
+-- The output of a handler. It never costs a finished job its end: JSON is kept as it is, any other
+-- text whole, as {"stdout": text}; so is JSON that would be longer than 1 MiB when written out. Of a
+-- text that is longer than that itself only the end is kept, and "cut" says so.
 CREATE OR REPLACE FUNCTION awa.read_output(p_output text)
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE STRICT
 AS $$
 DECLARE
-    v_read record;
+    v_max CONSTANT int := 1048576;
+    v_json jsonb;
 BEGIN
-    IF p_output IS NULL THEN
-        RETURN NULL;
+    IF octet_length(p_output) > v_max THEN -- a character has up to 4 bytes
+        RETURN jsonb_build_object('stdout', right(p_output, v_max / 4), 'cut', true);
     END IF;
-    IF octet_length(p_output) > 1048576 THEN
-        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem',
-                                  format('want at most 1048576 bytes, got %s', octet_length(p_output)));
+    v_json := (awa.read_json(p_output)).value;
+    IF v_json IS NULL OR octet_length(v_json::text) > v_max THEN
+        RETURN jsonb_build_object('stdout', p_output);
     END IF;
-    v_read := awa.read_json(p_output);
-    IF v_read.problem IS NULL AND octet_length(v_read.value::text) > 1048576 THEN
-        v_read.problem := 'longer than 1048576 bytes when written out';
-    END IF;
-    IF v_read.problem IS NOT NULL THEN
-        RETURN jsonb_build_object('awa:cut', left(p_output, 4096), 'awa:problem', v_read.problem);
-    END IF;
-    RETURN v_read.value;
+    RETURN v_json;
 END
 $$;
 

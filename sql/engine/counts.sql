@@ -27,7 +27,7 @@ BEGIN
                        + CASE WHEN awa.last_position(l) > coalesce(h.cursor, 0)
                               THEN int8multirange(int8range(
                                        coalesce(h.cursor + 1, l.lane_id::bigint << 44),
-                                       (l.lane_id::bigint + 1) << 44))
+                                       awa.last_position(l) + 1))
                               ELSE '{}' END AS positions) AS u
          CROSS JOIN LATERAL awa.windows(u.positions) AS r
          CROSS JOIN LATERAL (

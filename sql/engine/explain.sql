@@ -2,6 +2,7 @@
 -- requires: queue
 -- requires: gaps
 -- requires: counts
+-- requires: maintenance
 -- Why is this job not running, or where is it now? And is the whole thing well?
 
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and
@@ -124,7 +125,8 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN jsonb_build_object(
-        'job', to_jsonb(v_job),
+        'job', to_jsonb(v_job) || jsonb_build_object('pos', v_job.pos::text,
+                                                     'worker_id', v_job.worker_id::text),
         'place', CASE WHEN v_job.dlq_at IS NOT NULL THEN 'dlq_entries'
                       WHEN v_job.pos IS NULL THEN 'deferred_jobs'
                       ELSE 'ready_entries' END,
@@ -134,12 +136,12 @@ BEGIN
         'explained', (SELECT jsonb_agg(to_jsonb(e)) FROM awa.explain_job(p_id) AS e),
         'appearances',
         (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                    'ready_slot', e.ready_slot, 'pos', e.pos, 'lane_id', e.pos >> 44,
+                    'ready_slot', e.ready_slot, 'pos', e.pos::text, 'lane_id', e.pos >> 44,
                     'lane_position', e.pos & ((1::bigint << 44) - 1),
                     'enqueued_at', e.enqueued_at, 'attempts_before', e.attempt,
                     'withdrawn', t.reason, 'withdrawn_at', t.withdrawn_at,
                     'claim_id', c.claim_id, 'claimed_at', c.claimed_at,
-                    'deadline_at', c.deadline_at, 'worker_id', c.worker_id, 'worker', w.name,
+                    'deadline_at', c.deadline_at, 'worker_id', c.worker_id::text, 'worker', w.name,
                     'outcome', k.outcome, 'closed_at', k.closed_at)
                     ORDER BY e.enqueued_at, e.pos, k.closed_at NULLS LAST), '[]')
            FROM awa.ready_entries AS e
@@ -239,6 +241,15 @@ AS $$
            CASE WHEN u.until > awa.to_ms(clock_timestamp()) THEN 'in office'
                 ELSE 'none: scheduled jobs, rescue and pruning stand still' END
       FROM (SELECT pg_sequence_last_value('awa.leader_until'::regclass) AS until) AS u
+    UNION ALL
+    -- What fails once and then succeeds is as it should be; see awa.note_maintenance().
+    SELECT 'maintenance', count(*) = 0,
+           coalesce(string_agg(format('%s has failed since %s: %s', t.task,
+                                      date_trunc('second', t.failing_since), t.error),
+                               '; ' ORDER BY t.failing_since, t.task), 'every task succeeds')
+      FROM awa.maintenance_tasks AS t
+     WHERE awa.is_failing(t, clock_timestamp())
+       AND t.failing_since <= clock_timestamp() - interval '10 s'
     UNION ALL
     SELECT 'deferred jobs', count(*) = 0, format('%s overdue by more than 10 s', count(*))
       FROM (SELECT 1 FROM awa.deferred_jobs AS d

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- requires: explain
+-- requires: maintenance
 -- requires: lead
 -- requires: gaps
 -- requires: promote
@@ -32,7 +33,7 @@ DECLARE
             "server_number", "mark_hungry", "listen", "claim_jobs", "complete_jobs", "close_jobs",
             "complete_job", "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs",
             "sweep_gaps", "turn_ring", "checkpoint_heads", "carry_forward", "prune_slot",
-            "summarize_ids", "seal_full_lanes", "deadline_grace", "to_ms", "from_ms"],
+            "summarize_ids", "seal_full_lanes", "note_maintenance", "deadline_grace", "to_ms", "from_ms"],
         "awa_operator": [
             "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
             "remove_queue", "set_defaults",

@@ -129,7 +129,9 @@ BEGIN
     RETURN awa.all_gaps(v_head.gaps)
            + coalesce((SELECT range_agg(g.gaps) FROM awa.lane_gaps AS g WHERE g.lane_id = p_lane),
                       '{}')
-           + int8multirange(int8range(v_head.cursor + 1, (p_lane::bigint + 1) << 44));
+           + coalesce((SELECT int8multirange(int8range(v_head.cursor + 1, awa.last_position(l) + 1))
+                         FROM awa.lanes AS l
+                        WHERE l.lane_id = p_lane AND awa.last_position(l) > v_head.cursor), '{}');
 END
 $$;
 

@@ -92,9 +92,10 @@ ALTER SEQUENCE awa.lane_ids MAXVALUE 524286 CYCLE;
 -- are there already are left as they are.
 ALTER TABLE awa.ready_entries
     DROP CONSTRAINT max_attempts,
-    ADD CONSTRAINT numbers CHECK (max_attempts BETWEEN 1 AND 1000 AND attempt BETWEEN 0 AND 1000
-                                  AND pos >= 0 AND isfinite(enqueued_at)
-                                  AND isfinite(created_at)) NOT VALID;
+    ADD CONSTRAINT max_attempts CHECK (max_attempts BETWEEN 1 AND 1000
+                                       AND attempt BETWEEN 0 AND 1000 AND pos >= 0
+                                       AND isfinite(enqueued_at) AND isfinite(created_at))
+        NOT VALID;
 
 -- The leader brings these indexes up to date. Here each range asked autovacuum for it, by a line
 -- in the server's log whenever the cluster's list of such wishes was full.

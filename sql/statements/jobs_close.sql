@@ -1,9 +1,13 @@
 -- Close single attempts of worker $1: slots $2, claims $3, positions $4, outcomes $5, errors $6,
--- outputs $7 (JSON texts), delays $8 in ms.
+-- outputs $7 (JSON texts), delays $8 in ms. Behind a pooler nothing is set in the session, so
+-- array_nulls may be off: then NULL has come as a text.
 -- returns: pos bigint, state text ('stale': the attempt had lost the job), error text (it is
 -- still open)
 SELECT c.pos, c.state, c.error
-  FROM awa.close_jobs($1::bigint, $2::smallint[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[],
-            (SELECT array_agg(d * interval '1 ms' ORDER BY n)
-               FROM unnest($8::bigint[]) WITH ORDINALITY AS u (d, n))) AS c
+  FROM (SELECT CASE WHEN s.nulls THEN $6::text[] ELSE array_replace($6, 'NULL', NULL) END AS errors,
+               CASE WHEN s.nulls THEN $7::text[] ELSE array_replace($7, 'NULL', NULL) END AS outputs,
+               (SELECT array_agg(nullif(d, 'NULL')::bigint * interval '1 ms' ORDER BY n)
+                  FROM unnest($8::text[]) WITH ORDINALITY AS u (d, n)) AS delays
+          FROM (SELECT current_setting('array_nulls')::boolean AS nulls) AS s) AS said
+ CROSS JOIN LATERAL awa.close_jobs($1::bigint, $2::smallint[], $3::bigint[], $4::bigint[],
+            $5::text[], said.errors, said.outputs, said.delays) AS c

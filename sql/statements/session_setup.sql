@@ -12,6 +12,7 @@ SELECT count(set_config(s.name, want.setting, false)) AS changed,
             -- what the library relies on
             ('DateStyle', 'ISO', true),
             ('IntervalStyle', 'postgres', true),
+            ('array_nulls', 'on', true),
             ('default_transaction_isolation', 'read committed', true),
             ('jit', 'off', true),
             -- deadlines of the server on this session

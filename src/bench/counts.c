@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "bench/clock.h"
-#include "bench/interrupt.h"
 #include "bench/login.h"
 #include "bench/metric.h"
 #include "bench/payload.h"
+#include "cli/interrupt.h"
 
 enum {
     CLAIM_MAX = 10000,  /* jobs of awa.claim_jobs() */

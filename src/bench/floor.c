@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "bench/clock.h"
-#include "bench/interrupt.h"
 #include "bench/payload.h"
+#include "cli/interrupt.h"
 #include "lib/buffer.h"
 
 enum { FIELDS = 10 }; /* columns named in bench_floor_copy.sql */

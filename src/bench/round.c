@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "bench/clock.h"
-#include "bench/interrupt.h"
 #include "bench/metric.h"
+#include "cli/interrupt.h"
 
 enum {
     NAP_US = 1000,       /* between two looks at what is awaited */

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "bench/clock.h"
-#include "bench/interrupt.h"
 #include "bench/login.h"
 #include "bench/metric.h"
 #include "bench/payload.h"
+#include "cli/interrupt.h"
 
 enum {
     FILL_ROWS = 100000, /* by one statement */

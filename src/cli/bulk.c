@@ -4,19 +4,17 @@
 
 #include <string.h>
 
-#include "bench/interrupt.h"
 #include "cli/bar.h"
+#include "cli/interrupt.h"
 #include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
-
-enum { EXIT_INTERRUPTED = 130 }; /* what a shell says of a program that SIGINT ended */
 
 /* What all pages together came to. */
 struct tally {
     int64_t matched, changed, conflicts;
     int64_t pruned;        /* -1: not known */
-    bool interrupted;      /* before the last page */
+    bool interrupted;      /* perhaps before the last page */
     awa_bulk_result first; /* its sample is shown */
 };
 
@@ -132,7 +130,6 @@ run_pages(const struct bulk_verb *verb, PGconn *conn, awa_bulk_options *options,
         options->before = page.next_before;
         bar_show_jobs(bar, tally->matched);
     } while (page.next_before != 0 && interrupt_signal() == 0);
-    tally->interrupted = page.next_before != 0;
     return AWA_OK;
 }
 
@@ -195,8 +192,9 @@ run(const struct call *call, const struct bulk_verb *verb, PGconn *conn, struct 
         s = look_up(call, verb, conn, &bar.total, &tally->pruned, err);
     if (s != AWA_OK)
         return s;
-    interrupt_catch();
+    interrupt_catch(true);
     s = run_pages(verb, conn, &options, &bar, tally, err);
+    tally->interrupted = interrupt_signal() != 0;
     bar_clear(&bar);
     return s;
 }
@@ -226,9 +224,7 @@ bulk_run(const struct call *call, const struct bulk_verb *verb)
         else
             print_tally(verb, call_flag(call, "dry-run"), &tally);
     }
-    if (tally.interrupted) {
+    if (tally.interrupted)
         say(call, "%s: interrupted; what was done stays done", call->words);
-        return EXIT_INTERRUPTED;
-    }
     return code;
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* awa bench: how fast, at what price, on this machine. */
-#include <signal.h>
 #include <string.h>
 
 #include "bench/counts.h"
-#include "bench/interrupt.h"
 #include "bench/place.h"
 #include "bench/report.h"
 #include "bench/round.h"
 #include "bench/scheduled.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -37,10 +36,10 @@ read_plan(const struct call *call, struct plan *plan, awa_error *err)
 {
     awa_status s = AWA_OK;
 
-    *plan = (struct plan){ .database = call_text(call, "database"),
-                           .floor = call_flag(call, "floor"),
-                           .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT
-                                                                    : HOLD_NOTHING };
+    *plan =
+        (struct plan){ .database = call_text(call, "database"),
+                       .floor = call_flag(call, "floor"),
+                       .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT : HOLD_NOTHING };
     for (const struct option_spec *o = call->command->options; o->name != NULL; o++) {
         int64_t number = o->type == OPTION_NUMBER ? call_number(call, o->name) : -1;
 
@@ -146,17 +145,6 @@ check_balance(const struct bench *b, awa_error *err)
                      b->overall[DUPLICATED]);
 }
 
-/* After a signal, everything has been tidied up: die of it, as the caller expects. */
-static int
-finish(awa_status s, const awa_error *err)
-{
-    int code = s == AWA_OK ? EXIT_DONE : report(err);
-
-    if (interrupt_signal() != 0)
-        (void)raise(interrupt_signal());
-    return code;
-}
-
 /* ---- insert, drain, steady --------------------------------------------------------------- */
 
 /* Each round has a database of its own. */
@@ -211,7 +199,7 @@ bench_flow(struct call *call, const struct flow *flow)
     awa_error err;
     awa_status s;
 
-    interrupt_catch();
+    interrupt_catch(false);
     s = open_bench(&b, &err);
     if (s == AWA_OK)
         s = run_rounds(&b, flow, &err);
@@ -219,7 +207,7 @@ bench_flow(struct call *call, const struct flow *flow)
         s = print_bench(&b, flow_metrics, FLOW_METRICS, &err);
     if (s == AWA_OK)
         s = check_balance(&b, &err);
-    return finish(s, &err);
+    return s == AWA_OK ? EXIT_DONE : report(&err);
 }
 
 static int
@@ -251,13 +239,13 @@ bench_report(struct call *call, bench_run *run, const struct metric *metrics, si
     awa_error err;
     awa_status s;
 
-    interrupt_catch();
+    interrupt_catch(false);
     s = open_bench(&b, &err);
     if (s == AWA_OK)
         s = run(&b, &err);
     if (s == AWA_OK)
         s = print_bench(&b, metrics, n, &err);
-    return finish(s, &err);
+    return s == AWA_OK ? EXIT_DONE : report(&err);
 }
 
 /* ---- scheduled --------------------------------------------------------------------------- */

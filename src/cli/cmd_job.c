@@ -236,10 +236,15 @@ const struct command job_commands[] = {
       .args = "[-]",
       .max_args = 1,
       .options = job_insert_options,
-      .notes = "From standard input comes one JSON object on each line, with the fields kind,\n"
-               "args, queue, priority, max_attempts, run_at, delay (\"5m\") or delay_ms, tags,\n"
-               "metadata, unique_key and ordering_key. Options say what a line leaves out.\n"
-               "A bad line is reported and passed over; then the exit code is 1.",
+      .notes =
+          "From standard input comes one JSON object on each line, with the fields kind,\n"
+          "args, queue, priority, max_attempts, run_at, delay (\"5m\") or delay_ms, tags,\n"
+          "metadata, unique_key and ordering_key. Options say what a line leaves out.\n"
+          "A bad line is reported and passed over; then the exit code is 1. So is the second of a\n"
+          "unique key; then it is 5, unless --skip-duplicates says that this is as well. With\n"
+          "--strict both mean that nothing is inserted.\n"
+          "A line waits 100 ms at most for others to go with. SIGTERM or SIGINT inserts what\n"
+          "was read; the last message says behind which line to go on.",
       .examples = "awa job insert --kind mail --args '{\"to\": \"ann@example.org\"}'\n"
                   "awa job insert --kind report --run-at 'tomorrow 06:00' --unique-key daily\n"
                   "awa job insert - --queue bulk <jobs.jsonl",

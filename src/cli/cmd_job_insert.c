@@ -4,11 +4,10 @@
 
 #include "cli/commands.h"
 #include "cli/job_lines.h"
+#include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "lib/buffer.h"
-
-enum { EXIT_INTERRUPTED = 130 }; /* what a shell says of a program that SIGINT ended */
 
 const struct option_spec job_insert_options[] = {
     { .name = "kind", .letter = 'k', .value = "KIND", .help = "what to do", .type = OPTION_TEXT },
@@ -28,7 +27,7 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_NUMBER },
     { .name = "run-at",
       .value = "TIME",
-      .help = "not before, such as '2030-01-31 09:00 Europe/Berlin'",
+      .help = "not before: 'tomorrow 06:00', '2030-01-31 09:00 Europe/Berlin'",
       .type = OPTION_TEXT },
     { .name = "delay", .value = "TIME", .help = "not before, from now", .type = OPTION_DURATION },
     { .name = "tag",
@@ -41,14 +40,15 @@ const struct option_spec job_insert_options[] = {
       .type = OPTION_TEXT },
     { .name = "unique-key",
       .value = "KEY",
-      .help = "refused while a live job holds the same key",
+      .help = "refused while a live job holds the same key; exit code 5",
       .type = OPTION_TEXT },
     { .name = "ordering-key",
       .value = "KEY",
-      .help = "jobs of one key stay in one lane, in order",
+      .help = "jobs of one key are claimed in order; they may run at the same time",
       .type = OPTION_TEXT },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
+    { .name = "skip-duplicates", .help = "a live job that holds the unique key will do: no error" },
     { 0 },
 };
 
@@ -74,21 +74,24 @@ static awa_status
 insert_one(const struct call *call, PGconn *conn, PGresult **ret_res, awa_error *err)
 {
     AUTO(buffer) struct buffer tags = { 0 };
-    int64_t delay_ms = call_number(call, "delay");
-    char delay[24];
+    int64_t delay_ms = call_number(call, "delay"), run_at_ms;
+    char delay[24], run_at[24];
+    awa_status s = moment_read(call, conn, "run-at", false, &run_at_ms, err);
 
+    if (s != AWA_OK)
+        return s;
     snprintf(delay, sizeof delay, "%lld", (long long)delay_ms);
     const char *params[] = {
         call_text(call, "kind"),         call_text(call, "args"),
         call_text(call, "queue"),        call_text(call, "priority"),
-        call_text(call, "max-attempts"), call_text(call, "run-at"),
+        call_text(call, "max-attempts"), awa__options_number(run_at, run_at_ms),
         delay_ms >= 0 ? delay : NULL,    tags_of(call, &tags),
         call_text(call, "metadata"),     call_text(call, "unique-key"),
         call_text(call, "ordering-key"),
     };
     if (tags.failed)
         return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
-    return awa__sql_run(conn, SQL_JOB_INSERT_AT, params, ret_res, err);
+    return awa__sql_run(conn, SQL_JOB_INSERT, params, ret_res, err);
 }
 
 static int
@@ -98,6 +101,12 @@ run_one(const struct call *call, PGconn *conn)
     awa_error err;
     awa_status s = insert_one(call, conn, &res, &err);
 
+    if (s == AWA_OK && PQgetisnull(res, 0, 0) && call_flag(call, "skip-duplicates")) {
+        if (call_flag(call, "json"))
+            puts("{\"id\": null}");
+        say(call, "insert: a live job holds the unique key; there is no new one");
+        return EXIT_DONE;
+    }
     if (s == AWA_OK && PQgetisnull(res, 0, 0))
         s = awa__fail(&err, AWA_EEXISTS, "insert: a live job holds the unique key %s",
                       call_text(call, "unique-key"));
@@ -142,11 +151,13 @@ run_many(const struct call *call, PGconn *conn)
     print_report(call, &r);
     if (s == AWA_ECONN)
         say(call, "insert: no answer came; whether the last lines are in is not known");
-    if (r.interrupted) {
+    if (r.interrupted)
         say(call, "insert: interrupted; go on behind line %lld", (long long)r.done);
-        return EXIT_INTERRUPTED;
-    }
-    return r.bad > 0 ? EXIT_FAILED : code;
+    if (r.bad > 0)
+        return EXIT_FAILED;
+    return code == EXIT_DONE && r.duplicates > 0 && !call_flag(call, "skip-duplicates")
+               ? EXIT_DUPLICATE
+               : code;
 }
 
 int

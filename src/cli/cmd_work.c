@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * awa work: a worker that runs a program for each job. The main thread waits for signals: the
- * first one drains, the second one stops what runs, the third one ends the process.
+ * first one drains, the second one stops what runs, the third one ends the process. It also reaps
+ * what has become its child: as process 1 of a container awa gets every orphan there is.
  */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/plain_line.h"
 #include "cli/session.h"
 #include "cli/spawn.h"
 #include "lib/buffer.h"
 #include "worker/exec.h"
+#include "worker/job.h"
 
 enum {
     NAMES_MAX = 200,   /* queues, and kinds */
@@ -36,12 +42,17 @@ struct work {
     awa_kind kinds[NAMES_MAX];
     size_t nqueues, nkinds;
     const char **argv; /* of the program */
+    char *line;        /* that it was cut from, or NULL */
     struct exec exec;
     awa_worker *worker;
-    int signals; /* signalfd */
-    int stopped; /* eventfd: the worker has come to its end */
+    int signals;       /* signalfd */
+    int stopped;       /* eventfd: the worker has come to its end */
+    int told;          /* so many signals to end have come */
+    int64_t last_told; /* monotonic ms: when the last one did */
     int64_t drain_ms;
-    bool hurried; /* jobs were told to end */
+    bool hurried;   /* jobs were told to end */
+    bool cut_short; /* a signal came before all was done */
+    atomic_bool some_failed;
 
     /* --until-empty */
     PGconn *probe;
@@ -59,6 +70,7 @@ auto_work(struct work *w)
     auto_fd(&w->signals);
     auto_fd(&w->stopped);
     free(w->argv);
+    free(w->line);
     free(w->dsn);
 }
 
@@ -75,7 +87,7 @@ ending_set(void)
     return set;
 }
 
-/* Before any thread is made, so that all of them leave these signals to the descriptor. */
+/* Before any thread is made, so that all of them leave these signals, and SIGCHLD, to us. */
 static awa_status
 take_signals(struct work *w, awa_error *err)
 {
@@ -83,6 +95,7 @@ take_signals(struct work *w, awa_error *err)
 
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, it would reap children before we look at them */
     (void)signal(SIGPIPE, SIG_IGN);
+    sigaddset(&set, SIGCHLD);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     w->stopped = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -91,30 +104,61 @@ take_signals(struct work *w, awa_error *err)
     return AWA_OK;
 }
 
-/* From here on such a signal ends the process at once. */
+/*
+ * Children of this very thread are not its own work: a program is the child of the handler's thread
+ * that started it, which waits for it. What has lost its parent, and what a shell had started
+ * before it became awa, are children of the main thread.
+ */
 static void
-give_signals_back(void)
+reap(void)
 {
-    sigset_t set = ending_set();
-
-    for (size_t i = 0; i < sizeof ending_signals / sizeof ending_signals[0]; i++)
-        (void)signal(ending_signals[i], SIG_DFL);
-    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD) > 0)
+        ;
 }
 
-/* Waits for a signal, for the end of the worker (if `end`), or timeout_ms. True: a signal. */
+/* Has a signal to end come? Of those that come together, the first one counts. */
 static bool
-await_signal(const struct work *w, bool end, int timeout_ms)
+take_signal(struct work *w)
 {
-    struct pollfd fds[] = {
-        { .fd = w->signals, .events = POLLIN },
-        { .fd = end ? w->stopped : -1, .events = POLLIN },
-    };
     struct signalfd_siginfo info;
 
-    while (poll(fds, 2, timeout_ms) < 0 && errno == EINTR)
-        ;
-    return read(w->signals, &info, sizeof info) == sizeof info;
+    if (read(w->signals, &info, sizeof info) != sizeof info)
+        return false;
+    if (info.ssi_signo == SIGCHLD) {
+        reap();
+        return false;
+    }
+    if (w->told > 0 && now_ms() - w->last_told < INTERRUPT_ONE_MS)
+        return false;
+    w->last_told = now_ms();
+    if (++w->told > 2)
+        interrupt_leave((int)info.ssi_signo);
+    return true;
+}
+
+enum event { EVENT_NONE, EVENT_SIGNAL, EVENT_STOPPED };
+
+/* Waits for a signal, the end of the worker, or timeout_ms (-1: for ever). */
+static enum event
+await_event(struct work *w, int timeout_ms)
+{
+    int64_t until = now_ms() + timeout_ms, left = timeout_ms;
+
+    do {
+        struct pollfd fds[] = {
+            { .fd = w->signals, .events = POLLIN },
+            { .fd = w->stopped, .events = POLLIN },
+        };
+
+        if (poll(fds, 2, (int)left) > 0) {
+            if (fds[0].revents != 0 && take_signal(w))
+                return EVENT_SIGNAL;
+            if (fds[1].revents != 0)
+                return EVENT_STOPPED;
+        }
+        left = timeout_ms < 0 ? -1 : until - now_ms();
+    } while (timeout_ms < 0 || left > 0);
+    return EVENT_NONE;
 }
 
 /* ---- Until empty ------------------------------------------------------------------------- */
@@ -259,9 +303,10 @@ serve(struct work *w)
 {
     bool until_empty = call_flag(w->call, "until-empty");
 
-    while (!await_signal(w, false, until_empty ? LOOK_MS : -1))
+    while (await_event(w, until_empty ? LOOK_MS : -1) != EVENT_SIGNAL)
         if (until_empty && is_empty(w))
             return;
+    w->cut_short = true;
     say(w->call, "work: finishing what runs; again to stop it");
 }
 
@@ -282,20 +327,19 @@ stop(void *arg)
 static awa_status
 drain(struct work *w, awa_error *err)
 {
-    bool signalled;
     pthread_t stopper;
 
     errno = pthread_create(&stopper, NULL, stop, w);
     if (errno != 0)
         return awa__fail(err, AWA_ESYS, "work: no thread: %m");
-    signalled = await_signal(w, true, -1);
-    give_signals_back();
-    if (signalled) {
+    while (await_event(w, -1) != EVENT_STOPPED) {
+        if (w->told < 2)
+            continue; /* nothing was left to do, and this is the first one */
         say(w->call, "work: stopping what runs; again to leave at once");
         awa__ignore(awa_worker_stop(w->worker, 0, NULL));
     }
     pthread_join(stopper, NULL);
-    w->hurried |= signalled;
+    w->hurried |= w->told > 1;
     return AWA_OK;
 }
 
@@ -303,10 +347,10 @@ static awa_status
 run_worker(struct work *w, awa_error *err)
 {
     awa_worker_stats stats = { .size = sizeof stats };
-    awa_status s = take_signals(w, err);
+    awa_status s = make_worker(w, err); /* meanwhile a signal ends us at once */
 
     if (s == AWA_OK)
-        s = make_worker(w, err);
+        s = take_signals(w, err);
     if (s == AWA_OK)
         s = awa_worker_start(w->worker, err);
     if (s != AWA_OK)
@@ -321,17 +365,26 @@ run_worker(struct work *w, awa_error *err)
 
 /* ---- What to run ------------------------------------------------------------------------- */
 
-/* CMD and its arguments; without any, CMD is for the shell. */
+/* CMD and its arguments; without any, CMD is for the shell, unless that would only cut it up. */
 static awa_status
 read_program(struct work *w, awa_error *err)
 {
     const struct call *call = w->call;
     const char *command = call_text(call, "exec");
+    char *rest;
     size_t n = 0;
 
-    w->argv = calloc((size_t)call->nargs + 4, sizeof *w->argv);
-    if (w->argv == NULL)
+    w->line = strdup(command);
+    w->argv = calloc((size_t)call->nargs + strlen(command) + 4, sizeof *w->argv);
+    if (w->line == NULL || w->argv == NULL)
         return awa__fail(err, AWA_ENOMEM, "work: out of memory");
+    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
+    if (call->nargs == 0 && plain_line(command)) {
+        rest = w->line;
+        while ((w->argv[n] = plain_line_next(&rest)) != NULL)
+            n++;
+        return AWA_OK;
+    }
     if (call->nargs == 0) {
         w->argv[n++] = "/bin/sh";
         w->argv[n++] = "-c";
@@ -339,8 +392,20 @@ read_program(struct work *w, awa_error *err)
     w->argv[n++] = command;
     for (int i = 0; i < call->nargs; i++)
         w->argv[n++] = call->args[i];
-    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
     return AWA_OK;
+}
+
+/* The handler. That somebody took the job away is no failure of its program. */
+static awa_outcome
+run_program(awa_job *job, void *userdata)
+{
+    struct work *w = userdata;
+    awa_outcome outcome = exec_job(job, &w->exec);
+
+    if ((outcome == AWA_RETRY || outcome == AWA_FAIL) &&
+        atomic_load(&job->cancelled) != CANCEL_LOST)
+        atomic_store(&w->some_failed, true);
+    return outcome;
 }
 
 static awa_status
@@ -355,12 +420,11 @@ read_names(struct work *w, awa_error *err)
         return awa__fail(err, AWA_EINVAL, "work: want at most %d queues", NAMES_MAX);
     next = 0;
     while ((name = call_each(w->call, "kind", &next)) != NULL && w->nkinds < NAMES_MAX)
-        w->kinds[w->nkinds++] =
-            (awa_kind){ .kind = name, .handler = exec_job, .userdata = &w->exec };
+        w->kinds[w->nkinds++] = (awa_kind){ .kind = name, .handler = run_program, .userdata = w };
     if (name != NULL)
         return awa__fail(err, AWA_EINVAL, "work: want at most %d kinds", NAMES_MAX);
     if (w->nkinds == 0)
-        w->kinds[w->nkinds++] = (awa_kind){ .handler = exec_job, .userdata = &w->exec };
+        w->kinds[w->nkinds++] = (awa_kind){ .handler = run_program, .userdata = w };
     return AWA_OK;
 }
 
@@ -389,7 +453,7 @@ const struct option_spec work_options[] = {
       .type = OPTION_NUMBER },
     { .name = "prefetch",
       .value = "N",
-      .help = "hold up to so many unstarted jobs; default: what 50 ms need",
+      .help = "hold up to so many unstarted jobs; 0: none; default: what 50 ms need",
       .type = OPTION_NUMBER },
     { .name = "name",
       .value = "NAME",
@@ -399,12 +463,23 @@ const struct option_spec work_options[] = {
       .value = "TIME",
       .help = "when draining, stop what still runs after so long; default: never",
       .type = OPTION_DURATION },
-    { .name = "until-empty", .help = "end when no job is due any more" },
+    { .name = "until-empty",
+      .help = "end when no job is due any more; exit code 4: an attempt has failed" },
     { .name = "no-leader", .help = "never do the maintenance of the queue" },
     { .name = "pooled",
       .help = "there is a transaction pooler that awa does not notice by itself" },
     { 0 },
 };
+
+static int
+exit_code_of(const struct work *w)
+{
+    bool until_empty = call_flag(w->call, "until-empty");
+
+    if (w->hurried || (until_empty && w->cut_short))
+        return EXIT_FAILED;
+    return until_empty && atomic_load(&w->some_failed) ? EXIT_JOBS_FAILED : EXIT_DONE;
+}
 
 int
 cmd_work(struct call *call)
@@ -426,5 +501,5 @@ cmd_work(struct call *call)
         s = run_worker(&w, &err);
     if (s != AWA_OK)
         return report(&err);
-    return w.hurried ? EXIT_FAILED : EXIT_DONE;
+    return exit_code_of(&w);
 }

@@ -10,12 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit codes, the same for every command. */
+/* Exit codes, the same for every command; awa --help explains them. */
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_NOT_FOUND = 3,
+    EXIT_JOBS_FAILED = 4,
+    EXIT_DUPLICATE = 5,
 };
 
 enum option_type {

@@ -55,6 +55,17 @@ send_picked(PGconn *conn, const struct pick *pick, PGresult **ret_res, awa_error
     return s;
 }
 
+static awa_status
+note_duplicate(struct input *in, const struct pick *pick, size_t i, awa_error *err)
+{
+    in->report->duplicates++;
+    if (!in->strict || in->skip_duplicates)
+        return AWA_OK;
+    return awa__fail(err, AWA_EEXISTS, "line %lld: a live job holds the unique key %s",
+                     (long long)pick->numbers[pick->at[i]],
+                     value(pick->rows, pick->at[i], UNIQUE_KEY));
+}
+
 /* By awa.insert_jobs(), which answers for each job. */
 static awa_status
 insert_picked(struct input *in, const struct pick *pick, awa_error *err)
@@ -67,7 +78,7 @@ insert_picked(struct input *in, const struct pick *pick, awa_error *err)
         if (!PQgetisnull(res, (int)i, 1))
             s = input_refuse(in, pick->numbers[pick->at[i]], PQgetvalue(res, (int)i, 1), err);
         else if (PQgetisnull(res, (int)i, 0))
-            in->report->duplicates++;
+            s = note_duplicate(in, pick, i, err);
         else
             in->report->inserted++;
     }
@@ -115,7 +126,7 @@ copy_picked(struct input *in, const struct pick *pick, awa_error *err)
         in->report->inserted += (int64_t)pick->n;
         return savepoint(in, "RELEASE SAVEPOINT copy", err);
     }
-    if (s == AWA_ECONN || s == AWA_ENOMEM)
+    if (s == AWA_ECONN || s == AWA_ENOMEM || strcmp(err->sqlstate, "57014") == 0) /* cancelled */
         return s;
     in->no_copy = strcmp(err->sqlstate, "42501") == 0;
     s = savepoint(in, "ROLLBACK TO SAVEPOINT copy", err);

@@ -11,6 +11,7 @@
 enum {
     BATCH_LINES = 5000,
     BATCH_BYTES = 1024 * 1024,
+    LINGER_MS = 100, /* how long a line waits for company, if its input is slow */
 };
 
 /* The columns of jobs_read.sql, and with them the parameters of jobs_insert.sql. */
@@ -39,6 +40,7 @@ struct input {
     struct lines_report *report;
     struct bar bar;
     bool strict;
+    bool skip_duplicates;
     bool no_copy; /* this role may not */
 
     const char *defaults[DEFAULTS]; /* of KIND and so on */
@@ -48,6 +50,7 @@ struct input {
     /* The batch. */
     struct buffer text; /* lines, with a line feed after each */
     size_t n;
+    int64_t since; /* monotonic ms: when the first of them came */
     int64_t numbers[BATCH_LINES];
     size_t ends[BATCH_LINES]; /* in text: where the line feed of each is */
 };

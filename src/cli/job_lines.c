@@ -1,32 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* See job_lines.h. Lines are gathered here, and go on in batches. */
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/interrupt.h"
 #include "cli/job_input.h"
+#include "cli/moment.h"
 #include "cli/output.h"
+#include "lib/clock.h"
 #include "lib/utf8.h"
-
-static volatile sig_atomic_t interrupted;
-
-static void
-interrupt(int sig)
-{
-    (void)sig;
-    interrupted = 1;
-}
-
-/* read(2) comes back early, and nothing else happens. */
-static void
-catch_signals(void (*handler)(int))
-{
-    struct sigaction action = { .sa_handler = handler };
-
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
 
 awa_status
 input_refuse(struct input *in, int64_t number, const char *what, awa_error *err)
@@ -98,6 +80,8 @@ add_line(struct input *in, const char *line, size_t len, awa_error *err)
     buffer_add(&in->text, "\n", 1);
     if (in->text.failed)
         return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
+    if (in->n == 0)
+        in->since = clock_ms();
     in->numbers[in->n] = in->lines.number;
     in->ends[in->n++] = in->text.len - 1;
     if (in->n == BATCH_LINES || in->text.len >= BATCH_BYTES)
@@ -105,6 +89,7 @@ add_line(struct input *in, const char *line, size_t len, awa_error *err)
     return AWA_OK;
 }
 
+/* What was read before a signal is inserted all the same, unless it is all or nothing. */
 static awa_status
 insert_all(struct input *in, awa_error *err)
 {
@@ -112,8 +97,10 @@ insert_all(struct input *in, awa_error *err)
     size_t len;
     awa_status s = AWA_OK;
 
-    while (s == AWA_OK && !interrupted) {
-        switch (lines_next(&in->lines, &line, &len)) {
+    while (s == AWA_OK) {
+        int64_t until = in->n > 0 ? in->since + LINGER_MS : LINES_PATIENT;
+
+        switch (lines_next(&in->lines, until, &line, &len)) {
         case LINES_ONE:
             s = add_line(in, line, len, err);
             break;
@@ -121,15 +108,17 @@ insert_all(struct input *in, awa_error *err)
             in->report->lines++;
             s = input_refuse(in, in->lines.number, "longer than 2 MiB", err);
             break;
+        case LINES_LATER:
+            s = send_batch(in, err);
+            break;
+        case LINES_STOPPED:
+            return in->strict ? AWA_OK : send_batch(in, err);
         case LINES_END:
             return send_batch(in, err);
-        case LINES_INTERRUPTED:
-            break;
         case LINES_BROKEN:
             return awa__fail(err, AWA_ESYS, "insert: cannot read: %m");
         }
     }
-    in->report->interrupted = interrupted;
     return s;
 }
 
@@ -182,7 +171,11 @@ check_defaults(const struct input *in, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
     const char *params[DEFAULTS + 1] = { "{}" };
+    int64_t run_at_ms;
+    awa_status s = moment_read(in->call, in->conn, "run-at", false, &run_at_ms, err);
 
+    if (s != AWA_OK)
+        return s;
     memcpy(params + 1, in->defaults, sizeof in->defaults);
     return awa__sql_run(in->conn, SQL_JOBS_READ, params, &res, err);
 }
@@ -201,14 +194,16 @@ insert_strictly(struct input *in, awa_error *err)
 {
     awa_status s = awa__sql_exec(in->conn, "insert",
                                  "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", err);
+    bool interrupted;
 
     if (s == AWA_OK)
         s = insert_all(in, err);
-    if (s == AWA_OK && !in->report->interrupted)
+    interrupted = interrupt_signal() != 0;
+    if (s == AWA_OK && !interrupted)
         s = awa__sql_exec(in->conn, "insert", "COMMIT", err);
     else
         awa__ignore(awa__sql_exec(in->conn, "insert", "ROLLBACK", NULL));
-    if (s != AWA_OK || in->report->interrupted)
+    if (s != AWA_OK || interrupted)
         in->report->inserted = in->report->duplicates = in->report->done = 0;
     return s;
 }
@@ -237,6 +232,7 @@ job_lines_insert(const struct call *call, PGconn *conn, int fd, struct lines_rep
     in->conn = conn;
     in->report = report;
     in->strict = call_flag(call, "strict");
+    in->skip_duplicates = call_flag(call, "skip-duplicates");
     s = lines_init(&in->lines, fd, err);
     if (s == AWA_OK)
         s = read_defaults(in, err);
@@ -245,9 +241,10 @@ job_lines_insert(const struct call *call, PGconn *conn, int fd, struct lines_rep
     if (s != AWA_OK)
         return s;
     bar_begin(&in->bar, call, file_size(fd));
-    catch_signals(interrupt);
+    interrupt_catch(true);
+    in->lines.stop = interrupt_fd();
     s = in->strict ? insert_strictly(in, err) : insert_all(in, err);
-    catch_signals(SIG_DFL);
+    report->interrupted = interrupt_signal() != 0;
     bar_clear(&in->bar);
     return s;
 }

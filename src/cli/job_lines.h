@@ -13,7 +13,7 @@ struct lines_report {
     int64_t duplicates; /* of the unique key of a live job */
     int64_t bad;        /* each was reported on stderr */
     int64_t done;       /* up to this line of the input nothing is left to do */
-    bool interrupted;   /* by SIGINT or SIGTERM; the rest was not read */
+    bool interrupted;   /* by a signal; the rest was not read */
 };
 
 /*

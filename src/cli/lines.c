@@ -3,7 +3,10 @@
 #include "cli/lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+
+#include "lib/clock.h"
 
 enum {
     READ_MIN = 64 * 1024,                 /* room for a read(2) */
@@ -13,7 +16,7 @@ enum {
 awa_status
 lines_init(struct lines *l, int fd, awa_error *err)
 {
-    *l = (struct lines){ .fd = fd, .data = malloc(ROOM) };
+    *l = (struct lines){ .fd = fd, .stop = -1, .data = malloc(ROOM) };
     return l->data != NULL ? AWA_OK : awa__fail(err, AWA_ENOMEM, "lines: out of memory");
 }
 
@@ -39,16 +42,36 @@ make_room(struct lines *l)
     }
 }
 
+/* LINES_ONE: there is something to read, or the end, or an error. */
+static enum lines_got
+await(const struct lines *l, int64_t until)
+{
+    struct pollfd fds[] = { { .fd = l->fd, .events = POLLIN },
+                            { .fd = l->stop, .events = POLLIN } };
+    int64_t now = clock_ms();
+    int left = until == LINES_PATIENT ? -1 : until > now ? (int)(until - now) : 0;
+    int n = poll(fds, 2, left);
+
+    if (n < 0 && errno != EINTR)
+        return LINES_BROKEN;
+    if (n > 0 && fds[1].revents != 0)
+        return LINES_STOPPED;
+    return n > 0 ? LINES_ONE : LINES_LATER;
+}
+
 /* LINES_ONE: there is more to look at. */
 static enum lines_got
-fill(struct lines *l)
+fill(struct lines *l, int64_t until)
 {
+    enum lines_got got = await(l, until);
     ssize_t n;
 
+    if (got != LINES_ONE)
+        return got;
     make_room(l);
     n = read(l->fd, l->data + l->end, ROOM - l->end);
     if (n < 0)
-        return errno == EINTR ? LINES_INTERRUPTED : LINES_BROKEN;
+        return errno == EINTR ? LINES_LATER : LINES_BROKEN;
     if (n == 0)
         l->at_end = true;
     l->end += (size_t)n;
@@ -71,7 +94,7 @@ take(struct lines *l, size_t to, const char **ret_line, size_t *ret_len)
 }
 
 enum lines_got
-lines_next(struct lines *l, const char **ret_line, size_t *ret_len)
+lines_next(struct lines *l, int64_t until, const char **ret_line, size_t *ret_len)
 {
     for (;;) {
         const char *feed = memchr(l->data + l->scanned, '\n', l->end - l->scanned);
@@ -84,7 +107,7 @@ lines_next(struct lines *l, const char **ret_line, size_t *ret_len)
             return LINES_END;
         if (l->at_end)
             return take(l, l->end, ret_line, ret_len);
-        got = fill(l);
+        got = fill(l, until);
         if (got != LINES_ONE)
             return got;
     }

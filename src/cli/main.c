@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 
 /*
@@ -30,10 +31,14 @@ use_utf8(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/* What was printed has arrived, or the command has failed. */
+/* What was printed has arrived, or the command has failed. After a signal, we die of it. */
 static int
 finish(int code)
 {
+    if (interrupt_signal() != 0) {
+        (void)fflush(stdout);
+        interrupt_leave(interrupt_signal());
+    }
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return code;
     fprintf(stderr, "awa: output: %m\n");
@@ -45,5 +50,6 @@ main(int argc, char **argv)
 {
     hold_standard_descriptors();
     use_utf8();
+    interrupt_begin();
     return finish(command_main(&awa_command, argc, argv));
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "cli/output.h"
+
 awa_status
 moment_read(const struct call *call, PGconn *conn, const char *option, bool ago, int64_t *ret_ms,
             awa_error *err)
@@ -23,7 +25,10 @@ moment_read(const struct call *call, PGconn *conn, const char *option, bool ago,
     }
     if (s == AWA_OK && PQgetisnull(res, 0, 0))
         return awa__fail(err, AWA_EINVAL, "--%s: want a finite time, got %s", option, text);
-    if (s == AWA_OK)
-        *ret_ms = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-    return s;
+    if (s != AWA_OK)
+        return s;
+    if (!PQgetisnull(res, 0, 1) && !call_flag(call, "json"))
+        say(call, "--%s %s", option, PQgetvalue(res, 0, 1));
+    *ret_ms = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    return AWA_OK;
 }

@@ -32,6 +32,8 @@ exit_code_of(awa_status status)
         return EXIT_USAGE;
     case AWA_ENOTFOUND:
         return EXIT_NOT_FOUND;
+    case AWA_EEXISTS:
+        return EXIT_DUPLICATE;
     default:
         return EXIT_FAILED;
     }

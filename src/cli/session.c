@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cli/interrupt.h"
 #include "cli/output.h"
 
 /* Where the private cluster is when nobody says: root's home is closed to the server's user. */
@@ -80,13 +81,48 @@ session_dsn(const struct call *call, char **ret_dsn, awa_error *err)
     return *ret_dsn != NULL ? AWA_OK : awa__fail(err, AWA_ENOMEM, "dsn: out of memory");
 }
 
+/*
+ * Times without a zone are in that of whoever types them, and shown in it: PGTZ, which libpq sends,
+ * or else TZ, as far as it is a zone and no file. Returns whether PGTZ was set for that.
+ */
+static bool
+lend_zone(void)
+{
+    const char *zone = getenv("TZ");
+
+    if (zone == NULL || getenv("PGTZ") != NULL)
+        return false;
+    zone += *zone == ':';
+    if (*zone == '/')
+        return false;
+    return setenv("PGTZ", *zone != '\0' ? zone : "UTC", 1) == 0;
+}
+
+static awa_status
+connect_with_zone(const struct call *call, const char *dsn, PGconn **ret_conn, awa_error *err)
+{
+    bool lent = lend_zone();
+    awa_status s = awa_connect(dsn, ret_conn, err);
+
+    if (lent)
+        unsetenv("PGTZ"); /* it is not for the programs that we start */
+    if (s == AWA_OK || !lent || strstr(err->message, "TimeZone") == NULL)
+        return s;
+    say(call, "TZ=%s: the server knows no such zone; times are in its own", getenv("TZ"));
+    return awa_connect(dsn, ret_conn, err);
+}
+
 awa_status
 session_open(const struct call *call, PGconn **ret_conn, awa_error *err)
 {
     AUTO(free) char *dsn = NULL;
     awa_status s = session_dsn(call, &dsn, err);
 
-    return s == AWA_OK ? awa_connect(dsn, ret_conn, err) : s;
+    if (s == AWA_OK)
+        s = connect_with_zone(call, dsn, ret_conn, err);
+    if (s == AWA_OK)
+        interrupt_watch(*ret_conn);
+    return s;
 }
 
 awa_status

@@ -25,9 +25,8 @@ awa_status_text(awa_status status)
     return texts[status];
 }
 
-/* Messages carry other people's text: keep it on one line, and cut it between characters. */
-static void
-one_line(char *text, bool cut)
+void
+awa__one_line(char *text, bool cut)
 {
     size_t len = strlen(text);
 
@@ -55,7 +54,7 @@ awa__fail(awa_error *err, awa_status status, const char *format, ...)
     va_start(args, format);
     len = vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    one_line(message, len >= (int)sizeof message);
+    awa__one_line(message, len >= (int)sizeof message);
 
     *err = (awa_error){ .status = status };
     memcpy(err->message, message, sizeof message);
@@ -75,8 +74,11 @@ static const struct {
     { "JQ005", AWA_ESCHEMA },   /* ours: the caller is older than the schema */
     { "JQ006", AWA_EBUSY },     /* ours: it keeps moving; try again */
     { "55P03", AWA_EBUSY },     /* lock_timeout */
+    { "40", AWA_EBUSY },        /* deadlock, serialization failure */
+    { "53", AWA_EBUSY },        /* no room on the disk, no memory, too many sessions */
     { "23514", AWA_EINVAL },    /* check violation: a limit of a column */
     { "22", AWA_EINVAL },       /* data exception: bad JSON, bad encoding */
+    { "54", AWA_EINVAL },       /* larger than Postgres can take */
     { "", AWA_EDB },            /* anything else */
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claiming: how much, from which queue, and when to look again. While there is work, one claim
- * follows the other. A queue that runs dry is marked hungry, so that producers notify us, and is
- * looked at once more; then with growing pauses, for producers who had looked at the mark before
- * we set it; then only when notified, or when a heartbeat says that there may be work.
+ * Claiming: how much, from which queue, and when to look again. A worker that cannot begin jobs, or
+ * cannot write their ends, claims none. While there is work, one claim follows the other. A queue
+ * that runs dry is marked hungry, so that producers notify us, and is looked at once more; then
+ * with growing pauses, for producers who had looked at the mark before we set it; then only when
+ * notified, or when a heartbeat says that there may be work.
  */
 #include <string.h>
 
@@ -15,10 +16,77 @@ enum {
     FIRST_PAUSE_MS = 10, /* then three times as long, up to poll_ms */
     HUNGRY_MS = 3000,    /* a mark lasts 5 s; heartbeats renew it */
     SETTLED_MS = 2000,   /* by then producers that had not seen the mark have mostly committed */
+    AGAIN_MS = 100,      /* after a claim that failed; doubles, with jitter */
+    AGAIN_MAX_MS = 1000,
+    PAUSE_MS = 250, /* of all claims, after a job that could not be begun or ended; doubles */
+    PAUSE_MAX_MS = 10000,
+    JOB_BYTES_MAX = 1024 * 1024, /* about what a job can have */
 };
 
 static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
 static void marked(void *arg, void *tag, PGresult **res, const awa_error *err);
+
+/* ---- Whether ----------------------------------------------------------------------------- */
+
+void
+claim_pause(struct awa_worker *w, int64_t *backoff_ms)
+{
+    w->claim_after = clock_ms() + worker_back_off(backoff_ms, PAUSE_MS, PAUSE_MAX_MS);
+}
+
+/*
+ * A job came back that could not be begun. Nothing is claimed for a while, and then one job more
+ * than those that run, until it has begun. What waits here goes to other workers. The jobs of one
+ * claim say the same, one by one: that is one trouble.
+ */
+void
+claim_trouble(struct awa_worker *w, const char *why)
+{
+    worker_complain(w, &w->complaints, "jobs cannot be begun here and are given back: %s",
+                    why != NULL ? why : "out of memory");
+    if (clock_ms() >= w->claim_after)
+        claim_pause(w, &w->trouble.backoff_ms);
+    pthread_mutex_lock(&w->lock);
+    w->in_trouble = true;
+    w->begun = 0;
+    w->trouble.most = w->running.n + 1;
+    pthread_mutex_unlock(&w->lock);
+    worker_release_waiting(w);
+}
+
+/* Jobs that have begun since: one more at once for each, until the worker is what it was. */
+static void
+recover(struct awa_worker *w)
+{
+    size_t begun;
+
+    if (w->trouble.most == 0)
+        return;
+    pthread_mutex_lock(&w->lock);
+    begun = w->begun;
+    w->begun = 0;
+    w->in_trouble = begun == 0 || w->trouble.most + begun <= (size_t)w->nthreads;
+    pthread_mutex_unlock(&w->lock);
+    if (begun == 0)
+        return;
+    w->trouble.backoff_ms = 0;
+    w->trouble.most += begun;
+    if (w->in_trouble)
+        return;
+    w->trouble.most = 0;
+    worker_complain(w, &w->complaints, "jobs can be begun again");
+}
+
+/* Milliseconds for which nothing is claimed from any queue; -1: until something happens. */
+static int64_t
+hold(const struct awa_worker *w, int64_t now)
+{
+    if (!conn_is_ready(&w->claims) || w->identity_lost || w->draining || flush_is_stuck(w, now))
+        return -1;
+    return w->claim_after > now ? w->claim_after - now : 0;
+}
+
+/* ---- How much ---------------------------------------------------------------------------- */
 
 /* How many jobs the worker wants to have in its hands. */
 static size_t
@@ -33,7 +101,25 @@ target(const struct awa_worker *w)
         ahead = 0;
     else if (ahead > most)
         ahead = most;
+    if (w->trouble.most > 0)
+        return w->trouble.most;
     return (size_t)w->nthreads + (size_t)ahead;
+}
+
+/*
+ * For how many jobs of a queue there is room, by what its last claims have brought. The memory of a
+ * claim is free again once its last job has ended; so that a long one does not keep the other
+ * threads idle, each of them may have one job more, in a claim of its own.
+ */
+static size_t
+affordable(const struct awa_worker *w, const struct served *q)
+{
+    size_t each = q->job_bytes > 0 ? q->job_bytes : JOB_BYTES_MAX;
+    size_t taken = w->held_bytes + w->asked_bytes;
+
+    if (taken + each <= CLAIMED_BYTES)
+        return (CLAIMED_BYTES - taken) / each;
+    return w->busy + w->asked < (size_t)w->nthreads;
 }
 
 /* How many to ask for now; 0: not worth a question yet. */
@@ -62,6 +148,7 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     snprintf(worker, sizeof worker, "%lld", (long long)w->identities->id);
     snprintf(max, sizeof max, "%zu", n);
     q->asked_n = n;
+    q->asked_bytes = n * (q->job_bytes > 0 ? q->job_bytes : JOB_BYTES_MAX);
     worker_doubt(w, 1);
     s = conn_submit(&w->claims, SQL_JOBS_CLAIM, (const char *[]){ worker, q->name, max }, true,
                     claimed, q, &err);
@@ -72,6 +159,7 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     }
     q->asked = true;
     w->asked += n;
+    w->asked_bytes += q->asked_bytes;
     return true;
 }
 
@@ -110,8 +198,8 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 }
 
 /*
- * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking, the
- * less often the more there are; or it leaves that to the heartbeat.
+ * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking,
+ * the less often the more there are; or it leaves that to the heartbeat.
  */
 static void
 rest(const struct awa_worker *w, struct served *q, int64_t now)
@@ -154,7 +242,8 @@ peeked(void *arg, void *tag, PGresult **res, const awa_error *err)
         rest(w, q, clock_ms());
 }
 
-/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain. */
+/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain.
+ */
 static bool
 peek(struct awa_worker *w, struct served *q)
 {
@@ -184,6 +273,7 @@ hand_out(struct awa_worker *w, struct batch *b)
     *w->last_batch = b;
     w->last_batch = &b->next;
     w->held += b->n;
+    w->held_bytes += b->bytes;
     w->busy += b->n;
     b->identity->held += (int64_t)b->n;
     pthread_mutex_lock(&w->lock);
@@ -203,12 +293,15 @@ hand_out(struct awa_worker *w, struct batch *b)
  * answer. In the last two cases it may have brought jobs that we shall never hear of.
  */
 static void
-claim_failed(struct awa_worker *w, const struct served *q, const awa_error *err)
+claim_failed(struct awa_worker *w, struct served *q, int64_t now, const awa_error *err)
 {
-    if (err->status == AWA_ECONN)
+    if (err->status == AWA_ECONN) {
         identity_lose_claim(w);
-    else
+        q->look_at = now + AGAIN_MS;
+    } else {
         worker_doubt(w, -1);
+        q->look_at = now + worker_back_off(&q->backoff_ms, AGAIN_MS, AGAIN_MAX_MS);
+    }
     if (err->status == AWA_ESTALE)
         w->identity_lost = true;
     else if (conn_is_open(&w->claims))
@@ -225,11 +318,12 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
 
     q->asked = false;
     w->asked -= q->asked_n;
+    w->asked_bytes -= q->asked_bytes;
     if (err != NULL) {
-        q->look_at = now + 100;
-        claim_failed(w, q, err);
+        claim_failed(w, q, now, err);
         return;
     }
+    q->backoff_ms = 0;
     if (PQntuples(*res) == 0) {
         worker_doubt(w, -1);
         ran_dry(w, q, now);
@@ -244,21 +338,42 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
         identity_lose_claim(w);
         return;
     }
+    q->job_bytes /= 2; /* the largest mean of late counts, and is forgotten step by step */
+    if (q->job_bytes < b->bytes / b->n)
+        q->job_bytes = b->bytes / b->n;
     hand_out(w, b);
+}
+
+/* ---- When -------------------------------------------------------------------------------- */
+
+/* Is said once; flush.c says when it is over. */
+static void
+say_that_ends_wait(struct awa_worker *w, int64_t now)
+{
+    if (w->ends_wait || w->draining || !flush_is_stuck(w, now))
+        return;
+    w->ends_wait = true;
+    worker_complain(w, &w->complaints,
+                    "ends of jobs cannot be written: until they are, no more are claimed");
 }
 
 void
 claim_turn(struct awa_worker *w, int64_t now)
 {
-    if (!conn_is_open(&w->claims) || w->identity_lost || w->draining)
+    recover(w);
+    say_that_ends_wait(w, now);
+    if (hold(w, now) != 0)
         return;
     for (size_t i = 0; i < w->nqueues; i++) {
         struct served *q = &w->queues[(w->next_queue + i) % w->nqueues];
-        size_t n = want(w);
+        size_t n = want(w), most = affordable(w, q);
 
         if (n == 0)
             return;
-        if (q->asked || now < q->look_at || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
+        if (n > most)
+            n = most;
+        if (n == 0 || q->asked || now < q->look_at ||
+            conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
             continue;
         if (q->dry && now - q->marked_at > HUNGRY_MS && !mark(w, q, now))
             return;
@@ -272,19 +387,19 @@ claim_turn(struct awa_worker *w, int64_t now)
 int64_t
 claim_wait(const struct awa_worker *w, int64_t now)
 {
-    int64_t wait = -1;
+    int64_t wait = -1, held = hold(w, now);
 
-    if (!conn_is_open(&w->claims) || w->identity_lost || w->draining || want(w) == 0)
+    if (held < 0 || want(w) == 0)
         return -1;
     for (size_t i = 0; i < w->nqueues; i++) {
         const struct served *q = &w->queues[i];
 
-        if (q->asked || q->look_at == INT64_MAX)
+        if (q->asked || q->look_at == INT64_MAX || affordable(w, q) == 0)
             continue;
         if (wait < 0 || q->look_at - now < wait)
             wait = q->look_at > now ? q->look_at - now : 0;
     }
-    return wait;
+    return wait >= 0 && wait < held ? held : wait;
 }
 
 /* There may be work in a queue (NULL: in any): look now. */
@@ -292,7 +407,8 @@ void
 claim_look(struct awa_worker *w, const char *queue)
 {
     for (size_t i = 0; i < w->nqueues; i++)
-        if (queue == NULL || strcmp(w->queues[i].name, queue) == 0) {
+        if (w->queues[i].backoff_ms == 0 &&
+            (queue == NULL || strcmp(w->queues[i].name, queue) == 0)) {
             w->queues[i].look_at = 0;
             w->queues[i].peeks = false;
             w->queues[i].pause_ms = FIRST_PAUSE_MS;

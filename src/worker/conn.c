@@ -4,8 +4,47 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #include "lib/clock.h"
+
+enum {
+    SICK_FAILURES = 3, /* so many statements in a row, */
+    SICK_MS = 3000,    /* for so long, and none that went well */
+};
+
+/* What the engine refuses by a rule of its own is a sign of life. */
+static bool
+is_failure(const awa_error *err)
+{
+    return err != NULL &&
+           (err->status == AWA_EDB || err->status == AWA_EBUSY || err->status == AWA_ESCHEMA);
+}
+
+bool
+vitals_note(struct vitals *v, const awa_error *err, int64_t now)
+{
+    if (!is_failure(err)) {
+        *v = (struct vitals){ 0 };
+        return false;
+    }
+    if (v->failures++ == 0)
+        v->since = now;
+    if (strcmp(err->sqlstate, "25006") == 0) /* read-only transaction */
+        return true;
+    return v->failures >= SICK_FAILURES && now - v->since >= SICK_MS;
+}
+
+awa_status
+conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = awa__sql_ask(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
+
+    if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") == 0)
+        return awa__fail(err, AWA_EDB, "the database gives sessions that are read only");
+    return s;
+}
 
 static awa_status
 prepare_all(PGconn *pg, const enum awa__sql_id *ids, awa_error *err)
@@ -22,14 +61,13 @@ conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchro
           const enum awa__sql_id *ids, on_open *greet, awa_error *err)
 {
     AUTO(pgconn) PGconn *pg = NULL;
-    AUTO(pgresult) PGresult *res = NULL;
     bool found = false;
     awa_status s;
 
     s = awa__connect(conninfo, &pg, &found, err);
     c->pooled = pooled || found;
     if (s == AWA_OK && !c->pooled)
-        s = awa__sql_ask(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
+        s = conn_settle_in(pg, synchronous_commit, err);
     if (s == AWA_OK && !c->pooled)
         s = prepare_all(pg, ids, err);
     if (s == AWA_OK && greet != NULL)
@@ -42,7 +80,17 @@ conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchro
     c->head = c->tail = 0;
     c->over = false;
     c->want_write = false;
+    c->vitals = (struct vitals){ 0 };
+    c->sick.status = AWA_OK;
     return AWA_OK;
+}
+
+static void
+note_vitals(struct conn *c, const awa_error *err)
+{
+    if (vitals_note(&c->vitals, err, clock_ms()) && c->sick.status == AWA_OK)
+        (void)awa__fail(&c->sick, AWA_ECONN, "replacing it after %d failures: %s",
+                        c->vitals.failures, err->message);
 }
 
 /* Takes the oldest statement off the ring and hands over its answer. */
@@ -60,9 +108,11 @@ settle(struct conn *c, const awa_error *lost)
         PQclear(TAKE(p.res));
         p.done(c->arg, p.tag, &p.res, lost);
     } else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        note_vitals(c, NULL);
         p.done(c->arg, p.tag, &p.res, NULL);
     } else {
         (void)awa__fail_pg(&err, c->pg, p.res, awa__sql_all[p.id].name);
+        note_vitals(c, &err);
         PQclear(TAKE(p.res));
         p.done(c->arg, p.tag, &p.res, &err);
     }
@@ -173,5 +223,7 @@ conn_dispatch(struct conn *c, short revents, awa_error *err)
         return awa__fail_pg(err, c->pg, NULL, "receive");
     if (conn_pending(c) > 0 && clock_ms() - c->sent_at > AWA__ANSWER_MS)
         return awa__fail(err, AWA_ECONN, "no answer for %d s", AWA__ANSWER_MS / 1000);
+    if (c->sick.status != AWA_OK && conn_pending(c) == 0)
+        return awa__fail(err, c->sick.status, "%s", c->sick.message);
     return AWA_OK;
 }

@@ -26,6 +26,12 @@ struct pending {
     PGresult *res; /* arrived, its sync did not */
 };
 
+/* Whether a session still does its work. */
+struct vitals {
+    int failures;  /* in a row */
+    int64_t since; /* monotonic ms of the first of them */
+};
+
 struct conn {
     PGconn *pg;  /* NULL while closed */
     bool pooled; /* nothing is kept in the session: no settings, no prepared statements */
@@ -37,10 +43,22 @@ struct conn {
     bool want_write;
     int64_t sent_at; /* monotonic ms of the oldest unanswered statement */
     int64_t queries; /* sent so far */
+    struct vitals vitals;
+    awa_error sick; /* why it must be replaced; AWA_OK: it need not */
 };
 
 /* What the owner has to say before the pipeline begins; it may block. */
 typedef awa_status on_open(void *arg, PGconn *pg, awa_error *err);
+
+/*
+ * Notes how a statement ended; err is NULL if it went well. True: the session must be replaced,
+ * because it may not write, or because for 3 s every statement has failed. libpq calls neither of
+ * them broken.
+ */
+bool vitals_note(struct vitals *v, const awa_error *err, int64_t now);
+
+/* The settings of a worker's own session. EDB if it is read only: it would be of no use. */
+awa_status conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err) AWA_CHECKED;
 
 /*
  * Opens a session, prepares all statements of ids[], of which the last one is SQL_COUNT, calls
@@ -74,6 +92,13 @@ static inline bool
 conn_is_open(const struct conn *c)
 {
     return c->pg != NULL;
+}
+
+/* Takes statements. One that must be replaced takes no more, and is closed once it is silent. */
+static inline bool
+conn_is_ready(const struct conn *c)
+{
+    return c->pg != NULL && c->sick.status == AWA_OK;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "lib/clock.h"
@@ -42,16 +43,24 @@ auto_pipe(const struct pipe *p)
     auto_fd(&p->write);
 }
 
-/* flags: of our end, O_NONBLOCK or 0. */
+/* Our end does not block. */
 static bool
-pipe_init(struct pipe *p, int flags)
+pipe_init(struct pipe *p)
 {
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
     *p = (struct pipe){ .read = ends[0], .write = ends[1] };
-    return fcntl(p->read, F_SETFL, flags) == 0;
+    return fcntl(p->read, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static void
+close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
 }
 
 /*
@@ -74,36 +83,57 @@ prepare(const struct program *p, pid_t parent)
            dup2(p->err, STDERR_FILENO) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
+/* The program begins only when it is told to: until then our side may still give up. */
 static _Noreturn void
-child(const struct program *p, pid_t parent, int problem)
+child(const struct program *p, pid_t parent, int talk)
 {
-    if (prepare(p, parent))
+    char go;
+
+    if (prepare(p, parent) && read(talk, &go, sizeof go) == sizeof go)
         (void)execvpe(p->argv[0], (char *const *)(uintptr_t)p->argv, p->env);
-    (void)!write(problem, &errno, sizeof errno);
+    (void)!write(talk, &errno, sizeof errno);
     _exit(127);
 }
 
-/* Returns an errno, of whatever the child could not do. */
+/* Tells the child to begin. Returns an errno, of whatever it could not do. */
 static int
-spawn(const struct program *p, pid_t *ret_pid)
+let_go(int talk)
 {
-    AUTO(pipe) struct pipe problem = { -1, -1 };
-    pid_t parent = getpid();
     int error = 0;
 
-    if (!pipe_init(&problem, 0))
-        return errno;
-    *ret_pid = fork();
-    if (*ret_pid < 0)
-        return errno;
-    if (*ret_pid == 0)
-        child(p, parent, problem.write);
-    (void)close(problem.write);
-    problem.write = -1;
-    while (read(problem.read, &error, sizeof error) < 0 && errno == EINTR)
+    (void)send(talk, "", 1, MSG_NOSIGNAL); /* it may have ended, but then it has said why */
+    while (read(talk, &error, sizeof error) < 0 && errno == EINTR)
         ; /* nothing comes, but the end, once the program runs */
-    if (error != 0)
-        (void)waitpid(*ret_pid, NULL, 0);
+    return error;
+}
+
+/* Returns an errno, of whatever could not be done; then no program has begun. */
+static int
+spawn(const struct program *p, struct run *r)
+{
+    AUTO(fd) int ours = -1;
+    AUTO(fd) int theirs = -1;
+    pid_t parent = getpid();
+    int ends[2], error;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return errno;
+    ours = ends[0];
+    theirs = ends[1];
+    r->pid = fork();
+    if (r->pid < 0)
+        return errno;
+    if (r->pid == 0)
+        child(p, parent, theirs);
+    (void)close(theirs);
+    theirs = -1;
+    r->pidfd = pidfd_open(r->pid, 0);
+    error = r->pidfd < 0 ? errno : let_go(ours);
+    if (error != 0) {
+        (void)kill(r->pid, SIGKILL);
+        (void)waitpid(r->pid, NULL, 0);
+        close_fd(&r->pidfd);
+    }
     return error;
 }
 
@@ -129,19 +159,12 @@ start(struct run *r, awa_error *err)
         return s;
     if (!environment_init(&env, r->job))
         return awa__fail(err, AWA_ENOMEM, "exec: out of memory");
-    if (!pipe_init(&out, O_NONBLOCK) || !pipe_init(&error, O_NONBLOCK))
+    if (!pipe_init(&out) || !pipe_init(&error))
         return awa__fail(err, AWA_ESYS, "exec: no pipe: %m");
     program = (struct program){ r->exec->argv, env.all, in, out.write, error.write };
-    errno = spawn(&program, &r->pid);
+    errno = spawn(&program, r);
     if (errno != 0)
         return awa__fail(err, AWA_ESYS, "exec: cannot run %s: %m", r->exec->argv[0]);
-    r->pidfd = pidfd_open(r->pid, 0);
-    if (r->pidfd < 0) {
-        (void)awa__fail(err, AWA_ESYS, "exec: no pidfd: %m");
-        signal_group(r, SIGKILL);
-        (void)waitpid(r->pid, NULL, 0);
-        return AWA_ESYS;
-    }
     r->out = out.read;
     r->err = error.read;
     out.read = error.read = -1;
@@ -149,14 +172,6 @@ start(struct run *r, awa_error *err)
 }
 
 /* ---- Watch ------------------------------------------------------------------------------- */
-
-static void
-close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
 
 static void
 take_output(struct tail *t, int *fd, short revents)
@@ -258,13 +273,12 @@ exec_job(awa_job *job, void *userdata)
     int status = 0;
     awa_error err;
 
-    if (awa_job_is_cancelled(job))
-        return AWA_SNOOZE; /* nothing was begun: it keeps its attempt */
-    if (start(&r, &err) != AWA_OK) {
-        awa__ignore(awa_job_set_error(job, err.message));
-        worker_log(job->worker, "job %lld: %s", (long long)job->id, err.message);
-        return AWA_RETRY;
+    /* Whatever start() could not do, the next job would meet as well. */
+    if (awa_job_is_cancelled(job) || start(&r, &err) != AWA_OK) {
+        job_give_back(job, awa_job_is_cancelled(job) ? NULL : err.message);
+        return AWA_SNOOZE;
     }
+    job_begun(job);
     watch(&r);
     signal_group(&r, SIGKILL); /* who is left */
     while (waitpid(r.pid, &status, 0) < 0 && errno == EINTR)

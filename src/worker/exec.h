@@ -9,10 +9,13 @@
  * AWA_JOB_ID, AWA_KIND, AWA_QUEUE, AWA_ATTEMPT, AWA_MAX_ATTEMPTS, AWA_RUN_LEASE and, if there is
  * a deadline, AWA_DEADLINE in seconds since 1970.
  *
- * Exit code 0 completes the job, 75 (EX_TEMPFAIL) wants a retry, 65 (EX_DATAERR) fails it for
- * good; anything else counts as an error and is retried. The end of what it printed is the job's
- * output: as it is, if it looks like a JSON value, else as {"stdout": "..."}. The end of its
- * standard error is the job's error.
+ * A program that cannot be started is a trouble of this worker: the job goes back as it came.
+ *
+ * Exit code 0 completes the job, 65 (EX_DATAERR) fails it for good; anything else counts as an
+ * error and is retried, 75 (EX_TEMPFAIL) too. What it printed is the job's output: as it
+ * is, if the whole of it is JSON, else as {"stdout": "..."}; of more than 64 KiB the end, with
+ * "cut": true. The end of its standard error is the error of an
+ * attempt that failed.
  */
 #ifndef AWA_EXEC_H
 #define AWA_EXEC_H

@@ -9,8 +9,8 @@
 #include "worker/exec_run.h"
 
 /*
- * Might this be a JSON value? Postgres decides; this only keeps plain text from being taken for
- * one that is broken.
+ * Might this be a JSON value? Postgres decides, and wraps what is none as we do; this only saves it
+ * the trouble with most of what is plain text.
  */
 static bool
 looks_like_json(const char *text, size_t len)

@@ -13,14 +13,18 @@
 #include "worker/worker.h"
 
 enum {
-    FLUSH_MAX = 20000, /* jobs completed in one call */
-    WORDY_MAX = 500,   /* jobs closed in one call */
-    RETRY_MS = 200,    /* after a call that failed */
+    FLUSH_MAX = 20000,            /* jobs completed in one call */
+    WORDY_MAX = 500,              /* jobs closed in one call */
+    WORDS_MAX = 16 * 1024 * 1024, /* bytes of what they say, but for the last one */
+    RETRY_MS = 200,               /* after a call that failed; doubles, with jitter */
+    RETRY_MAX_MS = 5000,
+    LATE_MS = 1000, /* an end that waits for so long cannot be written */
 };
 
 /* Jobs whose end is on the way. */
 struct flush {
     struct awa_worker *worker;
+    int64_t since; /* monotonic ms: since when the oldest one waits */
     size_t n;
     struct awa_job *jobs[];
 };
@@ -36,6 +40,10 @@ take_one(struct awa_worker *w, struct awa_job *job)
     w->busy--;
     w->finished++;
     job->phase = JOB_DONE;
+    if (job->trouble) {
+        claim_trouble(w, job->error);
+        free(TAKE(job->error)); /* it says nothing about the job */
+    }
     if (job->end == END_IN_TRANSACTION || job->end == END_STALE) {
         worker_count_end(w, job->end, job->end == END_STALE);
         worker_settle(w, job);
@@ -63,18 +71,78 @@ flush_take_done(struct awa_worker *w)
     }
 }
 
+/* ---- What becomes of a call -------------------------------------------------------------- */
+
+static void
+pause_teller(struct teller *t)
+{
+    t->after = clock_ms() + worker_back_off(&t->backoff_ms, RETRY_MS, RETRY_MAX_MS);
+}
+
 static struct flush *
-flush_new(struct awa_worker *w, size_t max)
+flush_new(struct awa_worker *w, struct teller *t, size_t max)
 {
     struct flush *f = calloc(1, sizeof *f + max * sizeof f->jobs[0]);
 
     if (f == NULL) {
         worker_complain(w, &w->complaints, "flush: out of memory");
-        w->flush_after = clock_ms() + RETRY_MS;
+        pause_teller(t);
         return NULL;
     }
     f->worker = w;
+    f->since = w->done_since;
     return f;
+}
+
+/* A call did not go through: its jobs are done, but not told, once more. They keep their words. */
+static void
+take_back(struct awa_worker *w, struct flush *f)
+{
+    if ((w->simple == 0 && w->wordy.n == 0) || f->since < w->done_since)
+        w->done_since = f->since;
+    for (size_t i = 0; i < f->n; i++) {
+        f->jobs[i]->phase = JOB_DONE;
+        if (f->jobs[i]->wordy) {
+            list_push(&w->wordy, f->jobs[i]);
+        } else {
+            f->jobs[i]->batch->done++;
+            w->simple++;
+        }
+    }
+    free(f);
+}
+
+/* Where the session is gone there is nothing to wait for but a new one. */
+static void
+refused(struct awa_worker *w, struct teller *t, struct flush *f, const char *what,
+        const awa_error *err)
+{
+    if (err->status != AWA_ECONN) {
+        worker_complain(w, &w->complaints, "%s: %s", what, err->message);
+        pause_teller(t);
+    }
+    take_back(w, f);
+}
+
+/* Out of memory passes; a session that takes no statement is of no use. */
+static void
+not_sent(struct awa_worker *w, struct teller *t, struct flush *f, const char *what,
+         const awa_error *err)
+{
+    refused(w, t, f, what, err);
+    if (err->status != AWA_ENOMEM)
+        worker_drop_closes(w, err);
+}
+
+static void
+went_through(struct awa_worker *w, struct teller *t)
+{
+    t->backoff_ms = 0;
+    t->after = 0;
+    if (w->ends_wait && !flush_is_stuck(w, clock_ms())) {
+        w->ends_wait = false;
+        worker_complain(w, &w->complaints, "ends are written again");
+    }
 }
 
 /* ---- Jobs that simply completed ---------------------------------------------------------- */
@@ -145,28 +213,12 @@ add_batch(struct columns *c, struct batch *b, struct flush *f)
         buffer_text(&c->positions, "}\",");
 }
 
-/* A call did not go through: its jobs are done, but not told, once more. */
-static void
-take_back(struct awa_worker *w, struct flush *f)
-{
-    for (size_t i = 0; i < f->n; i++) {
-        f->jobs[i]->phase = JOB_DONE;
-        if (f->jobs[i]->wordy) {
-            list_push(&w->wordy, f->jobs[i]);
-        } else {
-            f->jobs[i]->batch->done++;
-            w->simple++;
-        }
-    }
-    w->flush_after = clock_ms() + RETRY_MS;
-}
-
 static void
 send_completed(struct awa_worker *w)
 {
     const struct identity *identity = NULL;
     struct columns c = { 0 };
-    struct flush *f = flush_new(w, w->simple < FLUSH_MAX ? w->simple : FLUSH_MAX);
+    struct flush *f = flush_new(w, &w->completing, w->simple < FLUSH_MAX ? w->simple : FLUSH_MAX);
     char worker[24];
     awa_error err;
     awa_status s = AWA_OK;
@@ -192,13 +244,10 @@ send_completed(struct awa_worker *w)
                         (const char *[]){ worker, c.slots.data, c.claims.data, c.positions.data },
                         false, completed, f, &err);
     columns_done(&c);
-    if (s == AWA_OK) {
-        w->completing = f;
-        return;
-    }
-    take_back(w, f);
-    free(f);
-    worker_drop_closes(w, &err);
+    if (s == AWA_OK)
+        w->completing.sent = f;
+    else
+        not_sent(w, &w->completing, f, "complete", &err);
 }
 
 static void
@@ -208,16 +257,18 @@ completed(void *arg, void *tag, PGresult **res, const awa_error *err)
     struct flush *f = tag;
     struct ranges accepted = { 0 };
     size_t stale = 0;
+    awa_error unread;
 
-    w->completing = NULL;
-    if (err != NULL || !ranges_parse(&accepted, PQgetvalue(*res, 0, 0))) {
-        if (err == NULL || err->status != AWA_ECONN)
-            worker_complain(w, &w->complaints, "complete: %s",
-                            err != NULL ? err->message : "out of memory");
-        take_back(w, f);
-        free(f);
+    w->completing.sent = NULL;
+    if (err == NULL && !ranges_parse(&accepted, PQgetvalue(*res, 0, 0))) {
+        (void)awa__fail(&unread, AWA_ENOMEM, "out of memory");
+        err = &unread;
+    }
+    if (err != NULL) {
+        refused(w, &w->completing, f, "complete", err);
         return;
     }
+    went_through(w, &w->completing);
     for (size_t i = 0; i < f->n; i++) {
         stale += !ranges_contain(&accepted, f->jobs[i]->pos);
         worker_settle(w, f->jobs[i]);
@@ -254,15 +305,15 @@ add_wordy(struct buffer *c, const struct awa_job *job)
 
 /* Moves the next jobs of one identity from wordy into a flush. */
 static void
-pick_wordy(struct awa_worker *w, struct flush *f, struct buffer *columns)
+pick_wordy(struct awa_worker *w, struct flush *f, size_t max, struct buffer *columns)
 {
     struct awa_job *job = list_take_all(&w->wordy), *next;
     const struct identity *identity = job->batch->identity;
 
     for (; job != NULL; job = next) {
         next = job->next;
-        if (f->n == WORDY_MAX || job->batch->identity != identity ||
-            (w->wordy_alone && f->n == 1)) {
+        if (f->n == max || columns[ERRORS].len + columns[OUTPUTS].len >= WORDS_MAX ||
+            job->batch->identity != identity) {
             list_push(&w->wordy, job);
             continue;
         }
@@ -277,7 +328,9 @@ send_closed(struct awa_worker *w)
 {
     struct buffer columns[WORDY_COLUMNS] = { 0 };
     const char *params[WORDY_COLUMNS + 1];
-    struct flush *f = flush_new(w, w->wordy.n < WORDY_MAX ? w->wordy.n : WORDY_MAX);
+    size_t limit = w->wordy_max < WORDY_MAX ? w->wordy_max : WORDY_MAX;
+    size_t max = w->wordy.n < limit ? w->wordy.n : limit;
+    struct flush *f = flush_new(w, &w->closing, max);
     char worker[24];
     bool failed = false;
     awa_error err;
@@ -287,7 +340,7 @@ send_closed(struct awa_worker *w)
         return;
     for (int c = 0; c < WORDY_COLUMNS; c++)
         buffer_array_begin(&columns[c]);
-    pick_wordy(w, f, columns);
+    pick_wordy(w, f, max, columns);
     snprintf(worker, sizeof worker, "%lld", (long long)f->jobs[0]->batch->identity->id);
     params[0] = worker;
     for (int c = 0; c < WORDY_COLUMNS; c++) {
@@ -299,24 +352,27 @@ send_closed(struct awa_worker *w)
                : conn_submit(&w->closes, SQL_JOBS_CLOSE, params, false, closed, f, &err);
     for (int c = 0; c < WORDY_COLUMNS; c++)
         buffer_done(&columns[c]);
-    if (s == AWA_OK) {
-        w->closing = f;
-        return;
-    }
-    take_back(w, f);
-    free(f);
-    worker_drop_closes(w, &err);
+    if (s == AWA_OK)
+        w->closing.sent = f;
+    else
+        not_sent(w, &w->closing, f, "close", &err);
 }
 
-/* The database would not have this job's words: without them it must end all the same. */
+/*
+ * The database would not have this job's words, for what they are: without them it must end all the
+ * same. They are left in the log.
+ */
 static void
 strip(struct awa_worker *w, struct awa_job *job, const char *why)
 {
-    worker_log(w, "job %lld: what it had to say was refused: %s", (long long)job->id, why);
+    worker_log(w, "job %lld: what it had to say was refused: %s%s%s%s%s", (long long)job->id, why,
+               job->error != NULL ? "; error: " : "", job->error != NULL ? job->error : "",
+               job->output != NULL ? "; output: " : "", job->output != NULL ? job->output : "");
     free(TAKE(job->output));
     if (job->stripped) {
         worker_settle(w, job); /* twice refused: it stays open, and is rescued with its identity */
         w->identity_lost = true;
+        claim_pause(w, &w->refused_ms); /* it comes again at once, and perhaps to us */
         return;
     }
     job->stripped = true;
@@ -337,6 +393,7 @@ take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
             strip(w, job, row < PQntuples(res) ? PQgetvalue(res, row, 2) : "no answer");
             continue;
         }
+        w->refused_ms = 0;
         worker_count_end(w, job->end, strcmp(PQgetvalue(res, row, 1), "stale") == 0);
         worker_settle(w, job);
     }
@@ -348,47 +405,85 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
     struct awa_worker *w = arg;
     struct flush *f = tag;
 
-    w->closing = NULL;
+    w->closing.sent = NULL;
+    if (err != NULL && err->status != AWA_ECONN)
+        w->wordy_max = f->n > 1 ? f->n / 2 : 1; /* it may be for one of them: find out which */
     if (err == NULL) {
-        w->wordy_alone = false;
+        w->wordy_max = w->wordy_max < WORDY_MAX ? w->wordy_max * 2 : WORDY_MAX;
         take_answers(w, f, *res);
+        free(f);
+        went_through(w, &w->closing);
     } else if (err->status == AWA_EINVAL && f->n == 1) {
         strip(w, f->jobs[0], err->message);
-    } else {
-        if (err->status != AWA_ECONN)
-            worker_complain(w, &w->complaints, "close: %s", err->message);
-        w->wordy_alone = err->status == AWA_EINVAL; /* one of them is poison: find out which */
+        free(f);
+        went_through(w, &w->closing);
+    } else if (err->status == AWA_EINVAL) {
         take_back(w, f);
+        went_through(w, &w->closing);
+    } else {
+        refused(w, &w->closing, f, "close", err);
     }
-    free(f);
 }
 
 /* ---- When -------------------------------------------------------------------------------- */
 
-/* A finished job waits a moment for company, but only while there is any to come. */
-int64_t
-flush_wait(const struct awa_worker *w, int64_t now)
+static bool
+has_ends(const struct awa_worker *w, const struct teller *t)
 {
-    bool can = (w->simple > 0 && w->completing == NULL) || (w->wordy.n > 0 && w->closing == NULL);
+    return t->sent == NULL && (t == &w->completing ? w->simple : w->wordy.n) > 0;
+}
 
-    if (!can || !conn_is_open(&w->closes))
+/* A finished job waits a moment for company, but only while there is any to come. */
+static int64_t
+teller_wait(const struct awa_worker *w, const struct teller *t, int64_t now)
+{
+    if (!has_ends(w, t) || !conn_is_ready(&w->closes))
         return -1;
-    if (now < w->flush_after)
-        return w->flush_after - now;
+    if (now < t->after)
+        return t->after - now;
     if (w->busy == 0 || w->simple + w->wordy.n >= (size_t)w->batch ||
         now - w->done_since >= FLUSH_MS)
         return 0;
     return w->done_since + FLUSH_MS - now;
 }
 
+int64_t
+flush_wait(const struct awa_worker *w, int64_t now)
+{
+    int64_t simple = teller_wait(w, &w->completing, now), wordy = teller_wait(w, &w->closing, now);
+
+    return simple < 0 || (wordy >= 0 && wordy < simple) ? wordy : simple;
+}
+
 void
 flush_turn(struct awa_worker *w, int64_t now)
 {
-    if (flush_wait(w, now) != 0)
+    bool simple = teller_wait(w, &w->completing, now) == 0;
+    bool wordy = teller_wait(w, &w->closing, now) == 0;
+
+    if (!simple && !wordy)
         return;
-    if (w->simple > 0 && w->completing == NULL)
+    if (simple)
         send_completed(w);
-    if (w->wordy.n > 0 && w->closing == NULL && conn_is_open(&w->closes))
+    if (wordy && conn_is_ready(&w->closes))
         send_closed(w);
-    w->done_since = now;
+    w->done_since = now; /* more or less: of what is left, if anything is */
+}
+
+/* More work would only make more ends. */
+bool
+flush_is_stuck(const struct awa_worker *w, int64_t now)
+{
+    const struct teller *tellers[] = { &w->completing, &w->closing };
+    int64_t oldest = now;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (tellers[i]->backoff_ms > 0)
+            return true;
+        if (tellers[i]->sent != NULL && tellers[i]->sent->since < oldest)
+            oldest = tellers[i]->sent->since;
+        if (has_ends(w, tellers[i]) && w->done_since < oldest)
+            oldest = w->done_since;
+    }
+    return now - oldest >= LATE_MS;
 }

@@ -185,10 +185,10 @@ listen_turn(struct awa_worker *w)
     worker_queue_names(w, &queues);
     if (queues.failed || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
         return; /* the next heartbeat says it again */
-    s = w->listens ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data },
-                                 false, heard_or_not, NULL, &err)
-                   : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, heard_or_not, NULL,
-                                 &err);
+    s = w->listens
+            ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, false,
+                          heard_or_not, NULL, &err)
+            : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, heard_or_not, NULL, &err);
     if (s == AWA_OK)
         w->listening = w->listens;
     else
@@ -221,7 +221,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
     awa_status s = AWA_OK;
     int64_t started_before = now - LONG_RUNNING_MS;
 
-    if (!conn_is_open(&w->claims) || w->heartbeat_asked)
+    if (!conn_is_ready(&w->claims) || w->heartbeat_asked)
         return;
     if (w->identity_lost) { /* the greeting of a new session brings a new identity */
         (void)awa__fail(&err, AWA_ESTALE, "worker: registering anew");
@@ -236,11 +236,10 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
     }
     s = identity_turn(w, &err);
     if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
-        s = conn_submit(
-            &w->claims, SQL_WORKER_HEARTBEAT,
-            (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data, "f",
-                              q.queues.data, q.held.data },
-            false, beaten, NULL, &err);
+        s = conn_submit(&w->claims, SQL_WORKER_HEARTBEAT,
+                        (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
+                                          q.positions.data, "f", q.queues.data, q.held.data },
+                        false, beaten, NULL, &err);
     question_done(&q);
     w->heartbeat_at = now + HEARTBEAT_MS;
     for (size_t i = 0; i < w->nqueues; i++)
@@ -274,11 +273,11 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
         if (!ask(w, &q, false, clock_ms()))
             s = awa__fail(err, AWA_ENOMEM, "worker: out of memory");
         else
-            s = awa__sql_ask(
-                pg, SQL_WORKER_HEARTBEAT,
-                (const char *[]){ q.workers.data, q.hungry.data, q.claims.data, q.positions.data,
-                                  w->claims.pooled ? "f" : "t", q.queues.data, q.held.data },
-                &res, err);
+            s = awa__sql_ask(pg, SQL_WORKER_HEARTBEAT,
+                             (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
+                                               q.positions.data, w->claims.pooled ? "f" : "t",
+                                               q.queues.data, q.held.data },
+                             &res, err);
         question_done(&q);
         if (s == AWA_OK)
             same = take_answer(w, res) && !w->identity_lost;

@@ -96,6 +96,7 @@ batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
     b->identity = identity;
     b->claim_id = int64_at(b->rows, 0, COL_CLAIM);
     b->n = b->unsettled = n;
+    b->bytes = PQresultMemorySize(b->rows) + sizeof *b + n * (sizeof *jobs + sizeof b->jobs[0]);
     for (size_t i = 0; i < n; i++) {
         struct awa_job *job = &jobs[i];
 
@@ -129,6 +130,28 @@ batch_free(struct batch *b)
     free(b->memory);
     PQclear(b->rows);
     free(b);
+}
+
+void
+job_give_back(struct awa_job *job, const char *why)
+{
+    job->given_back = true;
+    job->trouble = why != NULL;
+    if (why != NULL)
+        awa__ignore(awa_job_set_error(job, why));
+}
+
+void
+job_begun(struct awa_job *job)
+{
+    struct awa_worker *w = job->worker;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->in_trouble) {
+        w->begun++;
+        worker_wake(w);
+    }
+    pthread_mutex_unlock(&w->lock);
 }
 
 void

@@ -26,6 +26,7 @@ struct batch {
     struct identity *identity;
     int64_t claim_id;
     size_t n, unsettled;
+    size_t bytes;           /* that all of it takes */
     size_t done;            /* simply completed, not yet told */
     struct batch *next;     /* in the worker's list, oldest first */
     struct awa_job *jobs[]; /* in order of position */
@@ -75,7 +76,9 @@ struct awa_job {
     enum job_end end;
     bool wordy; /* has an output, an error or a delay to tell */
     bool has_delay;
-    bool stripped; /* its words were refused once and taken away */
+    bool stripped;   /* its words were refused once and taken away */
+    bool given_back; /* nothing was begun */
+    bool trouble;    /* because of a trouble of this worker; error says which */
     int64_t delay_ms;
     char *error, *output;    /* owned */
     struct handler *handler; /* that runs it */
@@ -88,6 +91,16 @@ struct awa_job {
 struct batch *batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
                         const char *queue);
 void batch_free(struct batch *b);
+
+/*
+ * For a handler: nothing was begun, and that is not the job's fault; it goes back as it came, with
+ * its attempt. why: what keeps this worker from beginning any job; then it claims none for a while,
+ * and says so. NULL: nothing does. What the handler returns does not count any more.
+ */
+void job_give_back(struct awa_job *job, const char *why);
+
+/* For a handler that may give jobs back: this one has begun. */
+void job_begun(struct awa_job *job);
 
 /* Raise the flag of a job, and its descriptor if it has one. Any thread. */
 void job_cancel(struct awa_job *job, enum cancel why);

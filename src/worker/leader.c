@@ -14,6 +14,8 @@
 
 enum {
     RETRY_MS = 1000,        /* after a lost session */
+    NOTE_MS = 60000,        /* how often it is noted that a task goes on as it did */
+    TASK_AGAIN_MS = 5000,   /* what failed comes again, however rare it is */
     RING_MS = 1000,         /* the ring's turn while there is load */
     RING_IDLE_MS = 60000,   /* and while there is none */
     BUSY_JOBS = 100,        /* so many new jobs since the ring's last turn are load */
@@ -24,6 +26,12 @@ enum {
     PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
 };
 
+/* What the database was told of a task, which is one statement. */
+struct noted {
+    bool known, failing;
+    int64_t at; /* monotonic ms */
+};
+
 struct leader {
     struct awa_worker *worker;
     pthread_t thread;
@@ -31,6 +39,8 @@ struct leader {
     atomic_bool ends;
     atomic_int_least64_t queries;
     PGconn *pg;
+    struct vitals vitals;
+    struct noted noted[SQL_COUNT];
     bool led;                                       /* so it must resign */
     bool pooled;                                    /* through a transaction pooler */
     bool listening;                                 /* the session hears notifications */
@@ -38,6 +48,7 @@ struct leader {
     char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
     int64_t ring_at;                                /* monotonic ms: the last turn */
+    bool ring_failed;                               /* then, or the emptying of a slot */
     struct complaints complaints;
 };
 
@@ -47,17 +58,57 @@ or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-/* One statement; a failure is logged. */
+/* One statement; a failure is logged, and ends a session that is of no use any more. */
+static bool
+try(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
+    awa_error *err)
+{
+    awa_status s;
+
+    if (l->pg == NULL) {
+        (void)awa__fail(err, AWA_ECONN, "the session is gone");
+        return false;
+    }
+    atomic_fetch_add(&l->queries, 1);
+    s = awa__sql_ask(l->pg, id, params, ret_res, err);
+    if (s != AWA_OK)
+        worker_complain(l->worker, &l->complaints, "leader: %s", err->message);
+    if (vitals_note(&l->vitals, s != AWA_OK ? err : NULL, clock_ms())) {
+        worker_complain(l->worker, &l->complaints, "leader: replacing its session: %s",
+                        err->message);
+        PQfinish(TAKE(l->pg));
+    }
+    return s == AWA_OK;
+}
+
+/* Lets awa health know whether a task succeeds: at once if that has changed, and now and then. */
+static void
+note(struct leader *l, enum awa__sql_id id, const awa_error *failure)
+{
+    struct noted *n = &l->noted[id];
+    bool failing = failure != NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_error err;
+
+    if (n->known && n->failing == failing && clock_ms() - n->at < NOTE_MS)
+        return;
+    n->known = try(l, SQL_MAINTENANCE_NOTE,
+                   (const char *[]){ awa__sql_all[id].name, failing ? failure->message : NULL },
+                   &res, &err);
+    n->failing = failing;
+    n->at = clock_ms();
+}
+
+/* A statement that is a task, or a part of one. */
 static bool
 ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult **ret_res)
 {
     awa_error err;
+    bool done = try(l, id, params, ret_res, &err);
 
-    atomic_fetch_add(&l->queries, 1);
-    if (awa__sql_ask(l->pg, id, params, ret_res, &err) == AWA_OK)
-        return true;
-    worker_complain(l->worker, &l->complaints, "leader: %s", err.message);
-    return false;
+    if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
+        note(l, id, done ? NULL : &err);
+    return done;
 }
 
 /* ---- Tasks ------------------------------------------------------------------------------- */
@@ -127,7 +178,7 @@ sweep(struct leader *l)
 }
 
 /* Empties a slot: its heads and what is alive move on, then it is truncated. */
-static void
+static bool
 empty_slot(struct leader *l, const char *slot)
 {
     AUTO(pgresult) PGresult *heads = NULL;
@@ -135,37 +186,38 @@ empty_slot(struct leader *l, const char *slot)
     const char *const params[] = { slot };
 
     if (!ask(l, SQL_RING_CHECKPOINT, params, &heads))
-        return;
+        return false;
     for (int i = 0; i < CARRY_ROUNDS; i++) {
         AUTO(pgresult) PGresult *res = NULL;
 
         if (!ask(l, SQL_RING_CARRY, params, &res))
-            return;
+            return false;
         if (strcmp(PQgetvalue(res, 0, 0), "0") == 0)
             break;
     }
-    (void)ask(l, SQL_RING_PRUNE, params, &pruned);
+    return ask(l, SQL_RING_PRUNE, params, &pruned);
 }
 
-static void
+static bool
 turn_ring(struct leader *l)
 {
     AUTO(pgresult) PGresult *turned = NULL;
     AUTO(pgresult) PGresult *summarized = NULL;
+    bool emptied = true;
 
     if (!ask(l, SQL_RING_TURN, NULL, &turned))
-        return;
+        return false;
     if (!PQgetisnull(turned, 0, 1))
-        empty_slot(l, PQgetvalue(turned, 0, 1));
-    (void)ask(l, SQL_RING_SUMMARIZE, NULL, &summarized);
+        emptied = empty_slot(l, PQgetvalue(turned, 0, 1));
+    return ask(l, SQL_RING_SUMMARIZE, NULL, &summarized) && emptied;
 }
 
-static void
+static bool
 seal_lanes(struct leader *l)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    (void)ask(l, SQL_LANES_SEAL, NULL, &res);
+    return ask(l, SQL_LANES_SEAL, NULL, &res);
 }
 
 static const struct task {
@@ -185,10 +237,11 @@ static void
 listen_turn(struct leader *l, bool listens)
 {
     AUTO(pgresult) PGresult *res = NULL;
+    awa_error err;
 
     if (listens == l->listening || l->pooled)
         return;
-    if (ask(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res))
+    if (try(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res, &err))
         l->listening = listens;
 }
 
@@ -199,19 +252,21 @@ lead(struct leader *l)
     char worker[24];
     AUTO(pgresult) PGresult *res = NULL;
     int64_t wait, now = clock_ms();
+    awa_error err;
     bool busy;
 
     if (now >= l->promote_all_at)
         l->promoted_to[0] = '\0';
     snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
-    if (!ask(l, SQL_LEADER_LEAD,
-             (const char *[]){ worker, or_null(l->promoted_to), or_null(l->expired_to), "f" },
-             &res))
+    if (!try(l, SQL_LEADER_LEAD,
+             (const char *[]){ worker, or_null(l->promoted_to), or_null(l->expired_to), "f" }, &res,
+             &err))
         return RETRY_MS;
     wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
     listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0);
     if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
+        memset(l->noted, 0, sizeof l->noted); /* another one notes now */
         return wait;
     }
     l->led = true;
@@ -219,15 +274,13 @@ lead(struct leader *l)
         if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
             tasks[i].run(l);
     busy = strtoll(PQgetvalue(res, 0, 3), NULL, 10) - l->newest_id > BUSY_JOBS;
-    if (now - l->ring_at >= (busy ? RING_MS : RING_IDLE_MS)) {
-        turn_ring(l);
+    if (now - l->ring_at >= (busy || l->ring_failed ? RING_MS : RING_IDLE_MS)) {
+        l->ring_failed = !turn_ring(l);
         l->ring_at = now;
         l->newest_id = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
     }
-    if (now >= l->seal_at) {
-        seal_lanes(l);
-        l->seal_at = clock_ms() + SEAL_MS;
-    }
+    if (now >= l->seal_at)
+        l->seal_at = clock_ms() + (seal_lanes(l) ? SEAL_MS : TASK_AGAIN_MS);
     return busy && wait > RING_MS ? RING_MS : wait;
 }
 
@@ -244,20 +297,20 @@ noticed(void *arg, const char *message)
 static bool
 connect_session(struct leader *l)
 {
-    AUTO(pgresult) PGresult *session = NULL;
     awa_error err;
     awa_status s;
 
     if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
         return true;
     PQfinish(TAKE(l->pg));
+    l->vitals = (struct vitals){ 0 };
     l->listening = false;
     s = awa__connect(l->worker->conninfo, &l->pg, &l->pooled, &err);
     l->pooled |= l->worker->pooled;
     if (s == AWA_OK)
         (void)PQsetNoticeProcessor(l->pg, noticed, l);
     if (s == AWA_OK && !l->pooled)
-        s = awa__sql_ask(l->pg, SQL_WORKER_SESSION, (const char *[]){ "off" }, &session, &err);
+        s = conn_settle_in(l->pg, "off", &err);
     if (s == AWA_OK)
         return true;
     worker_complain(l->worker, &l->complaints, "leader: %s", err.message);
@@ -303,11 +356,12 @@ resign(struct leader *l)
 {
     char worker[24];
     AUTO(pgresult) PGresult *res = NULL;
+    awa_error err;
 
     if (l->pg == NULL || !l->led)
         return;
     snprintf(worker, sizeof worker, "%lld", (long long)atomic_load(&l->worker->current_id));
-    (void)ask(l, SQL_LEADER_LEAD, (const char *[]){ worker, NULL, NULL, "t" }, &res);
+    (void)try(l, SQL_LEADER_LEAD, (const char *[]){ worker, NULL, NULL, "t" }, &res, &err);
 }
 
 static void *

@@ -202,7 +202,9 @@ run(struct handler *h, struct awa_job *job)
         job->end = END_RELEASED; /* for a worker that knows it */
         awa_job_set_delay(job, UNKNOWN_KIND_MS);
     } else {
-        job->end = end_of(job, job->kind->handler(job, job->kind->userdata));
+        awa_outcome outcome = job->kind->handler(job, job->kind->userdata);
+
+        job->end = job->given_back ? END_RELEASED : end_of(job, outcome);
     }
     if (job->session != NULL) {
         end_transaction(job);
@@ -246,7 +248,8 @@ handler_thread(void *arg)
         began = now_us();
         for (size_t i = 0; i < n; i++)
             run(h, jobs[i]);
-        h->mean_us += ((now_us() - began) / (int64_t)n - h->mean_us) / 4;
+        if (!jobs[n - 1]->given_back) /* its time says nothing about those that begin */
+            h->mean_us += ((now_us() - began) / (int64_t)n - h->mean_us) / 4;
 
         pthread_mutex_lock(&w->lock);
         finish(w, jobs, n);

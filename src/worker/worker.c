@@ -12,7 +12,8 @@
 
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
-    BACKOFF_MAX_MS = 2000, /* below the grace in awa.settings: who lost his server comes back in time */
+    BACKOFF_MAX_MS =
+        2000,        /* below the grace in awa.settings: who lost his server comes back in time */
     RATE_MS = 100,   /* over which the rate of finished jobs is measured */
     HURRY_MS = 5000, /* how long a worker that is freed waits for answers on their way */
 };
@@ -36,14 +37,16 @@ worker_find_kind(const struct awa_worker *w, const char *kind)
 void
 worker_log(struct awa_worker *w, const char *format, ...)
 {
-    char line[400];
+    char line[1000];
     va_list args;
+    int len;
 
     if (w->log == NULL)
         return;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    len = vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    awa__one_line(line, len >= (int)sizeof line);
     w->log(w->log_userdata, line);
 }
 
@@ -84,6 +87,7 @@ free_settled_batches(struct awa_worker *w)
             continue;
         }
         *link = b->next;
+        w->held_bytes -= b->bytes;
         batch_free(b);
     }
     w->last_batch = link;
@@ -138,11 +142,11 @@ worker_doubt(struct awa_worker *w, int64_t claims)
 
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
-static const enum awa__sql_id claim_statements[] = { SQL_JOBS_CLAIM,        SQL_QUEUES_HUNGRY,
-                                                     SQL_WORKER_HEARTBEAT,  SQL_WORKER_RECONCILE,
-                                                     SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
-                                                     SQL_SESSION_UNLISTEN,  SQL_QUEUES_READY,
-                                                     SQL_COUNT };
+static const enum awa__sql_id claim_statements[] = {
+    SQL_JOBS_CLAIM,       SQL_QUEUES_HUNGRY,     SQL_WORKER_HEARTBEAT,
+    SQL_WORKER_RECONCILE, SQL_WORKER_DEREGISTER, SQL_QUEUES_LISTEN,
+    SQL_SESSION_UNLISTEN, SQL_QUEUES_READY,      SQL_COUNT
+};
 static const enum awa__sql_id close_statements[] = { SQL_JOBS_COMPLETE, SQL_JOBS_CLOSE, SQL_COUNT };
 
 void
@@ -214,6 +218,15 @@ jitter(int64_t max)
     return drawn % (max + 1);
 }
 
+int64_t
+worker_back_off(int64_t *ms, int64_t first, int64_t max)
+{
+    int64_t now = *ms > first ? *ms : first;
+
+    *ms = now * 2 < max ? now * 2 : max;
+    return now / 2 + jitter(now / 2);
+}
+
 /* Replaces lost sessions, with backoff and jitter, for ever. */
 static void
 connect_turn(struct awa_worker *w, int64_t now)
@@ -223,16 +236,14 @@ connect_turn(struct awa_worker *w, int64_t now)
     if ((conn_is_open(&w->claims) && conn_is_open(&w->closes)) || now < w->connect_at)
         return;
     if (open_sessions(w, &err) == AWA_OK) {
-        w->backoff_ms = BACKOFF_FIRST_MS;
-        w->flush_after = 0;
+        w->backoff_ms = 0;
         pthread_mutex_lock(&w->lock);
         w->counts.reconnects++;
         pthread_mutex_unlock(&w->lock);
         return;
     }
     worker_complain(w, &w->complaints, "connect: %s", err.message);
-    w->connect_at = clock_ms() + w->backoff_ms / 2 + jitter(w->backoff_ms / 2);
-    w->backoff_ms = w->backoff_ms * 2 < BACKOFF_MAX_MS ? w->backoff_ms * 2 : BACKOFF_MAX_MS;
+    w->connect_at = clock_ms() + worker_back_off(&w->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 }
 
 /* ---- The I/O thread ---------------------------------------------------------------------- */
@@ -249,9 +260,8 @@ measure_rate(struct awa_worker *w, int64_t now)
     w->rate_at = now;
 }
 
-/* Gives back what no handler has begun. */
-static void
-release_waiting(struct awa_worker *w)
+void
+worker_release_waiting(struct awa_worker *w)
 {
     pthread_mutex_lock(&w->lock);
     for (struct awa_job *job = list_take_all(&w->todo), *next; job != NULL; job = next) {
@@ -279,7 +289,7 @@ drain_turn(struct awa_worker *w, int64_t now)
     pthread_mutex_unlock(&w->lock);
     if (!w->draining)
         return false;
-    release_waiting(w);
+    worker_release_waiting(w);
     flush_take_done(w);
     if (w->held == 0 && conn_pending(&w->claims) == 0)
         return true;
@@ -326,7 +336,7 @@ wait_turn(struct awa_worker *w)
     awa_error err;
 
     pthread_mutex_lock(&w->lock);
-    w->io_listens = w->completing == NULL || w->claims.head == w->claims.tail;
+    w->io_listens = w->completing.sent == NULL || w->claims.head == w->claims.tail;
     if (w->io_listens && w->done.first != NULL)
         timeout = 0;
     pthread_mutex_unlock(&w->lock);
@@ -514,7 +524,7 @@ awa_worker_new(const awa_worker_options *options, awa_worker **ret_worker, awa_e
     pthread_cond_init(&w->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     w->last_batch = &w->batches;
-    w->backoff_ms = BACKOFF_FIRST_MS;
+    w->wordy_max = SIZE_MAX;
     w->claims.arg = w->closes.arg = w;
     w->claims.notify = heard;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -28,6 +28,9 @@ enum {
     BATCH_MAX = 10000,      /* what awa.claim_jobs() takes */
 };
 
+/* How much a worker claims, whatever the jobs' number: each thread may have one more. */
+enum { CLAIMED_BYTES = 64 * 1024 * 1024 };
+
 /* The life of a worker: each phase only goes on to a later one. */
 enum phase {
     PHASE_NEW,      /* made, not started */
@@ -52,6 +55,25 @@ struct served {
     int64_t hungry_since; /* monotonic ms: and marked without a break since */
     int64_t look_at;      /* monotonic ms: when to look again; INT64_MAX: when told to */
     int64_t pause_ms;     /* between looks, growing */
+    int64_t backoff_ms;   /* after a claim that failed; 0: the last one did not */
+    size_t job_bytes;     /* what one of its jobs takes here, by the last claims; 0: not known */
+    size_t asked_bytes;   /* what the claim on the way may bring, by that */
+};
+
+/*
+ * One of the two calls that tell how jobs ended. After one that failed there is a pause, which
+ * grows until one goes well.
+ */
+struct teller {
+    struct flush *sent; /* on the way; NULL: none is */
+    int64_t backoff_ms; /* 0: the last one went well */
+    int64_t after;      /* monotonic ms: not before */
+};
+
+/* The worker cannot begin jobs, for a reason of its own. Owned by the I/O thread. */
+struct trouble {
+    int64_t backoff_ms; /* 0: there is none, or a job has begun since */
+    size_t most;        /* so many jobs in hand, one more with each that begins; 0: no limit */
 };
 
 struct handler {
@@ -81,6 +103,8 @@ struct awa_worker {
     bool hurry; /* do not wait for running jobs */
     bool handlers_end;
     bool io_listens; /* a handler that finishes should write to wake_fd */
+    size_t begun;    /* jobs that have begun since the last look; counted in trouble only */
+    bool in_trouble;
     struct job_list todo, running, done;
     awa_worker_stats counts;
     int wake_fd;                     /* eventfd: the I/O thread should look */
@@ -91,26 +115,31 @@ struct awa_worker {
     struct identity *identities; /* the first one is current; older ones still hold jobs */
     int64_t server;              /* awa.server_number() at the last registration */
     struct batch *batches, **last_batch;
-    size_t held;                        /* jobs claimed and not settled */
-    size_t busy;                        /* jobs claimed and not finished by a handler */
-    size_t asked;                       /* jobs asked for in claims on the way */
-    size_t next_queue;                  /* which one goes first this time */
-    bool draining;                      /* phase, as this thread knows it */
-    bool identity_lost;                 /* the current identity must be given up */
-    struct job_list wordy;              /* done jobs that go one by one */
-    bool wordy_alone;                   /* in calls of their own, to find a poisoned one */
-    size_t simple;                      /* done jobs that go as ranges */
-    struct flush *completing, *closing; /* on the way */
+    size_t held;                       /* jobs claimed and not settled */
+    size_t busy;                       /* jobs claimed and not finished by a handler */
+    size_t asked;                      /* jobs asked for in claims on the way */
+    size_t next_queue;                 /* which one goes first this time */
+    bool draining;                     /* phase, as this thread knows it */
+    bool identity_lost;                /* the current identity must be given up */
+    struct job_list wordy;             /* done jobs that go one by one */
+    size_t wordy_max;                  /* of them in one call; fewer after one that was refused */
+    size_t simple;                     /* done jobs that go as ranges */
+    struct teller completing, closing; /* ranges; single jobs */
+    struct trouble trouble;
+    int64_t claim_after; /* monotonic ms: nothing is claimed before */
+    int64_t refused_ms;  /* backoff after a job whose end is refused altogether */
+    bool ends_wait;      /* it was said that ends cannot be written */
+    size_t held_bytes;   /* of the batches in memory */
+    size_t asked_bytes;  /* of claims on the way, by estimate */
     int64_t done_since;  /* monotonic ms of the oldest finished job that was not sent */
-    int64_t flush_after; /* monotonic ms: not before, after a failure */
     int64_t give_up_at;  /* monotonic ms: in a hurry, not to wait any longer; 0: no hurry */
     int64_t heartbeat_at, connect_at, backoff_ms, watch_at, rate_at;
     bool heartbeat_asked;
-    bool listens, listening;  /* the session should, and does, hear notifications */
-    int64_t fleet_poll_ms;    /* between the looks of an idle worker that does not listen */
-    bool ask_all;                      /* the next heartbeat asks about every running job */
-    bool any_settled;                  /* there may be batches to free */
-    int64_t clock_offset;              /* server's time in ms minus monotonic ms */
+    bool listens, listening; /* the session should, and does, hear notifications */
+    int64_t fleet_poll_ms;   /* between the looks of an idle worker that does not listen */
+    bool ask_all;            /* the next heartbeat asks about every running job */
+    bool any_settled;        /* there may be batches to free */
+    int64_t clock_offset;    /* server's time in ms minus monotonic ms */
     int64_t finished, finished_before; /* jobs ended, to measure their rate */
     double rate;                       /* jobs per ms */
     struct complaints complaints;
@@ -130,6 +159,10 @@ void worker_log(struct awa_worker *w, const char *format, ...)
 void worker_complain(struct awa_worker *w, struct complaints *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void worker_wake(struct awa_worker *w);
+/* How long to wait this time, with jitter: about *ms, which starts at first and doubles up to max.
+ */
+int64_t worker_back_off(int64_t *ms, int64_t first, int64_t max);
+void worker_release_waiting(struct awa_worker *w); /* gives back what no handler has begun */
 void worker_settle(struct awa_worker *w, struct awa_job *job);
 void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close the session */
 void worker_drop_closes(struct awa_worker *w, const awa_error *why);
@@ -148,11 +181,14 @@ void identity_bye(struct awa_worker *w);
 void claim_turn(struct awa_worker *w, int64_t now);
 int64_t claim_wait(const struct awa_worker *w, int64_t now);
 void claim_look(struct awa_worker *w, const char *queue);
+void claim_trouble(struct awa_worker *w, const char *why);   /* a job could not be begun */
+void claim_pause(struct awa_worker *w, int64_t *backoff_ms); /* for longer each time */
 
 /* flush.c */
 void flush_take_done(struct awa_worker *w);
 void flush_turn(struct awa_worker *w, int64_t now);
 int64_t flush_wait(const struct awa_worker *w, int64_t now);
+bool flush_is_stuck(const struct awa_worker *w, int64_t now); /* ends cannot be written */
 
 /* heartbeat.c */
 awa_status heartbeat_greet(void *arg, PGconn *pg, awa_error *err);

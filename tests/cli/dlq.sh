@@ -174,7 +174,7 @@ a_key_that_a_newer_job_holds_is_a_conflict() {
     old=$(bury keyed --unique-key k)
     new=$(insert --kind x --queue keyed --unique-key k)
     bury other --tag keyed >/dev/null
-    exits 1 "$awa" dlq retry "$old"
+    exits 5 "$awa" dlq retry "$old"
     contains "$err" "job $old: a newer job holds the unique key k"
     exits 0 "$awa" dlq retry --queue keyed
     equal "$out" $'0 jobs retried\n1 left where they are: a newer job holds their unique key'
@@ -278,7 +278,7 @@ an_interrupt_ends_it_after_a_page() {
     local session=$holder_PID pid code=0 in=${holder[1]}
     echo "BEGIN; SELECT awa.take_lock('history');" >&"$in"
     wait_until 10 is_held
-    "$awa" job retry --failed --queue many >"$work/out" 2>"$work/err" &
+    env --default-signal=INT "$awa" job retry --failed --queue many >"$work/out" 2>"$work/err" &
     pid=$!
     wait_until 10 waits_for_history
     kill -INT $pid

@@ -10,7 +10,7 @@ mkdir -p "$tools" "$checkout/.ci" "$work/home"
 cp "$2/dev" "$checkout/dev"
 cp "$2/.ci/run" "$checkout/.ci/run"
 
-for name in bash cat cksum cut dirname env flock grep head mkdir readlink rm; do
+for name in bash cat cksum cp cut dirname env flock grep head mkdir readlink rm; do
     ln -s "$(command -v $name)" "$tools/$name"
 done
 
@@ -27,8 +27,13 @@ tool id 'echo 1000'
 tool sudo 'exit 1'
 tool pkg-config
 tool initdb 'echo "initdb (PostgreSQL) 15.1"'
-tool meson 'mkdir -p "$2"; echo new >"$2/build.ninja"'
-tool ninja '! grep -q spoiled "$2/build.ninja"'
+# What is configured becomes what is installed when ninja has run, as with the real ones.
+tool meson 'case $1 in
+setup) mkdir -p "$2"; echo new >"$2/build.ninja" ;;
+configure) echo "${3#-Dprefix=}" >"$2/configured" ;;
+install) echo "installed below $(cat "$3/generated")" >>"'"$work/log"'" ;;
+esac'
+tool ninja '! grep -q spoiled "$2/build.ninja" && { [ ! -e "$2/configured" ] || cp "$2/configured" "$2/generated"; }'
 for name in cc python3 psql strace apt-get; do tool $name; done
 
 run_dev() {
@@ -82,6 +87,18 @@ a_checkout_that_was_moved_is_set_up_again() {
     mv "$work/moved" "$checkout"
 }
 
+each_install_goes_to_its_own_prefix() {
+    : >"$work/log"
+    exits 0 run_dev dev install "$work/one"
+    exits 0 run_dev dev install "$work/two"
+    contains "$err" "./dev: installing below $work/two"
+    exits 0 run_dev dev install
+    contains "$err" "./dev: installing below /usr/local"
+    equal "$(grep '^installed' "$work/log")" "installed below $work/one
+installed below $work/two
+installed below /usr/local"
+}
+
 a_build_that_fails_is_a_failure() {
     tool ninja '[ "${*: -1}" = build.ninja ]'
     exits 1 run_dev dev build
@@ -93,4 +110,4 @@ a_build_that_fails_is_a_failure() {
 }
 
 run_tests it_is_set_up_once a_spoiled_build_begins_anew a_checkout_that_was_moved_is_set_up_again \
-    a_build_that_fails_is_a_failure what_is_missing_is_said_as_a_command
+    each_install_goes_to_its_own_prefix a_build_that_fails_is_a_failure what_is_missing_is_said_as_a_command

@@ -54,7 +54,7 @@ a_retry_whose_key_is_taken_is_a_conflict() {
     local id
     id=$(fail keyed --unique-key k)
     insert --kind x --queue keyed --unique-key k >/dev/null
-    exits 1 "$awa" job retry "$id"
+    exits 5 "$awa" job retry "$id"
     contains "$err" "job $id: a newer job holds the unique key k"
     exits 0 "$awa" job retry --failed --queue keyed
     equal "$out" $'0 jobs retried\n1 left where they are: a newer job holds their unique key'

@@ -61,11 +61,100 @@ a_bad_insert_names_the_field() {
     contains "$err" "from standard input"
 }
 
+a_time_is_in_the_zone_of_who_types_it() {
+    local time="$((1 + $(date -u +%Y)))-01-31 09:00"
+    # at SETTING OFFSET DUE: with that in the environment, the time has that offset, and is DUE.
+    at() {
+        # shellcheck disable=SC2086 # words
+        exits 0 env $1 "$awa" job insert --kind x --run-at "$time"
+        contains "$err" "awa: --run-at $time:00$2 (in "
+        equal "$(job "$out" run_at | cut -c 6-)" "$3"
+    }
+    at TZ=Asia/Tokyo +09 01-31T00:00:00+00:00
+    at TZ=:Asia/Tokyo +09 01-31T00:00:00+00:00
+    at PGTZ=Asia/Tokyo +09 01-31T00:00:00+00:00
+    at TZ=EST5EDT -05 01-31T14:00:00+00:00
+    at TZ= +00 01-31T09:00:00+00:00
+    at TZ=/etc/localtime +00 01-31T09:00:00+00:00 # the server's
+    at 'PGTZ=America/New_York TZ=Asia/Tokyo' -05 01-31T14:00:00+00:00
+    at TZ=Nowhere/Land +00 01-31T09:00:00+00:00
+    contains "$err" "TZ=Nowhere/Land: the server knows no such zone"
+    # What says its zone itself, or is none, is as it is.
+    exits 0 env TZ=Asia/Tokyo "$awa" job insert --kind x --run-at "$time+01"
+    equal "$(job "$out" run_at | cut -c 6-)" 01-31T08:00:00+00:00
+    exits 2 "$awa" job insert --kind x --run-at infinity
+    contains "$err" "--run-at: want a finite time, got infinity"
+    # Lines take the same zone, and so do filters.
+    echo "{\"kind\": \"x\", \"queue\": \"zone\", \"run_at\": \"$time\"}" |
+        TZ=Asia/Tokyo "$awa" job insert - --quiet
+    equal "$("$awa" job list --queue zone --json | json 0.run_at | cut -c 6-)" 01-31T00:00:00+00:00
+    exits 0 env TZ=Asia/Tokyo "$awa" dlq list --from '2001-02-03 04:00'
+    contains "$err" "awa: --from 2001-02-03 04:00:00+09 ("
+    exits 0 env TZ=Asia/Tokyo "$awa" dlq list --from 2h
+    equal "$err" ""
+    # Programs need no notes.
+    exits 0 "$awa" job insert --kind x --run-at "$time" --quiet
+    equal "$err" ""
+    exits 0 "$awa" job insert --kind x --run-at "$time" --json
+    equal "$err" ""
+    # Programs that run for jobs get the environment as it is.
+    exits 0 "$awa" job insert --kind x --queue env
+    TZ=Asia/Tokyo run_jobs --queue env --exec 'echo "${PGTZ-none}"'
+    equal "$(job "$out" output.stdout)" none
+}
+
 a_duplicate_is_refused() {
     insert --kind x --unique-key once >/dev/null
-    exits 1 "$awa" job insert --kind x --unique-key once
+    exits 5 "$awa" job insert --kind x --unique-key once
     contains "$err" "holds the unique key once"
     equal "$out" ""
+    exits 0 "$awa" job insert --kind x --unique-key once --skip-duplicates
+    equal "$out" ""
+    exits 0 "$awa" job insert --kind x --unique-key once --skip-duplicates --json --quiet
+    equal "$out$err" '{"id": null}'
+}
+
+# A position in lane 512, and the id of a worker, would be rounded by jq and JavaScript.
+numbers_beyond_2_to_the_53rd_are_strings() {
+    local id worker=9007199254740993 pos
+    sql "SELECT setval('awa.lane_ids', greatest(600, last_value)) FROM awa.lane_ids"
+    id=$(insert --kind x --queue exact)
+    sql "SELECT awa.register_worker($worker, 'exact', '{exact}', p_session => false);
+         SELECT awa.claim_jobs($worker, 'exact', 1)" >/dev/null
+    pos=$(sql "SELECT pos FROM awa.jobs WHERE id = $id")
+    [ "$pos" -gt $((1 << 53)) ]
+    every_number_fits() {
+        python3 -c '
+import json, sys
+def check(value, path):
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        check(part, path + [str(key)])
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        sys.exit(".".join(path) + " is a number")
+check(json.load(sys.stdin), [])' <<<"$out"
+    }
+    exits 0 "$awa" job show "$id" --json
+    every_number_fits
+    equal "$(json pos worker_id <<<"$out")" "$pos|$worker"
+    exits 0 "$awa" job list --queue exact --json
+    every_number_fits
+    equal "$(json 0.pos 0.worker_id <<<"$out")" "$pos|$worker"
+    exits 0 "$awa" job dump "$id" --json
+    every_number_fits
+    equal "$(json job.pos job.worker_id appearances.0.pos appearances.0.worker_id <<<"$out")" \
+        "$pos|$worker|$pos|$worker"
+    exits 0 "$awa" worker list --json
+    every_number_fits
+    equal "$(json 0.worker_id <<<"$out")" "$worker"
+    for words in "job explain $id" 'queue list' 'queue stats' 'dlq list' 'storage status'; do
+        # shellcheck disable=SC2086 # words
+        exits 0 "$awa" $words --json
+        every_number_fits
+    done
+    # A job that has neither shows null, not the word.
+    id=$(insert --kind x --queue exact --delay 1h)
+    equal "$(job "$id" pos worker_id)" "null|null"
+    sql "SELECT awa.deregister_worker($worker)"
 }
 
 a_list_has_filters_and_pages() {
@@ -193,6 +282,7 @@ completion_knows_the_commands() {
 
 run_tests a_missing_schema_says_what_to_do an_insert_prints_the_id \
     every_option_of_an_insert_arrives a_bad_insert_names_the_field a_duplicate_is_refused \
-    a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
+    a_time_is_in_the_zone_of_who_types_it \
+    numbers_beyond_2_to_the_53rd_are_strings a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
     an_explanation_is_a_sentence_with_a_hint jobs_are_cancelled_and_retried \
     tables_fit_the_terminal completion_knows_the_commands

@@ -139,12 +139,27 @@ a_refusal_names_the_field() {
 }
 
 a_duplicate_is_counted() {
-    feed <<'END'
-{"kind": "x", "queue": "twice", "unique_key": "a"}
-{"kind": "x", "queue": "twice", "unique_key": "a"}
-{"kind": "x", "queue": "twice", "unique_key": "b"}
-END
-    equal "$code" 0
+    local line='{"kind": "x", "queue": "twice", "unique_key":'
+    printf '%s\n' "$line \"a\"}" "$line \"a\"}" "$line \"b\"}" >"$work/twice"
+    feed <"$work/twice"
+    equal "$code $(count twice)" "5 2"
+    contains "$err" "2 jobs inserted, 1 duplicates"
+    feed --skip-duplicates <"$work/twice"
+    equal "$code $(count twice)" "0 2"
+    contains "$err" "0 jobs inserted, 3 duplicates"
+    echo nonsense >>"$work/twice" # which weighs more
+    feed <"$work/twice"
+    equal "$code" 1
+}
+
+strict_wants_no_duplicates_either() {
+    local line='{"kind": "x", "queue": "twice-strict", "unique_key":'
+    printf '%s\n' "$line \"c\"}" "$line \"d\"}" "$line \"c\"}" >"$work/twice"
+    feed --strict <"$work/twice"
+    equal "$code $(count twice-strict)" "5 0"
+    contains "$err" "line 3: a live job holds the unique key c"
+    feed --strict --skip-duplicates <"$work/twice"
+    equal "$code $(count twice-strict)" "0 2"
     contains "$err" "2 jobs inserted, 1 duplicates"
 }
 
@@ -176,20 +191,60 @@ END
     contains "$err" "line 2: priority: want 1 to 4, got 9"
 }
 
+lines_that_come_slowly_do_not_wait_for_company() {
+    local pid
+    mkfifo "$work/slowly"
+    "$awa" job insert - --queue slowly <"$work/slowly" 2>"$work/err" &
+    pid=$!
+    exec 5>"$work/slowly"
+    echo '{"kind": "x"}' >&5
+    wait_until 10 has "$work/err" slowly 1
+    printf '{"kind": "x"}\n{"kind": ' >&5 # the beginning of a line is not one
+    wait_until 10 has "$work/err" slowly 2
+    echo '"y"}' >&5
+    wait_until 10 has "$work/err" slowly 3
+    exec 5>&-
+    wait $pid
+    contains "$(cat "$work/err")" "3 lines: 3 jobs inserted"
+}
+
 an_interrupted_insert_says_how_far_it_came() {
-    local pid code=0
+    local pid line code=0
     mkfifo "$work/pipe"
-    "$awa" job insert - --queue stopped <"$work/pipe" 2>"$work/err" &
+    env --default-signal=INT "$awa" job insert - --queue stopped <"$work/pipe" 2>"$work/err" &
     pid=$!
     exec 5>"$work/pipe"
-    # One batch and a bit: the batch is inserted, the bit waits for more.
     python3 -c 'print("{\"kind\": \"x\"}\n" * 5003, end="")' >&5
-    wait_until 10 has "$work/err" stopped 5000
+    wait_until 10 has "$work/err" stopped 5003
+    # What it has read when the signal comes is inserted; of this nobody knows how much that is.
+    python3 -c 'print("{\"kind\": \"x\"}\n" * 50 + "{\"kind", end="")' >&5
     kill -INT $pid
     wait $pid || code=$?
     exec 5>&-
-    equal "$code $(count stopped)" "130 5000"
-    contains "$(cat "$work/err")" "interrupted; go on behind line 5000"
+    equal "$code" 130
+    line=$(sed -n 's/.*interrupted; go on behind line //p' "$work/err")
+    equal "$(count stopped)" "$line"
+    [ "$line" -ge 5003 ]
+}
+
+an_interrupted_strict_insert_inserts_nothing() {
+    local pid code=0
+    mkfifo "$work/strict-pipe"
+    "$awa" job insert - --strict --queue stopped-strict <"$work/strict-pipe" 2>"$work/err" &
+    pid=$!
+    exec 5>"$work/strict-pipe"
+    python3 -c 'print("{\"kind\": \"x\"}\n" * 5003, end="")' >&5
+    wait_until 10 is_in_transaction
+    kill -TERM $pid
+    wait $pid || code=$?
+    exec 5>&-
+    equal "$code $(count stopped-strict)" "143 0"
+    contains "$(cat "$work/err")" "interrupted; go on behind line 0"
+}
+
+is_in_transaction() {
+    [ "$(sql "SELECT count(*) FROM pg_stat_activity
+               WHERE application_name = 'awa' AND state = 'idle in transaction'")" = 1 ]
 }
 
 has() {
@@ -223,14 +278,15 @@ a_terminal_gets_a_progress_bar() {
     "$awa" job insert - --queue many <"$work/many" 2>"$work/err"
     equal "$(grep -c $'\r' "$work/err")" 0
     on_terminal "$awa" job insert - <"$work/many" >"$work/out"
-    contains "$said" $'[K'
+    contains "$said" $'\r\e[K'
     contains "$said" '/s  '
     contains "$said" %
-    [[ $said == *$'bad lines' ]]
+    [[ $said == *$'bad lines\r' ]]
 }
 
 run_tests every_line_becomes_a_job every_field_arrives options_say_what_a_line_leaves_out \
     a_bad_line_does_not_harm_its_neighbours a_refusal_names_the_field a_duplicate_is_counted \
-    strict_is_all_or_nothing a_role_without_copy_takes_the_other_door \
-    an_interrupted_insert_says_how_far_it_came input_that_cannot_be_read_is_a_failure \
+    strict_wants_no_duplicates_either strict_is_all_or_nothing a_role_without_copy_takes_the_other_door \
+    lines_that_come_slowly_do_not_wait_for_company an_interrupted_insert_says_how_far_it_came \
+    an_interrupted_strict_insert_inserts_nothing input_that_cannot_be_read_is_a_failure \
     a_broken_session_is_a_failure a_terminal_gets_a_progress_bar

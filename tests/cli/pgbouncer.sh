@@ -36,7 +36,7 @@ stop_worker() {
 }
 
 answers_to() {
-    "$awa" worker list --json </dev/null | grep -q "\"name\":\"$1\""
+    "$awa" worker list --json </dev/null | grep -q "\"name\": \"$1\""
 }
 
 # Notices that a command or a worker was there, and that none of it was left behind.

@@ -62,7 +62,7 @@ what_is_printed_becomes_the_output() {
     local id
     run_one() {
         id=$(insert --kind print --queue output)
-        run_jobs --queue output --exec "$1"
+        TEXT=${2:-} run_jobs --queue output --exec "$1"
     }
     run_one "echo ' {\"a\": [1, 2]} '"
     equal "$(job "$id" output.a.1)" 2
@@ -72,13 +72,20 @@ what_is_printed_becomes_the_output() {
     equal "$(job "$id" output.stdout)" "2 files"
     run_one "echo '[note] done'"
     equal "$(job "$id" output.stdout)" "[note] done"
-    run_one "echo '{broken}'"
-    contains "$(job "$id" output)" "{broken}"
-    equal "$(job "$id" state)" completed
+    local text texts=('{broken}' '2026-11-29' 10.1.2.3 1-800 "{'a': 1}" "[1, 'two']" '"a" and "b"'
+        '{"a": 1} {"a": 2}' '[INFO] start ... [INFO] done' NaN 0x1f 007 1e)
+    for text in "${texts[@]}"; do
+        run_one "printf '%s\\n' \"\$TEXT\"" "$text"
+        equal "$(job "$id" state output)" "completed|$(json 0 <<<"[$(python3 -c '
+import json, sys
+print(json.dumps({"stdout": sys.argv[1] + "\n"}))' "$text")]")"
+    done
+    run_one "python3 -c 'print(\"[start]\\n\" + \"line\\n\" * 10000 + \"[end]\")'"
+    equal "$(job "$id" output.stdout | wc -c)" $((8 + 50000 + 6 + 1)) # print adds one
     run_one "printf '%s' '[\"\\u0000\"]'"
-    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[\"\\u0000\"]"'
+    equal "$(job "$id" state output)" 'completed|{"stdout": "[\"\\u0000\"]"}'
     run_one "python3 -c 'print(\"[\" * 20000 + \"]\" * 20000)'"
-    contains "$(job "$id" state output)" 'completed|{"awa:cut": "[[['
+    contains "$(job "$id" state output)" 'completed|{"stdout": "[[['
     run_one "true"
     equal "$(job "$id" output)" null
     run_one "printf 'a\\000b\\377c\\033\"'"
@@ -111,14 +118,6 @@ input_that_nobody_reads_holds_nobody_up() {
     id=$("$awa" job list --kind big --json | json 0.id)
     run_jobs --exec "exec <&-; echo done"
     equal "$(job "$id" output.stdout)" "done"
-}
-
-a_program_that_cannot_run_is_an_error() {
-    local id
-    id=$(insert --kind x --queue missing)
-    run_jobs --queue missing --exec /nonexistent/program -- x
-    equal "$(job "$id" state)" retryable
-    contains "$(job "$id" errors.0.error)" "cannot run /nonexistent/program: No such file"
 }
 
 closed_descriptors_do_no_harm() {
@@ -172,6 +171,27 @@ who_left_the_group_holds_nobody_up() {
     equal "$(job "$id" state output.stdout)" "completed|before"
 }
 
+until_empty_says_whether_all_went_well() {
+    works() {
+        exits "$1" timeout 60 "$awa" work --until-empty --queue "$2" --exec "$3"
+    }
+    insert --kind x --queue well >/dev/null
+    works 0 well true
+    works 0 well false # which has nothing to do
+    insert --kind x --queue again >/dev/null # it waits for its second attempt then
+    works 4 again 'exit 1'
+    insert --kind x --queue over >/dev/null
+    works 4 over 'exit 65'
+    insert --kind x --queue both >/dev/null
+    insert --kind y --queue both >/dev/null
+    works 4 both '[ $AWA_KIND = y ]'
+    insert --kind x --queue taken >/dev/null # an operator's cancel is no failure
+    works 0 taken "$awa job cancel \$AWA_JOB_ID; sleep 1000"
+    insert --kind x --queue early >/dev/null
+    insert --kind x --queue early >/dev/null
+    works 1 early 'kill -TERM $PPID; sleep 0.5'
+}
+
 what_is_due_is_not_left_behind() {
     local id
     id=$(insert --kind x --queue due --delay 1ms)
@@ -213,7 +233,7 @@ usage_errors_are_found_first() {
 run_tests the_exit_code_decides the_job_is_told_on_stdin_and_in_the_environment \
     without_a_deadline_there_is_none_in_the_environment what_is_printed_becomes_the_output \
     long_output_keeps_its_end input_that_nobody_reads_holds_nobody_up \
-    a_program_that_cannot_run_is_an_error closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
+    closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
     what_it_leaves_behind_is_ended who_left_the_group_holds_nobody_up \
-    what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
+    until_empty_says_whether_all_went_well what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
     a_missing_schema_says_what_to_do usage_errors_are_found_first

@@ -76,6 +76,7 @@ a_second_signal_stops_what_runs() {
     wait_until 10 exists "$work/pid"
     kill -INT "$worker"
     wait_until 5 grep -q "finishing what runs" "$work/worker"
+    sleep 0.6 # what comes within half a second is one signal
     kill -INT "$worker"
     ends_with 1
     ended "$(cat "$work/pid")"
@@ -91,11 +92,97 @@ a_third_signal_ends_it_at_once() {
     wait_until 10 exists "$work/deaf"
     kill -TERM "$worker"
     wait_until 5 grep -q "finishing what runs" "$work/worker"
+    sleep 0.6
     kill -TERM "$worker"
     wait_until 5 grep -q "stopping what runs" "$work/worker"
+    sleep 0.6
     kill -TERM "$worker"
     ends_with 143
     kill -9 -- "-$(cat "$work/deaf")"
+}
+
+# timeout(1) signals its child, and then the group that the child is in.
+signals_that_come_together_are_one() {
+    local id
+    id=$(insert --kind x --queue together)
+    timeout -s TERM 3 "$awa" work --queue together \
+        --exec "echo x >$work/begun; until [ -e $work/told ]; do sleep 0.05; done; sleep 0.3" \
+        </dev/null >/dev/null 2>"$work/worker" &
+    worker=$!
+    wait_until 10 exists "$work/begun"
+    wait_until 10 grep -q "finishing what runs" "$work/worker"
+    touch "$work/told"
+    ends_with 124
+    equal "$(job "$id" state attempt)" "completed|1"
+    contains "$(cat "$work/worker")" "1 jobs completed, 0 ended otherwise"
+    # And so do supervisors that repeat themselves.
+    id=$(insert --kind x --queue together)
+    rm "$work/told" "$work/begun"
+    start_worker --queue together \
+        --exec "echo x >$work/begun; until [ -e $work/told ]; do sleep 0.05; done"
+    wait_until 10 exists "$work/begun"
+    kill -TERM "$worker"
+    kill -INT "$worker"
+    kill -HUP "$worker"
+    wait_until 5 grep -q "finishing what runs" "$work/worker"
+    touch "$work/told"
+    ends_with 0
+    equal "$(job "$id" state attempt)" "completed|1"
+}
+
+# inherit COMMAND...: orphans become children of that process, as in a container's process 1.
+inherit() {
+    python3 -c '
+import ctypes, os, sys
+PR_SET_CHILD_SUBREAPER = 36
+assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+
+# as_process_1 COMMAND...: in a container of its own, where that is allowed.
+as_process_1() {
+    unshare "${container[@]}" --pid --fork --mount-proc --kill-child "$@"
+}
+
+# reaps_orphans HOW: 20 jobs leave an orphan each, the last one looks what has become of them.
+reaps_orphans() {
+    local look
+    cat >"$work/orphans" <<'END'
+#!/bin/bash
+case $AWA_KIND in
+leave) setsid sleep 0.01 </dev/null >/dev/null 2>&1 & exit $((AWA_JOB_ID % 2 * 65)) ;;
+look)
+    parent=$PPID
+    zombies() { grep -lE "^[0-9]+ \((sleep|setsid)\) Z $parent " /proc/[0-9]*/stat 2>/dev/null; }
+    alive() { grep -lE "^[0-9]+ \((sleep|setsid)\) [^Z] $parent " /proc/[0-9]*/stat 2>/dev/null; }
+    deadline=$((SECONDS + 10))
+    while [ -n "$(zombies)$(alive)" ] && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
+    zombies || true
+    ;;
+esac
+END
+    chmod +x "$work/orphans"
+    yes "{\"kind\": \"leave\", \"queue\": \"$1\", \"max_attempts\": 1}" | head -n 20 |
+        "$awa" job insert - --quiet
+    look=$(insert --kind look --queue "$1" --priority 4)
+    "$1" "$awa" work --until-empty --threads 4 --queue "$1" --exec "$work/orphans" -- x \
+        </dev/null 2>"$work/worker" || true
+    # No orphan took the place of a program: each has the exit code that it ended with.
+    equal "$(sql "SELECT count(*), bool_and(state::text = CASE id % 2 WHEN 1 THEN 'failed'
+                                                       ELSE 'completed' END)
+                    FROM awa.jobs WHERE queue = '$1' AND kind = 'leave'")" "20|t"
+    equal "$(job "$look" state output)" "completed|null"
+}
+
+what_lost_its_parent_is_reaped() {
+    reaps_orphans inherit
+}
+
+process_1_of_a_container_reaps_too() {
+    container=()
+    as_process_1 true 2>/dev/null || container=(--user --map-root-user)
+    as_process_1 true 2>/dev/null || return 0 # not allowed here
+    reaps_orphans as_process_1
 }
 
 draining_may_have_a_limit() {
@@ -201,7 +288,8 @@ what_a_dead_worker_holds_is_work_too() {
 }
 
 run_tests the_first_signal_lets_jobs_finish_and_gives_the_others_back \
-    a_second_signal_stops_what_runs a_third_signal_ends_it_at_once draining_may_have_a_limit \
+    a_second_signal_stops_what_runs a_third_signal_ends_it_at_once signals_that_come_together_are_one \
+    what_lost_its_parent_is_reaped process_1_of_a_container_reaps_too draining_may_have_a_limit \
     an_idle_worker_ends_at_once a_cancelled_job_is_ended \
     the_job_of_a_killed_worker_runs_again_within_10_s \
     a_server_that_does_not_answer_is_asked_again a_claim_that_takes_long_is_waited_for \

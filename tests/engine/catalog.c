@@ -105,6 +105,28 @@ nothing_in_the_engine_goes_parallel_or_compiles(void **state)
         "");
 }
 
+/* In somebody's publication FOR ALL TABLES, a row without one is neither updated nor deleted. */
+static void
+every_table_that_is_changed_has_a_replica_identity(void **state)
+{
+    PGconn *db = *state;
+
+    /* The ringed tables and the heartbeats are partitioned; they are filled and truncated. */
+    assert_string_equal(
+        test_rows(db,
+                  "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'awa'::regnamespace"
+                  " AND c.relkind = 'r' AND NOT c.relispartition AND NOT (c.relreplident IN"
+                  " ('f', 'i') OR EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = c.oid"
+                  " AND i.indisprimary))"),
+        "");
+    assert_string_equal(
+        test_rows(db, "SELECT DISTINCT p.proname, m[2] FROM pg_proc AS p, regexp_matches(p.prosrc,"
+                      " '(UPDATE|DELETE\\s+FROM)\\s+awa\\.(\\w+)', 'g') AS m JOIN pg_class AS c"
+                      " ON c.oid = ('awa.' || m[2])::regclass AND c.relkind = 'p'"
+                      " WHERE p.pronamespace = 'awa'::regnamespace"),
+        "");
+}
+
 int
 main(void)
 {
@@ -113,6 +135,7 @@ main(void)
         TEST_DB(the_catalog_has_the_views_of_the_files_and_no_other),
         TEST(engine_files_replace_and_schema_files_make_no_functions),
         TEST_DB(what_decides_under_a_lock_is_volatile),
+        TEST_DB(every_table_that_is_changed_has_a_replica_identity),
         TEST_DB(nothing_in_the_engine_goes_parallel_or_compiles),
     };
 

@@ -42,7 +42,8 @@ a_sqlstate_decides_the_status(void **state)
         { "JQ004", AWA_EEXISTS }, { "JQ005", AWA_ESCHEMA },   { "23505", AWA_EDB },
         { "08006", AWA_ECONN },   { "57P03", AWA_ECONN },     { "57014", AWA_EDB },
         { "42883", AWA_EDB },     { "55P03", AWA_EBUSY },     { "3F000", AWA_EDB },
-        { "JQ999", AWA_EDB },
+        { "JQ999", AWA_EDB },     { "53100", AWA_EBUSY },     { "40P01", AWA_EBUSY },
+        { "54000", AWA_EINVAL },  { "58030", AWA_EDB },       { "25006", AWA_EDB },
     };
     PGconn *db = *state;
 

@@ -92,6 +92,7 @@ class Operation:
     stdin = ""
     deadline_s = DEADLINE_S
     endless = False  # without memory it goes on until it is told to end
+    codes = 0, 1  # that it may exit with
     known_hangs = 0  # that are not ours, see operations()
 
     def __init__(self, name, *command):
@@ -149,6 +150,7 @@ class Work(Operation):
     """Jobs that a worker runs: all of them end in a good state, sooner or later, and once."""
 
     deadline_s = SILENCE_S
+    codes = 0, 1, 4  # 4: an attempt failed
 
     def __init__(self, name, endless, awa, *command):
         super().__init__(name, *command)
@@ -305,7 +307,7 @@ def fault(operation, database, kind, n, usual):
     hang = result.code == "hang" or result.code == -signal.SIGTERM
     if hang and isinstance(kind, Memory) and operation.known_hangs > 0:
         operation.known_hangs -= 1
-    elif result.code not in (0, 1):
+    elif result.code not in operation.codes:
         wrong = f"ended with {result.code} after {result.seconds:.1f} s"
     elif result.code == 1 and not re.search(r"^awa: .", result.err, re.MULTILINE):
         wrong = "failed without a word"

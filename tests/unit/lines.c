@@ -41,7 +41,7 @@ read_all(struct lines *l, char *to, size_t size)
     size_t len, n = 0;
     enum lines_got got;
 
-    while ((got = lines_next(l, &line, &len)) != LINES_END) {
+    while ((got = lines_next(l, LINES_PATIENT, &line, &len)) != LINES_END) {
         assert_true(n + 24 < size);
         if (got == LINES_TOO_LONG)
             n += (size_t)snprintf(to + n, size - n, "! ");

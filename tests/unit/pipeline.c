@@ -276,10 +276,35 @@ a_transaction_begins_whole_or_the_session_is_shut(void **state)
     }
 }
 
+/* ---- Whether a session still does its work ------------------------------------------------ */
+
+static void
+a_session_on_which_nothing_works_is_given_up(void **state)
+{
+    static const awa_error bad = { .status = AWA_EDB, .sqlstate = "XX000" };
+    static const awa_error full = { .status = AWA_EBUSY, .sqlstate = "53100" };
+    static const awa_error stale = { .status = AWA_ESTALE, .sqlstate = "JQ003" };
+    static const awa_error read_only = { .status = AWA_EDB, .sqlstate = "25006" };
+    struct vitals v = { 0 };
+
+    (void)state;
+    assert_false(vitals_note(&v, &bad, 1000));
+    assert_false(vitals_note(&v, &full, 4001)); /* two are not enough */
+    assert_true(vitals_note(&v, &bad, 4002));
+    assert_false(vitals_note(&v, NULL, 4003)); /* one that goes well, and all is forgotten */
+    for (int i = 0; i < 100; i++)
+        assert_false(vitals_note(&v, &bad, 5000 + 29 * i)); /* nor is a short time */
+    assert_true(vitals_note(&v, &bad, 8000));
+    assert_false(vitals_note(&v, &stale, 8001)); /* by a rule of ours: it lives */
+    assert_false(vitals_note(&v, &bad, 20000));
+    assert_true(vitals_note(&v, &read_only, 20001));
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(a_session_on_which_nothing_works_is_given_up),
         TEST(a_transaction_begins_whole_or_the_session_is_shut),
         TEST(an_answer_belongs_to_its_question_or_to_none),
     };

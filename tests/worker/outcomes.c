@@ -70,7 +70,7 @@ a_handler_decides_what_becomes_of_its_job(void **state)
     for (int i = 0; i < N; i++) {
         const char *got = test_rows(
             db, test_format("SELECT state, attempt, errors->0->>'outcome', errors->0->>'error',"
-                            " CASE WHEN output ? 'awa:problem' THEN 'wrapped' ELSE output::text"
+                            " CASE WHEN output ? 'stdout' THEN 'wrapped' ELSE output::text"
                             " END, CASE WHEN state IN ('scheduled', 'retryable') AND run_at >"
                             " now() + interval '50 min' THEN 'later' END"
                             " FROM awa.jobs WHERE kind = '%s'",
@@ -134,7 +134,7 @@ any_words_are_kept_with_the_job(void **state)
     for (int i = 0; i < 5; i++)
         assert_string_equal(
             test_rows(db, test_format("SELECT CASE WHEN length(e) > 1000 THEN octet_length(e)::text"
-                                      " ELSE e END, CASE WHEN output ? 'awa:problem' THEN"
+                                      " ELSE e END, CASE WHEN output ? 'stdout' THEN"
                                       " 'wrapped' ELSE output::text END FROM awa.jobs,"
                                       " LATERAL (SELECT errors->0->>'error') AS x (e)"
                                       " WHERE kind = '%d'",
