@@ -260,7 +260,7 @@ BEGIN
     SELECT b.seen_at, b.gauges INTO v_report
       FROM awa.worker_beats AS b
      WHERE b.worker_id = 0
-     ORDER BY b.seen_ms DESC
+     ORDER BY b.seen_ms DESC, b.seen_at DESC
      LIMIT 1;
     IF (clock_timestamp() - v_report.seen_at BETWEEN '0 s' AND '5 s') IS NOT TRUE THEN
         v_report.gauges := awa.measure_gauges();

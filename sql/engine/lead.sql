@@ -98,8 +98,8 @@ BEGIN
 END
 $$;
 
--- Begin a term, or renew it; with p_resign, end it. Under the lock, so that no two do. Returns the term;
--- NULL if another leads, or nobody any more.
+-- Begin a term, or renew it; with p_resign, end it. Under the lock, so that no two do. Who has ended as a
+-- worker can only resign. Returns the term; NULL if another leads, or nobody any more.
 CREATE OR REPLACE FUNCTION awa.hold_term(p_number bigint, p_resign boolean)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -107,7 +107,8 @@ AS $$
 DECLARE
     v_last record;
 BEGIN
-    IF p_number IS NULL THEN
+    IF NOT p_resign AND NOT EXISTS (SELECT 1 FROM awa.workers AS w
+                                     WHERE w.worker_id = p_number AND w.ended_at IS NULL) THEN
         RETURN NULL;
     END IF;
     SELECT l.term, l.worker_id INTO v_last FROM awa.leaders AS l ORDER BY l.term DESC LIMIT 1;

@@ -48,6 +48,7 @@ BEGIN
     SELECT l.lane_id, int8multirange(int8range(l.lane_id::bigint << 44, l.cursor + 1))
       FROM unnest(v_lanes, v_cursors) AS l (lane_id, cursor);
     UPDATE awa.settings SET terminal_counters_trusted_at = clock_timestamp();
+    PERFORM awa.report_gauges();
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE EXCEPTION 'reset: somebody is using the queue' USING ERRCODE = 'JQ006',
           HINT = 'Stop workers and producers, or try again.';

@@ -726,10 +726,10 @@ without_trust_readers_scan(void **state)
 
 /* ---- Gauges ------------------------------------------------------------------------------ */
 
-/* Columns of awa.queue_counts_fast() that break their word, in any queue. */
+/* Columns of awa.measure_gauges() that break their word, in any queue. */
 static const char out_of_bounds[] =
     "SELECT coalesce(string_agg(f.queue || ': ' || f || ' ' || c, ' '), '')"
-    "  FROM awa.queue_counts_fast() AS f JOIN awa.queue_counts() AS c USING (queue)"
+    "  FROM unnest(awa.measure_gauges()) AS f JOIN awa.queue_counts() AS c USING (queue)"
     " WHERE f.available < c.available OR f.deferred > c.scheduled + c.retryable"
     "    OR f.running > c.running OR f.dead_lettered > c.dead_lettered"
     "    OR f.completed > c.completed + c.pruned_completed"
