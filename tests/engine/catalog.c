@@ -67,7 +67,7 @@ engine_files_replace_and_schema_files_make_no_functions(void **state)
     (void)state;
     for (const struct awa__sql_file *file = awa__engine_files; file->name != NULL; file++)
         if (strstr(file->text, "CREATE FUNCTION") != NULL ||
-            strstr(file->text, "CREATE TABLE") != NULL || strstr(file->text, "DROP ") != NULL)
+            strstr(file->text, "CREATE TABLE") != NULL || strstr(file->text, "\nDROP ") != NULL)
             fail_msg("%s: can not be applied twice", file->name);
     for (const struct awa__sql_file *file = awa__schema_files; file->name != NULL; file++)
         if (strstr(file->text, "FUNCTION awa.") != NULL)
