@@ -94,7 +94,7 @@ what_cannot_be_is_refused() {
 
 somebody_elses_database_is_left_alone() {
     "$awa" dev psql -- -XqAtc 'CREATE DATABASE awa_bench'
-    exits 5 "$awa" bench insert --dev
+    exits 1 "$awa" bench insert --dev
     contains "$err" "was not made by a bench"
     "$awa" dev psql -- -XqAtc 'DROP DATABASE awa_bench'
 }
@@ -109,7 +109,7 @@ a_second_one_is_refused_and_a_signal_tidies_up() {
     "$awa" bench steady --seconds 60 --dev 2>"$work/err" &
     pid=$!
     wait_until 20 has_database
-    exits 5 "$awa" bench insert --dev
+    exits 1 "$awa" bench insert --dev
     contains "$err" "another one runs"
     kill -TERM $pid
     wait $pid || code=$?
