@@ -1,28 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What must be there before the first schema file: the roles, the schema, and the ledger of
+-- What must be there before the first schema file, after the roles: the schema, and the ledger of
 -- awa migrate. From here on everything is done, and owned, by awa_owner.
-DO $$
-DECLARE
-    v_role text;
-BEGIN
-    FOREACH v_role IN ARRAY ARRAY['awa_owner', 'awa_producer', 'awa_bulk_producer', 'awa_worker',
-                                  'awa_operator', 'awa_viewer'] LOOP
-        BEGIN
-            IF NOT EXISTS (SELECT 1 FROM pg_roles AS r WHERE r.rolname = v_role) THEN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
-            END IF;
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL; -- roles belong to the whole server: another database was faster
-        END;
-    END LOOP;
-    -- Since version 16, who made a role may hand it out, but may not yet become it.
-    IF NOT pg_has_role('awa_owner', CASE WHEN current_setting('server_version_num')::int < 160000
-                                         THEN 'MEMBER' ELSE 'SET' END) THEN
-        EXECUTE format('GRANT awa_owner TO %I', current_user);
-    END IF;
-END
-$$;
-
 CREATE SCHEMA IF NOT EXISTS awa AUTHORIZATION awa_owner;
 SET LOCAL ROLE awa_owner;
 

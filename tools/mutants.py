@@ -23,8 +23,8 @@ import tomllib
 
 import program
 
-COPIED = ["examples", "include", "meson.build", "meson_options.txt", "sql", "src", "tests", "tools",
-          "README.md"]
+COPIED = ["docs", "examples", "include", "meson.build", "meson_options.txt", "sql", "src", "tests",
+          "tools", "README.md"]
 
 
 def run(*command):

@@ -272,8 +272,11 @@ AWA_API AWA_CHECKED awa_status awa_job_transaction(awa_job *job, PGconn **ret_co
 /* ---- Administer -------------------------------------------------------------------------- */
 
 /*
- * Creates or upgrades schema awa in one transaction. Returns ESCHEMA if it is newer than us, EINVAL
- * if the database's encoding is not UTF8.
+ * Creates or upgrades schema awa in one transaction, and puts right what differs from what awa has
+ * made: roles, owners, rights, functions. Tables are compared with sequences and the like, in a
+ * second transaction, if the database was restored or copied; `awa migrate` does it always. Returns
+ * ESCHEMA if the schema is newer than us, or lacks tables; EINVAL if the database's encoding is not
+ * UTF8.
  */
 AWA_API AWA_CHECKED awa_status awa_migrate(PGconn *conn, awa_error *reterr);
 

@@ -17,6 +17,8 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA awa
   FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 REVOKE ALL ON ALL TABLES IN SCHEMA awa
   FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA awa
+  FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 ALTER DEFAULT PRIVILEGES FOR ROLE awa_owner IN SCHEMA awa REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA awa
@@ -41,7 +43,7 @@ DECLARE
             "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
             "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],
         "awa_viewer, awa_operator": [
-            "get_job", "list_jobs", "explain_job", "dump_job", "queue_counts",
+            "get_job", "list_jobs", "explain_job", "get_defaults", "dump_job", "queue_counts",
             "queue_counts_fast", "list_dlq", "dlq_depth", "storage_status", "health", "to_ms"],
         "awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer": [
             "schema_version"]}';

@@ -252,6 +252,20 @@ EXCEPTION WHEN check_violation THEN
 END
 $$;
 
+-- The common settings.
+CREATE OR REPLACE FUNCTION awa.get_defaults(OUT deadline interval, OUT aging_interval interval,
+        OUT dlq_enabled boolean, OUT completed_retention interval, OUT failed_retention interval,
+        OUT dlq_retention interval)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+    SELECT s.deadline, s.aging_interval, s.dlq_enabled, s.completed_retention, s.failed_retention,
+           s.dlq_retention
+      FROM awa.settings AS s
+$$;
+
 -- Queues with their settings, for lists: those that have settings, lanes or deferred jobs.
 CREATE OR REPLACE VIEW awa.queue_list AS
 SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enqueue_shards,

@@ -132,6 +132,7 @@ BEGIN
     IF p_slot = awa.current_slot() THEN
         RAISE EXCEPTION 'slot: % is the current one', p_slot USING ERRCODE = 'JQ001';
     END IF;
+    PERFORM awa.note_holders(p_slot);
     FOR v_lane IN SELECT h.lane_id FROM awa.heads_in_slot(p_slot) AS h ORDER BY h.lane_id LOOP
         IF NOT awa.try_lane(v_lane) THEN
             v_left := v_left + 1;
@@ -483,9 +484,8 @@ $$;
 -- ---- Prune ---------------------------------------------------------------------------------
 
 -- Truncate a slot in which nothing is of use any more. Writers are locked out before the last
--- look, so no insert in flight can hide there; readers only for the truncate itself. It waits, for
--- 100 ms in the call and else until it is called again, for whoever has a snapshot in which something
--- still lives there.
+-- look, so no insert in flight can hide there; readers only for the truncate itself. It comes back later
+-- for whoever has a snapshot in which something still lives there; most of them are gone in a moment.
 -- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes),
 -- 'snapshots' or 'keys' (more unique keys than go at once).
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
@@ -528,13 +528,9 @@ BEGIN
         RETURN 'heads';
     END IF;
     PERFORM awa.settle_slot(p_slot, true);
-    FOR i IN 1 .. 5 LOOP
-        EXIT WHEN coalesce(cardinality(awa.slot_readers(p_slot)), 0) = 0;
-        IF i = 5 THEN
-            RETURN 'snapshots';
-        END IF;
-        PERFORM pg_sleep(0.025);
-    END LOOP;
+    IF cardinality(awa.slot_readers(p_slot)) > 0 THEN
+        RETURN 'snapshots';
+    END IF;
     IF awa.forget_keys(p_slot, 10000) THEN
         RETURN 'keys';
     END IF;
@@ -598,19 +594,30 @@ BEGIN
 END
 $$;
 
--- Whether a transaction has had such a lock for longer than a prune would wait.
+-- Note who has such a lock now. Called once in each of the leader's turns, before the prune.
+CREATE OR REPLACE FUNCTION awa.note_holders(p_slot smallint)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.slot_snapshots AS n (generation, opened, held)
+    SELECT awa.slot_generation(p_slot), '{}', awa.slot_holders(p_slot)
+     WHERE awa.slot_generation(p_slot) IS NOT NULL
+        ON CONFLICT (generation) DO UPDATE SET held_before = n.held, held = excluded.held;
+END
+$$;
+
+-- Whether a transaction has had such a lock since the leader's last turn, which is longer than a prune
+-- would wait. (Not by sleeping here: pg_sleep() goes by the wall clock, and sleeps for an hour if that is
+-- set back by one meanwhile.)
 CREATE OR REPLACE FUNCTION awa.slot_is_held(p_slot smallint)
 RETURNS boolean
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_holders text[] := awa.slot_holders(p_slot);
 BEGIN
-    IF cardinality(v_holders) = 0 THEN
-        RETURN false;
-    END IF;
-    PERFORM pg_sleep(0.25);
-    RETURN v_holders && awa.slot_holders(p_slot);
+    RETURN coalesce((SELECT n.held_before && awa.slot_holders(p_slot)
+                       FROM awa.slot_snapshots AS n
+                      WHERE n.generation = awa.slot_generation(p_slot)), false);
 END
 $$;
 

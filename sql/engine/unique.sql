@@ -34,14 +34,15 @@ BEGIN
 END
 $$;
 
--- Whether a job has ended for good at a position: it does not live on elsewhere, and was not taken back.
+-- Whether a job has ended for good at a position: it does not live on elsewhere, and was not taken back. A
+-- dead letter may run again; its key goes with it (awa.forget_dead).
 CREATE OR REPLACE FUNCTION awa.ended_here(p_slot smallint, p_pos bigint)
 RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN (SELECT coalesce(k.outcome IN ('completed', 'failed', 'cancelled', 'deleted',
-                                          'dead_lettered'), t.reason IN ('cancelled', 'removed'))
+    RETURN (SELECT coalesce(k.outcome IN ('completed', 'failed', 'cancelled', 'deleted'),
+                            t.reason IN ('cancelled', 'removed'))
                    AND (k.outcome IS NULL OR t.reason IS NULL)
               FROM (SELECT 1) AS one
               LEFT JOIN LATERAL (SELECT k.outcome FROM awa.closures AS k

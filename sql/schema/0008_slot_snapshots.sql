@@ -4,5 +4,7 @@
 CREATE TABLE awa.slot_snapshots (
     generation bigint PRIMARY KEY, -- of the slot
     opened text[] NOT NULL,        -- whoever had a snapshot as the slot was opened sees nothing in it
-    settled text[]);               -- and whoever had one as the last living thing left it, may see
+    settled text[],                -- and whoever had one as the last living thing left it, may see
                                    -- that there; NULL: it has not left
+    held text[],                   -- who had a lock on its tables when the leader came last
+    held_before text[]);           -- and the time before

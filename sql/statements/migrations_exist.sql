@@ -1,4 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Is there a ledger of migrations, or is this database new to awa?
--- returns: known boolean
-SELECT pg_catalog.to_regclass('awa.schema_migrations') IS NOT NULL AS known
+-- And were its objects recorded?
+-- returns: known boolean, recorded boolean
+SELECT pg_catalog.to_regclass('awa.schema_migrations') IS NOT NULL AS known,
+       pg_catalog.to_regclass('awa.schema_objects') IS NOT NULL AS recorded

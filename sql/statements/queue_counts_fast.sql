@@ -1,6 +1,6 @@
 -- Gauges of queue $1, or of each (NULL), at a bounded cost.
 -- returns: queue and counts, each named with the bound that it is; no row if the queue is not known
-SELECT c.queue, c.available AS "available<=", c.deferred AS "deferred>=", c.running AS "running>=",
+SELECT c.queue, c.available AS "available<=", c.deferred AS "deferred>=", c.running,
        c.completed AS "completed>=", c.failed AS "failed>=", c.cancelled AS "cancelled>=",
        c.dead_lettered AS "dead>="
   FROM awa.queue_counts_fast() AS c

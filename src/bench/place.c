@@ -46,7 +46,7 @@ drop_left_over(PGconn *conn, const char *name, awa_error *err)
     if (s != AWA_OK || PQntuples(res) == 0)
         return s;
     if (strcmp(PQgetvalue(res, 0, 0), MARK) != 0)
-        return awa__fail(err, AWA_EEXISTS,
+        return awa__fail(err, AWA_EBUSY,
                          "bench: database %s exists and was not made by a bench; "
                          "choose another name with --database",
                          name);

@@ -18,7 +18,7 @@ struct place {
 
 /*
  * Makes and migrates it. One that an earlier bench has left behind is dropped first; EBUSY if
- * that bench still runs, EEXISTS if no bench has made it.
+ * that bench still runs, or if no bench has made it.
  */
 awa_status place_new(const char *home, const char *name, struct place **ret_place,
                      awa_error *err) AWA_CHECKED;

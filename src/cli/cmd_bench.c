@@ -322,9 +322,8 @@ cmd_bench_counts(struct call *call)
     { .name = "floor", .help = "measure plain COPY before and after, half the seconds each" }, \
     { .name = "hold-snapshot", \
       .help = "others keep a snapshot and an uncommitted job all the time" }, \
-    { .name = "hold-transaction", .value = "WHERE", \
-      .help = "others keep a transaction open: same: here, with a job; other: in database " \
-              "postgres, with nothing but an id", \
+    { .name = "hold-transaction", .value = "DB", \
+      .help = "open all the time; same: here, with a job; other: elsewhere", \
       .type = OPTION_TEXT }
 
 #define DATABASE_OPTION \
@@ -338,7 +337,7 @@ static const struct option_spec insert_options[] = {
     { .name = "door",
       .value = "DOOR",
       .standard = "copy",
-      .help = "copy: awa_jobs_copy(); sql: awa_jobs_insert(); one: awa_job_insert()",
+      .help = "copy: awa_jobs_copy; sql: awa_jobs_insert; one: awa_job_insert",
       .type = OPTION_TEXT },
     INSERT_OPTIONS,
     ROUND_OPTIONS,
@@ -364,7 +363,7 @@ static const struct option_spec steady_options[] = {
     { .name = "door",
       .value = "DOOR",
       .standard = "copy",
-      .help = "copy: awa_jobs_copy(); sql: awa_jobs_insert(); one: awa_job_insert()",
+      .help = "copy: awa_jobs_copy; sql: awa_jobs_insert; one: awa_job_insert",
       .type = OPTION_TEXT },
     INSERT_OPTIONS,
     WORK_OPTIONS,
@@ -422,8 +421,7 @@ const struct command bench_commands[] = {
       .options = steady_options,
       .notes = ROUND_NOTES,
       .examples = "awa bench steady --dev --depth 10000 --floor --hold-snapshot\n"
-                  "awa bench steady --dev --rate 400 --door one --producers 200 "
-                  "--hold-transaction other --rollback-percent 30\n"
+                  "awa bench steady --dev --rate 400 --door one --hold-transaction other\n"
                   "awa bench steady --dev --rate 20    # latency of an idle queue\n"
                   "awa bench steady --dev --fail-percent 100 --slot-bytes 8000000",
       .run = cmd_bench_steady },

@@ -153,6 +153,26 @@ cmd_queue_drain(struct call *call)
     return EXIT_DONE;
 }
 
+/* ---- Remove ------------------------------------------------------------------------------ */
+
+static int
+cmd_queue_remove(struct call *call)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_error err;
+    awa_status s = session_open_engine(call, &conn, &err);
+
+    if (s == AWA_OK)
+        s = awa__sql_run(conn, SQL_QUEUE_REMOVE, (const char *[]){ call->args[0] }, &res, &err);
+    if (s != AWA_OK)
+        return report(&err);
+    if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+        return not_found(call->args[0]);
+    say(call, "queue %s: removed; its ended jobs stay as long as they are kept", call->args[0]);
+    return EXIT_DONE;
+}
+
 /* ---- Set --------------------------------------------------------------------------------- */
 
 enum setting_type { SETTING_NUMBER, SETTING_DURATION, SETTING_SWITCH };
@@ -272,6 +292,53 @@ cmd_queue_set(struct call *call)
     return EXIT_DONE;
 }
 
+/* ---- Defaults ---------------------------------------------------------------------------- */
+
+static const struct query defaults_query = { SQL_DEFAULTS_LIST, SQL_DEFAULTS_LIST_JSON };
+
+static bool
+sets_anything(const struct call *call)
+{
+    for (const struct option_spec *o = call->command->options; o->name != NULL; o++)
+        if (call_flag(call, o->name))
+            return true;
+    return false;
+}
+
+/* The common settings: all but the first of settings[], in this order. */
+static awa_status
+set_defaults(const struct call *call, const struct change *c, awa_error *err)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = session_open_engine(call, &conn, err);
+
+    return s == AWA_OK ? awa__sql_run(conn, SQL_DEFAULTS_SET, &c->values[1], &res, err) : s;
+}
+
+static int
+cmd_queue_defaults(struct call *call)
+{
+    struct change change = { 0 };
+    awa_error err;
+    awa_status s = AWA_OK;
+
+    if (!sets_anything(call))
+        return query_show(call, defaults_query, NULL);
+    for (size_t i = 1; i < NSETTINGS && s == AWA_OK; i++)
+        if (call_flag(call, settings[i].option))
+            s = read_setting(&change, i, call_text(call, settings[i].option), &err);
+    if (s == AWA_OK && change.defaults.len > 0)
+        s = awa__fail(&err, AWA_EINVAL, "%s: a default has no default", call->words);
+    if (s == AWA_OK)
+        s = set_defaults(call, &change, &err);
+    buffer_done(&change.defaults);
+    if (s != AWA_OK)
+        return report(&err);
+    say(call, "defaults: set");
+    return EXIT_DONE;
+}
+
 /* ---- The table --------------------------------------------------------------------------- */
 
 static const struct option_spec drain_options[] = {
@@ -285,35 +352,33 @@ static const struct option_spec stats_options[] = {
     { 0 },
 };
 
+/* clang-format off */
+#define COMMON_OPTIONS \
+    { .name = "deadline", .value = "TIME", \
+      .help = "how long an attempt may take; 0s: as long as it likes", .type = OPTION_TEXT }, \
+    { .name = "aging", .value = "TIME", \
+      .help = "after so long a waiting job counts as one priority higher; 0s: never", \
+      .type = OPTION_TEXT }, \
+    { .name = "dlq", .value = "SWITCH", \
+      .help = "on: jobs that fail from now on go to the dead-letter queue", \
+      .type = OPTION_TEXT }, \
+    { .name = "keep-completed", .value = "TIME", \
+      .help = "retention of completed and cancelled jobs, while there is room", \
+      .type = OPTION_TEXT }, \
+    { .name = "keep-failed", .value = "TIME", \
+      .help = "retention of failed jobs: so long they can be retried", .type = OPTION_TEXT }, \
+    { .name = "keep-dead", .value = "TIME", .help = "retention of dead letters", \
+      .type = OPTION_TEXT }
+/* clang-format on */
+
+static const struct option_spec defaults_options[] = { COMMON_OPTIONS, { 0 } };
+
 static const struct option_spec set_options[] = {
     { .name = "enqueue-shards",
       .value = "N",
       .help = "lanes for each priority, 1 to 64; more than one loosens the order",
       .type = OPTION_TEXT },
-    { .name = "deadline",
-      .value = "TIME",
-      .help = "how long an attempt may take; 0s: as long as it likes",
-      .type = OPTION_TEXT },
-    { .name = "aging",
-      .value = "TIME",
-      .help = "after so long a waiting job counts as one priority higher; 0s: never",
-      .type = OPTION_TEXT },
-    { .name = "dlq",
-      .value = "SWITCH",
-      .help = "on: jobs that fail from now on go to the dead-letter queue",
-      .type = OPTION_TEXT },
-    { .name = "keep-completed",
-      .value = "TIME",
-      .help = "retention of completed and cancelled jobs, while there is room",
-      .type = OPTION_TEXT },
-    { .name = "keep-failed",
-      .value = "TIME",
-      .help = "retention of failed jobs: so long they can be retried",
-      .type = OPTION_TEXT },
-    { .name = "keep-dead",
-      .value = "TIME",
-      .help = "retention of dead letters",
-      .type = OPTION_TEXT },
+    COMMON_OPTIONS,
     { .name = "reset", .help = "what is not named here, but the shards: back to the default" },
     { 0 },
 };
@@ -331,9 +396,10 @@ const struct command queue_commands[] = {
       .notes =
           "completed, failed and cancelled jobs are those that are kept; dead ones are in the\n"
           "dead-letter queue; of pruned ones only the number is left: --json tells of which.\n"
-          "--fast names each column with its bound: available is at most what it says. The\n"
-          "others are at least that: deferred, running and dead exactly, up to 10,000; completed,\n"
-          "failed and cancelled are what is folded or pruned, without what ended just now.",
+          "--fast is for gauges: the leader's last report, at most 5 s old. Each column has its\n"
+          "bound: available is at most what it says; deferred and dead are exact up to 1,000 in\n"
+          "all queues; running is what workers held at their last heartbeat; completed, failed\n"
+          "and cancelled are what is folded or pruned, without what ended just now.",
       .examples = "awa queue stats mail --json\n"
                   "awa queue stats --fast",
       .run = cmd_queue_stats },
@@ -369,5 +435,21 @@ const struct command queue_commands[] = {
       .examples = "awa queue set reports --deadline 2h --aging 0s\n"
                   "awa queue set mail --dlq on --keep-dead 90d --keep-failed default",
       .run = cmd_queue_set },
+    { .name = "defaults",
+      .summary = "the common settings, which count where a queue has none of its own",
+      .options = defaults_options,
+      .notes = "Without an option it prints them.",
+      .examples = "awa queue defaults\nawa queue defaults --deadline 15m --keep-completed 6h",
+      .run = cmd_queue_defaults },
+    { .name = "remove",
+      .summary = "forget a queue that is not used any more",
+      .args = "QUEUE",
+      .min_args = 1,
+      .max_args = 1,
+      .notes =
+          "Refused while it has jobs that have not ended, dead letters or workers. Its counts go\n"
+          "when its ended jobs are not kept any more; an insert makes the queue anew.",
+      .examples = "awa queue remove mail-2025",
+      .run = cmd_queue_remove },
     { 0 },
 };

@@ -24,6 +24,7 @@ command_run cmd_work;
 
 /* Of commands whose row stands in another file. */
 extern const struct option_spec job_insert_options[];
+extern const struct option_spec migrate_options[];
 extern const struct option_spec work_options[];
 command_run cmd_job_insert;
 

@@ -4,9 +4,14 @@
 
 static const struct command commands[] = {
     { .name = "migrate",
-      .summary = "create or upgrade schema awa",
+      .summary = "create, upgrade or mend schema awa",
+      .options = migrate_options,
+      .notes =
+          "Run it after each restore, copy or upgrade of a database, too: it finds what did not\n"
+          "come along, such as roles, owners, rights, functions and sequences, and mends it.",
       .examples = "awa migrate --dsn postgresql://admin@db.example/shop\n"
-                  "awa migrate --dev",
+                  "awa migrate --dev\n"
+                  "awa migrate --check --json",
       .run = cmd_migrate },
     { .name = "job", .summary = "jobs: insert, look at, change", .children = job_commands },
     { .name = "work",

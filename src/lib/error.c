@@ -73,6 +73,7 @@ static const struct {
     { "JQ004", AWA_EEXISTS },   /* ours: the unique key is taken */
     { "JQ005", AWA_ESCHEMA },   /* ours: the caller is older than the schema */
     { "JQ006", AWA_EBUSY },     /* ours: it keeps moving; try again */
+    { "JQ007", AWA_EBUSY },     /* ours: it is in use */
     { "55P03", AWA_EBUSY },     /* lock_timeout */
     { "40", AWA_EBUSY },        /* deadlock, serialization failure */
     { "53", AWA_EBUSY },        /* no room on the disk, no memory, too many sessions */

@@ -158,10 +158,36 @@ awa_status awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_fa
 
 /* ---- Migrate ----------------------------------------------------------------------------- */
 
+/* A result for each look that found something; its first columns are what, and detail. */
+struct awa__findings {
+    PGresult *of[8];
+    int n;
+};
+
+static inline void
+auto_findings(struct awa__findings *f)
+{
+    while (f->n > 0)
+        PQclear(f->of[--f->n]);
+}
+
 /* What a migration did. */
 struct awa__migration {
     int from, to;        /* schema versions; 0: there was none */
     bool engine_applied; /* functions and views were replaced */
+    struct awa__findings found;
+};
+
+static inline void
+auto_migration(struct awa__migration *done)
+{
+    auto_findings(&done->found);
+}
+
+enum awa__migrate_mode {
+    MIGRATE,       /* mends what differs; reads the tables only if the database was moved */
+    MIGRATE_WHOLE, /* compares the tables in any case */
+    MIGRATE_CHECK, /* only looks: what is found differs */
 };
 
 /*
@@ -170,7 +196,8 @@ struct awa__migration {
  */
 awa_status awa__schema_check(PGconn *conn, awa_error *err) AWA_CHECKED;
 
-/* awa_migrate(), and what it did. */
-awa_status awa__migrate(PGconn *conn, struct awa__migration *ret_done, awa_error *err) AWA_CHECKED;
+/* What `awa migrate` does; the output is to be freed by auto_migration(). */
+awa_status awa__migrate(PGconn *conn, enum awa__migrate_mode mode, struct awa__migration *ret_done,
+                        awa_error *err) AWA_CHECKED;
 
 #endif

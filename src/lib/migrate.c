@@ -1,26 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Brings schema awa to the state of the embedded files, in one transaction: the schema files
- * that are missing, then the whole engine if any of it changed. A database that is ahead of
- * these files, or was made from other ones, is left alone.
+ * Brings schema awa to the state of the embedded files, in one transaction: what mend.h is about,
+ * the schema files that are missing, then the whole engine if any of it changed. A database that is
+ * ahead of these files, or was made from other ones, is left alone. What is wrong with the tables
+ * is mended in a second transaction, so that nobody waits for views while they are read.
  *
  * CREATE OR REPLACE keeps what sessions have prepared and what users have granted, but it can
  * not change the form of a function or view, and it removes nothing. So before the engine is
  * replaced it is rehearsed, with the old one set aside, and rolled back: what the new one does
  * not have in the same form is then dropped, and nothing else.
  */
-#include "lib/internal.h"
+#include "lib/mend.h"
 
 #include <string.h>
 
 /* READ COMMITTED: whoever waited for the lock must see what the other one did. */
 static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+static const char begin_check[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
-/*
- * So that all objects have one owner, whoever migrates. And whoever waits for somebody that reads
- * a view, makes all later readers of it wait as well: it gives up soon.
- */
-static const char become_owner[] = "SET LOCAL ROLE awa_owner; SET LOCAL lock_timeout = '3s'";
+/* Whoever waits for somebody that reads a view, makes all later readers of it wait as well. */
+static const char give_up_soon[] = "SET LOCAL lock_timeout = '3s'";
+
+/* So that all objects have one owner, whoever migrates. */
+static const char become_owner[] = "SET LOCAL ROLE awa_owner";
+
+/* What one transaction knows. */
+struct migration {
+    bool check;
+    char *role;    /* of the session, to which it returns at times */
+    bool known;    /* there is a ledger */
+    bool recorded; /* so are the objects as they should be */
+    bool current;  /* the engine in force has our files */
+    PGresult *catalog;
+    struct awa__migration *done;
+};
+
+static inline void
+auto_transaction(struct migration *m)
+{
+    free(m->role);
+    PQclear(m->catalog);
+}
 
 /* JSON holds any character; another encoding would be found out by the first that does not fit. */
 static awa_status
@@ -56,17 +76,16 @@ newest_file(void)
 }
 
 static awa_status
-ensure_ledger(PGconn *conn, awa_error *err)
+read_known(PGconn *conn, struct migration *m, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s;
+    awa_status s = awa__sql_run(conn, SQL_MIGRATIONS_EXIST, NULL, &res, err);
 
-    s = awa__sql_run(conn, SQL_MIGRATIONS_EXIST, NULL, &res, err);
     if (s != AWA_OK)
         return s;
-    if (strcmp(PQgetvalue(res, 0, 0), "t") == 0)
-        return AWA_OK;
-    return awa__sql_exec(conn, "bootstrap.sql", awa__bootstrap, err);
+    m->known = strcmp(PQgetvalue(res, 0, 0), "t") == 0;
+    m->recorded = strcmp(PQgetvalue(res, 0, 1), "t") == 0;
+    return AWA_OK;
 }
 
 /* Does row i of the ledger record the file that we have under this number? */
@@ -228,71 +247,239 @@ apply_engine(PGconn *conn, awa_error *err)
                        : s;
 }
 
-/* Inside the transaction. */
+/* ---- To mend and apply ------------------------------------------------------------------- */
+
 static awa_status
-migrate(PGconn *conn, struct awa__migration *done, awa_error *err)
+enter(PGconn *conn, struct migration *m, awa_error *err)
 {
-    bool current = false;
-    awa_status s;
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = awa__sql_exec(conn, "migrate", m->check ? begin_check : begin, err);
 
-    s = run(conn, SQL_MIGRATION_BEGIN, NULL, err);
     if (s == AWA_OK)
-        s = ensure_ledger(conn, err);
-    if (s == AWA_OK)
-        s = awa__sql_exec(conn, "migrate", become_owner, err);
-    if (s == AWA_OK)
-        s = read_version(conn, &done->from, err);
-    if (s == AWA_OK)
-        s = read_engine(conn, &current, err);
-    if (s == AWA_OK)
-        s = apply_schema(conn, done->from, err);
-    if (s == AWA_OK && (!current || done->from < newest_file()))
-        s = apply_engine(conn, err);
+        s = awa__sql_run(conn, SQL_MIGRATION_BEGIN, NULL, &res, err);
+    if (s != AWA_OK)
+        return s;
+    m->role = strdup(PQgetvalue(res, 0, 0));
+    if (m->role == NULL)
+        return awa__fail(err, AWA_ENOMEM, "migrate: out of memory");
+    return awa__sql_exec(conn, "migrate", give_up_soon, err);
+}
 
-    done->to = newest_file();
-    done->engine_applied = !current || done->from < done->to;
+static awa_status
+read_moved(PGconn *conn, bool *ret_moved, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s = awa__sql_run(conn, SQL_ORIGIN_CHECK, NULL, &res, err);
+
+    if (s == AWA_OK)
+        *ret_moved = strcmp(PQgetvalue(res, 0, 0), "t") == 0;
     return s;
 }
 
-/* The first error is the one to report; a session that cannot roll back is gone anyhow. */
+/* The session becomes awa_owner, to whom everything belongs from here on. */
 static awa_status
-finish(PGconn *conn, awa_status s, awa_error *err)
+take_over(PGconn *conn, struct migration *m, awa_error *err)
 {
-    awa_status ended;
+    awa_status s = mend_roles(conn, m->check, &m->done->found, err);
 
     if (s == AWA_OK)
+        s = read_known(conn, m, err);
+    if (s == AWA_OK && !m->known)
+        return awa__sql_exec(conn, "bootstrap.sql", awa__bootstrap, err);
+    if (s == AWA_OK)
+        s = read_catalog(conn, &m->catalog, err);
+    if (s == AWA_OK)
+        s = mend_owners(conn, m->check, &m->catalog, &m->done->found, err);
+    return s == AWA_OK ? awa__sql_exec(conn, "migrate", become_owner, err) : s;
+}
+
+static awa_status
+apply(PGconn *conn, struct migration *m, bool *ret_moved, awa_error *err)
+{
+    struct awa__migration *done = m->done;
+    struct outdated left = { 0 };
+    bool newer;
+    awa_status s;
+
+    s = take_over(conn, m, err);
+    if (s == AWA_OK)
+        s = read_version(conn, &done->from, err);
+    if (s == AWA_OK)
+        s = read_engine(conn, &m->current, err);
+    if (s == AWA_OK && m->recorded)
+        s = mend_objects(conn, false, m->catalog, m->role, &done->found, &left, err);
+    if (s == AWA_OK)
+        s = apply_schema(conn, done->from, err);
+
+    done->to = newest_file();
+    newer = !m->current || done->from < done->to;
+    done->engine_applied = newer || left.engine;
+    if (s == AWA_OK && done->engine_applied)
+        s = apply_engine(conn, err);
+    if (s == AWA_OK && (newer || left.record))
+        s = record_objects(conn, err);
+    return s == AWA_OK ? read_moved(conn, ret_moved, err) : s;
+}
+
+/* ---- To look ----------------------------------------------------------------------------- */
+
+/* What is not applied yet. */
+static awa_status
+check_files(PGconn *conn, struct migration *m, awa_error *err)
+{
+    struct awa__migration *done = m->done;
+    awa_status s = read_version(conn, &done->from, err);
+
+    if (s == AWA_OK)
+        s = read_engine(conn, &m->current, err);
+    if (s == AWA_OK && done->from < newest_file())
+        s = findings_add(conn, &done->found, "schema", "older than this awa", err);
+    if (s == AWA_OK && !m->current)
+        s = findings_add(conn, &done->found, "engine", "other than that of this awa", err);
+    return s;
+}
+
+static awa_status
+check_objects(PGconn *conn, struct migration *m, awa_error *err)
+{
+    struct awa__findings *found = &m->done->found;
+    struct outdated left = { 0 };
+    awa_status s = AWA_OK;
+
+    if (m->recorded)
+        s = mend_objects(conn, true, m->catalog, m->role, found, &left, err);
+    if (s != AWA_OK)
+        return s;
+    if (left.engine || !m->current || m->done->from < newest_file())
+        return findings_add(conn, found, "tables", "cannot be compared before the engine is mended",
+                            err);
+    return mend_tables(conn, true, found, err);
+}
+
+/*
+ * As the session's own role where everything belongs to somebody else than awa_owner, which may be
+ * that role, after a restore without owners. What it may not read then must wait until the rest is
+ * mended.
+ */
+static awa_status
+look(PGconn *conn, struct migration *m, awa_error *err)
+{
+    struct awa__findings *found = &m->done->found;
+    int n;
+    awa_status s;
+
+    m->done->to = newest_file();
+    s = mend_roles(conn, true, found, err);
+    if (s == AWA_OK)
+        s = read_known(conn, m, err);
+    if (s == AWA_OK && !m->known)
+        return findings_add(conn, found, "schema", "missing", err);
+    n = found->n;
+    if (s == AWA_OK)
+        s = read_catalog(conn, &m->catalog, err);
+    if (s == AWA_OK)
+        s = mend_owners(conn, true, &m->catalog, found, err);
+    if (s == AWA_OK && found->n == n)
+        s = awa__sql_exec(conn, "migrate", become_owner, err);
+    if (s == AWA_OK)
+        s = check_files(conn, m, err);
+    if (s == AWA_OK)
+        s = check_objects(conn, m, err);
+    if (s != AWA_OK && found->n > 0 && err != NULL && strcmp(err->sqlstate, "42501") == 0)
+        return AWA_OK;
+    return s;
+}
+
+/* ---- Transactions ------------------------------------------------------------------------ */
+
+/* The first error is the one to report; a session that cannot roll back is gone anyhow. */
+static awa_status
+finish(PGconn *conn, awa_status s, bool commit, awa_error *err)
+{
+    if (s == AWA_OK && commit)
         return awa__sql_exec(conn, "migrate", "COMMIT", err);
-    ended = awa__sql_exec(conn, "migrate", "ROLLBACK", NULL);
-    (void)ended;
+    awa__ignore(awa__sql_exec(conn, "migrate", "ROLLBACK", NULL));
+    return s;
+}
+
+static awa_status
+apply_all(PGconn *conn, struct awa__migration *done, bool *ret_moved, awa_error *err)
+{
+    AUTO(transaction) struct migration m = { .done = done };
+    awa_status s = enter(conn, &m, err);
+
+    if (s == AWA_OK)
+        s = apply(conn, &m, ret_moved, err);
+    return finish(conn, s, true, err);
+}
+
+static awa_status
+look_at_all(PGconn *conn, struct awa__migration *done, awa_error *err)
+{
+    AUTO(transaction) struct migration m = { .check = true, .done = done };
+    awa_status s = enter(conn, &m, err);
+
+    if (s == AWA_OK)
+        s = look(conn, &m, err);
+    return finish(conn, s, false, err);
+}
+
+/* Looks first, for that locks nothing. */
+static awa_status
+mend(PGconn *conn, bool moved, struct awa__migration *done, awa_error *err)
+{
+    AUTO(transaction) struct migration m = { .done = done };
+    AUTO(findings) struct awa__findings wrong = { 0 };
+    awa_status s = enter(conn, &m, err);
+
+    if (s == AWA_OK)
+        s = awa__sql_exec(conn, "migrate", become_owner, err);
+    if (s == AWA_OK && !moved)
+        s = mend_tables(conn, true, &wrong, err);
+    if (s == AWA_OK && (moved || wrong.n > 0))
+        s = mend_tables(conn, false, &done->found, err);
+    return finish(conn, s, true, err);
+}
+
+static awa_status
+migrate(PGconn *conn, enum awa__migrate_mode mode, struct awa__migration *done, awa_error *err)
+{
+    bool moved = false;
+    awa_status s;
+
+    if (mode == MIGRATE_CHECK)
+        return look_at_all(conn, done, err);
+    s = apply_all(conn, done, &moved, err);
+    if (s == AWA_OK && (moved || mode == MIGRATE_WHOLE))
+        s = mend(conn, moved, done, err);
     return s;
 }
 
 awa_status
-awa__migrate(PGconn *conn, struct awa__migration *ret_done, awa_error *err)
+awa__migrate(PGconn *conn, enum awa__migrate_mode mode, struct awa__migration *ret_done,
+             awa_error *err)
 {
-    struct awa__migration done = { 0 };
+    AUTO(migration) struct awa__migration done = { 0 };
     awa_status s;
 
     if (PQtransactionStatus(conn) != PQTRANS_IDLE && PQstatus(conn) == CONNECTION_OK)
         return awa__fail(err, AWA_EINVAL, "migrate: the session is inside a transaction");
     s = check_encoding(conn, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "migrate", begin, err);
+        s = migrate(conn, mode, &done, err);
     if (s != AWA_OK)
         return s;
-
-    s = finish(conn, migrate(conn, &done, err), err);
-    if (s == AWA_OK)
-        *ret_done = done;
-    return s;
+    *ret_done = done;
+    done.found.n = 0;
+    return AWA_OK;
 }
 
 awa_status
 awa_migrate(PGconn *conn, awa_error *reterr)
 {
-    struct awa__migration done;
+    AUTO(migration) struct awa__migration done = { 0 };
 
     if (conn == NULL)
         return awa__fail(reterr, AWA_EINVAL, "migrate: no session");
-    return awa__migrate(conn, &done, reterr);
+    return awa__migrate(conn, MIGRATE, &done, reterr);
 }

@@ -22,6 +22,8 @@ enum {
     EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
     SEAL_MS = 600000,       /* how often lanes are looked at */
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
+    PRUNE_ROUNDS = 5,       /* tries to truncate it while somebody has a snapshot */
+    PRUNE_PAUSE_MS = 25,    /* between two of them */
     PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
     PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
 };
@@ -177,12 +179,27 @@ sweep(struct leader *l)
     (void)ask(l, SQL_LEADER_SWEEP, NULL, &res);
 }
 
+/* Snapshots that the slot waits for are mostly those of statements, and gone in a moment. */
+static bool
+prune(struct leader *l, const char *const *params)
+{
+    for (int i = 0; i < PRUNE_ROUNDS; i++) {
+        AUTO(pgresult) PGresult *res = NULL;
+
+        if (!ask(l, SQL_RING_PRUNE, params, &res))
+            return false;
+        if (strcmp(PQgetvalue(res, 0, 0), "snapshots") != 0)
+            break;
+        (void)poll(NULL, 0, PRUNE_PAUSE_MS);
+    }
+    return true;
+}
+
 /* Empties a slot: its heads and what is alive move on, then it is truncated. */
 static bool
 empty_slot(struct leader *l, const char *slot)
 {
     AUTO(pgresult) PGresult *heads = NULL;
-    AUTO(pgresult) PGresult *pruned = NULL;
     const char *const params[] = { slot };
 
     if (!ask(l, SQL_RING_CHECKPOINT, params, &heads))
@@ -195,7 +212,7 @@ empty_slot(struct leader *l, const char *slot)
         if (strcmp(PQgetvalue(res, 0, 0), "0") == 0)
             break;
     }
-    return ask(l, SQL_RING_PRUNE, params, &pruned);
+    return prune(l, params);
 }
 
 static bool
@@ -232,17 +249,21 @@ static const struct task {
 
 /* ---- The thread -------------------------------------------------------------------------- */
 
-/* Of a large fleet only few candidates hear that a leader resigns; each notification costs all. */
-static void
+/*
+ * Of a large fleet only few candidates hear that a leader resigns; each notification costs all.
+ * True: it has begun to listen, and what came before was not notified.
+ */
+static bool
 listen_turn(struct leader *l, bool listens)
 {
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (listens == l->listening || l->pooled)
-        return;
-    if (try(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res, &err))
-        l->listening = listens;
+    if (listens == l->listening || l->pooled ||
+        !try(l, listens ? SQL_LEADER_LISTEN : SQL_SESSION_UNLISTEN, NULL, &res, &err))
+        return false;
+    l->listening = listens;
+    return listens;
 }
 
 /* Whether this worker leads, and when to ask again; does what is due. */
@@ -263,7 +284,8 @@ lead(struct leader *l)
              &err))
         return RETRY_MS;
     wait = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
-    listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0);
+    if (listen_turn(l, strcmp(PQgetvalue(res, 0, 4), "t") == 0))
+        wait = 0;
     if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
         memset(l->noted, 0, sizeof l->noted); /* another one notes now */

@@ -253,12 +253,10 @@ all_pages_are_visited() {
     "$awa" dlq purge --all --quiet
     on_terminal "$awa" dlq move --queue many >"$work/out"
     equal "$(cat "$work/out")" "2500 jobs moved"
-    contains "$said" $'
-[K1000 jobs'
+    contains "$said" $'[K1000 jobs'
     contains "$said" '] 40%'
     [[ $said != *MB* ]]
-    [[ $said == *$'
-[K' ]]
+    [[ $said == *$'[K' ]]
     exits 0 "$awa" dlq retry --all --dry-run
     contains "$out" $'2500 jobs would be retried\nthe newest of them: '
     equal "$err" ""

@@ -148,7 +148,7 @@ gauges_say_which_bound_they_are() {
     "$awa" job delete "$id" --quiet
     exits 0 "$awa" queue stats gauged --fast
     equal "$(head -n 1 <<<"$out" | xargs)" \
-        "queue available<= deferred>= running>= completed>= failed>= cancelled>= dead>="
+        "queue available<= deferred>= running completed>= failed>= cancelled>= dead>="
     equal "$(sed -n 2p <<<"$out" | xargs)" "gauged 2 1 0 0 0 0 0"
     exits 0 "$awa" queue stats gauged --fast --json
     equal "$(json bounds.available bounds.dead_lettered queues.0.available queues.0.deferred \
@@ -166,6 +166,30 @@ health_without_a_worker_is_none() {
     equal "$(json ok <<<"$out")" false
 }
 
+a_queue_is_removed_when_nobody_needs_it() {
+    insert --kind x --queue gone >/dev/null
+    exits 1 "$awa" queue remove gone
+    contains "$err" "queue gone: has 1 jobs that have not ended, 0 dead letters and 0 workers"
+    contains "$err" "Drain it"
+    "$awa" queue drain gone --yes --quiet
+    exits 0 "$awa" queue remove gone
+    exits 3 "$awa" queue remove nowhere
+}
+
+the_common_settings_are_read_and_set() {
+    exits 0 "$awa" queue defaults --json
+    equal "$(json deadline_ms dlq_enabled completed_retention_ms <<<"$out")" "300000|false|3600000"
+    exits 0 "$awa" queue defaults --deadline 15m --keep-completed 2h --dlq on
+    exits 0 "$awa" queue defaults
+    contains "$(xargs <<<"$out")" "deadline 00:15:00"
+    exits 0 "$awa" queue defaults --json
+    equal "$(json deadline_ms dlq_enabled completed_retention_ms <<<"$out")" "900000|true|7200000"
+    exits 2 "$awa" queue defaults --deadline default
+    contains "$err" "a default has no default"
+    exits 2 "$awa" queue defaults --aging often
+    exits 0 "$awa" queue defaults --deadline 5m --keep-completed 1h --dlq off
+}
+
 a_queue_needs_its_name() {
     exits 2 "$awa" queue pause
     exits 2 "$awa" queue pause ''
@@ -174,4 +198,5 @@ a_queue_needs_its_name() {
 
 run_tests counts_are_exact a_paused_queue_waits workers_are_listed draining_cancels_what_waits \
     settings_are_kept_until_reset each_setting_has_a_switch_and_a_default \
-    gauges_say_which_bound_they_are health_without_a_worker_is_none a_queue_needs_its_name
+    gauges_say_which_bound_they_are a_queue_is_removed_when_nobody_needs_it \
+    the_common_settings_are_read_and_set health_without_a_worker_is_none a_queue_needs_its_name

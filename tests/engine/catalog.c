@@ -67,7 +67,7 @@ engine_files_replace_and_schema_files_make_no_functions(void **state)
     (void)state;
     for (const struct awa__sql_file *file = awa__engine_files; file->name != NULL; file++)
         if (strstr(file->text, "CREATE FUNCTION") != NULL ||
-            strstr(file->text, "CREATE TABLE") != NULL || strstr(file->text, "DROP ") != NULL)
+            strstr(file->text, "CREATE TABLE") != NULL || strstr(file->text, "\nDROP ") != NULL)
             fail_msg("%s: can not be applied twice", file->name);
     for (const struct awa__sql_file *file = awa__schema_files; file->name != NULL; file++)
         if (strstr(file->text, "FUNCTION awa.") != NULL)
@@ -111,11 +111,15 @@ every_table_that_is_changed_has_a_replica_identity(void **state)
 {
     PGconn *db = *state;
 
-    /* The ringed tables and the heartbeats are partitioned; they are filled and truncated. */
+    /*
+     * The ringed tables and the heartbeats are partitioned; they are filled and truncated. One that
+     * has no column is there to be locked.
+     */
     assert_string_equal(
         test_rows(db,
                   "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'awa'::regnamespace"
-                  " AND c.relkind = 'r' AND NOT c.relispartition AND NOT (c.relreplident IN"
+                  " AND c.relkind = 'r' AND c.relnatts > 0 AND NOT c.relispartition AND NOT"
+                  " (c.relreplident IN"
                   " ('f', 'i') OR EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = c.oid"
                   " AND i.indisprimary))"),
         "");

@@ -345,6 +345,53 @@ a_pruned_job_holds_no_key(void **state)
 
 /* ---- Lanes ------------------------------------------------------------------------------- */
 
+/* A job that came back keeps its key when the slot goes in which it had ended before. */
+static void
+a_job_that_runs_again_keeps_its_key(void **state)
+{
+    static const struct {
+        const char *end, *again;
+        bool dlq, waits;
+    } cases[] = {
+        { "failed", "SELECT awa.retry_job(%" PRId64 ")", false, false },
+        { "cancelled", "SELECT awa.retry_job(%" PRId64 ")", false, false },
+        { NULL, "SELECT awa.cancel_job(%" PRId64 ")", false, true },
+        { "failed", "SELECT awa.retry_dlq(%" PRId64 ")", true, false },
+        { "retried", "SELECT %" PRId64, false, false },
+    };
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *operator= test_connect(db, "operator");
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t slot, id;
+
+        test_exec(operator, test_format("SELECT awa.set_queue('default', p_dlq_enabled => %s)",
+                                        cases[i].dlq ? "true" : "false"));
+        slot = test_int(db, "SELECT awa.current_slot()");
+        id = test_int(db, test_format("SELECT awa.insert_job('k', p_unique_key => 'key %zu')", i));
+        if (cases[i].end != NULL)
+            test_end(worker, "default", 1, cases[i].end);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        test_exec(operator, test_format(cases[i].again, id));
+#pragma GCC diagnostic pop
+        if (cases[i].waits)
+            test_exec(operator, test_format("SELECT awa.retry_job(%" PRId64 ")", id));
+        if (strstr("available retryable", test_state(db, id)) == NULL)
+            fail_msg("case %zu: it is %s", i, test_state(db, id));
+        test_exec(db, "SELECT awa.rotate_ring(true)");
+        test_exec(worker, test_format("SELECT awa.checkpoint_heads(%d::smallint)", (int)slot));
+        test_exec(worker, test_format("SELECT awa.carry_forward(%d::smallint)", (int)slot));
+        assert_string_equal(
+            test_text(worker, test_format("SELECT awa.prune_slot(%d::smallint)", (int)slot)),
+            "pruned");
+        if (test_text(db, test_format("SELECT awa.insert_job('k', p_unique_key => 'key %zu')",
+                                      i)) != NULL)
+            fail_msg("case %zu: the key of job %" PRId64 " was forgotten", i, id);
+        test_exec(operator, "SELECT awa.drain_queue('default')");
+    }
+}
+
 static void
 each_queue_and_priority_has_a_lane(void **state)
 {
@@ -666,6 +713,7 @@ main(void)
         TEST_DB(a_key_belongs_to_a_job_as_long_as_it_lives),
         TEST_DB(the_same_key_twice_in_a_batch_belongs_to_the_first),
         TEST_DB(a_pruned_job_holds_no_key),
+        TEST_DB(a_job_that_runs_again_keeps_its_key),
         TEST_DB(each_queue_and_priority_has_a_lane),
         TEST_DB(jobs_of_one_ordering_key_stay_in_one_lane),
         TEST_DB(a_full_lane_gets_a_successor),

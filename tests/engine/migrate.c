@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "test_jobs.h"
 #include "test_migrate.h"
 
 #include <signal.h>
@@ -30,7 +31,7 @@ a_second_migration_changes_nothing(void **state)
     struct awa__migration done;
     awa_error err;
 
-    test_ok(awa__migrate(db, &done, &err), &err);
+    test_ok(awa__migrate(db, MIGRATE, &done, &err), &err);
     assert_int_equal(done.from, newest());
     assert_int_equal(done.to, newest());
     assert_false(done.engine_applied);
@@ -71,7 +72,7 @@ a_new_database_gets_every_file_and_the_engine(void **state)
     struct awa__migration done;
     awa_error err;
 
-    test_ok(awa__migrate(fresh, &done, &err), &err);
+    test_ok(awa__migrate(fresh, MIGRATE, &done, &err), &err);
     assert_int_equal(done.from, 0);
     assert_int_equal(done.to, newest());
     assert_true(done.engine_applied);
@@ -94,6 +95,49 @@ several_at_once_are_as_good_as_one(void **state)
     test_fresh_drop(*state);
 }
 
+/* What a program does as it starts reads the tables only of a database that was moved. */
+static void
+a_moved_database_is_mended_by_whoever_migrates_first(void **state)
+{
+    static const char last[] = "SELECT pg_sequence_last_value('awa.job_ids') > 1";
+    PGconn *db = *state;
+    awa_error err;
+
+    test_ok(awa_migrate(db, &err), &err); /* it is a copy of another one */
+    for (int i = 0; i < 3; i++)
+        test_insert(db);
+    test_exec(db, "SELECT setval('awa.job_ids', 1)");
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, last), "f");
+    test_exec(db, "UPDATE awa.origin SET database = 0");
+    test_ok(awa_migrate(db, &err), &err);
+    assert_string_equal(test_text(db, last), "t");
+    assert_string_equal(test_text(db, "SELECT awa.is_moved()"), "f");
+}
+
+static void
+a_look_changes_nothing(void **state)
+{
+    PGconn *db = *state;
+    AUTO(migration) struct awa__migration done = { 0 };
+    awa_error err;
+
+    test_ok(awa_migrate(db, &err), &err); /* it is a copy of another one */
+    test_insert(db);
+    test_exec(db, "SET default_transaction_read_only = on");
+    test_ok(awa__migrate(db, MIGRATE_CHECK, &done, &err), &err);
+    test_exec(db, "RESET default_transaction_read_only");
+    assert_int_equal(done.found.n, 0);
+    test_insert(db);
+    test_exec(db, "SELECT setval('awa.job_ids', 1); UPDATE awa.origin SET database = 0;"
+                  "GRANT SELECT ON awa.claims TO PUBLIC");
+    test_ok(awa__migrate(db, MIGRATE_CHECK, &done, &err), &err);
+    assert_true(done.found.n > 0);
+    assert_string_equal(test_text(db, "SELECT awa.is_moved()"), "t");
+    assert_int_equal(test_int(db, "SELECT pg_sequence_last_value('awa.job_ids')"), 1);
+    assert_int_equal(PQtransactionStatus(db), PQTRANS_IDLE);
+}
+
 static void
 a_changed_engine_is_applied_again(void **state)
 {
@@ -102,7 +146,7 @@ a_changed_engine_is_applied_again(void **state)
     awa_error err;
 
     test_exec(db, "UPDATE awa.schema_engine SET checksum = 'other'");
-    test_ok(awa__migrate(db, &done, &err), &err);
+    test_ok(awa__migrate(db, MIGRATE, &done, &err), &err);
     assert_true(done.engine_applied);
     assert_int_equal(done.from, done.to);
     assert_string_equal(test_text(db, "SELECT checksum FROM awa.schema_engine"),
@@ -506,6 +550,8 @@ main(void)
         TEST_DB(a_database_of_another_encoding_is_refused),
         TEST_DB(a_new_database_gets_every_file_and_the_engine),
         TEST_DB(several_at_once_are_as_good_as_one),
+        TEST_DB(a_moved_database_is_mended_by_whoever_migrates_first),
+        TEST_DB(a_look_changes_nothing),
         TEST_DB(a_changed_engine_is_applied_again),
         TEST_DB(a_database_that_is_newer_is_left_alone),
         TEST_DB(a_file_that_was_changed_after_it_was_applied_is_refused),

@@ -31,10 +31,11 @@ static const char allowed[] =
     "\"discard_failed\","
     "   \"delete_job_compat\", \"move_to_dlq\", \"move_failed_to_dlq\", \"retry_dlq\","
     "   \"retry_dlq_jobs\", \"purge_dlq\", \"rebuild_terminal_counters\", \"reset_storage\","
-    "   \"sweep_gaps\", \"get_job\", \"list_jobs\", \"explain_job\", \"dump_job\","
+    "   \"sweep_gaps\", \"get_defaults\", \"get_job\", \"list_jobs\", \"explain_job\", "
+    "\"dump_job\","
     "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
     "   \"storage_status\", \"health\", \"to_ms\", \"schema_version\"],"
-    " \"viewer\": [\"get_job\", \"list_jobs\", \"explain_job\", \"dump_job\","
+    " \"viewer\": [\"get_defaults\", \"get_job\", \"list_jobs\", \"explain_job\", \"dump_job\","
     "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
     "   \"storage_status\", \"health\", \"to_ms\", \"schema_version\"]}";
 

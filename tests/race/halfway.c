@@ -21,7 +21,7 @@ static const struct gate {
     { "claim", "claim_jobs", "FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim" },
     { "claim", "claim_lane", "v_head := awa.lane_head" },
     { "claim", "claim_lane", "v_search := awa.search_lane" },
-    { "claim", "claim_lane", "PERFORM awa.enter_worker" },
+    { "claim", "claim_jobs", "v_worker := awa.enter_worker" },
     { "claim", "claim_lane", "v_search.claim_id := awa.write_claim" },
     { "claim", "claim_jobs", "FOR i IN 1 .. coalesce(cardinality(v_claim.slots)" },
     { "close", "complete_jobs", "FOR v_group IN" },

@@ -39,6 +39,16 @@ expect_quickly(PGconn *conn, const char *sql, const char *want)
     assert_true(now_ms() - began < PATIENCE_MS);
 }
 
+/* The statement that writes a job at a position which is reserved now, in the slot of now. */
+static const char *
+reserve_entry(PGconn *bulk)
+{
+    return test_rows(bulk, "SELECT format('INSERT INTO awa.ready_entries (pos, id, enqueued_at,"
+                           " ready_slot, attempt, max_attempts, kind, args) VALUES (%s, %s, now(),"
+                           " %s, 0, 1, ''k'', ''{}'')', r.first_pos, r.first_id, r.ready_slot)"
+                           " FROM awa.reserve_positions('{default}', '{2}', '{NULL}', '{1}') AS r");
+}
+
 static void
 a_slot_with_an_insert_in_flight_is_not_pruned(void **state)
 {
@@ -401,34 +411,33 @@ an_open_cursor_keeps_the_jobs_that_it_shows(void **state)
     test_exec(report, "COMMIT");
 }
 
-/* A slot that a carry filled again, or a late insert, has something living that is not settled. */
+/* A late COPY puts something living into a slot that was settled: it has new readers. */
 static void
 what_lives_again_in_a_slot_is_kept_for_its_snapshots(void **state)
 {
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *leader = test_connect(db, "worker");
     PGconn *first = test_connect(db, NULL), *second = test_connect(db, NULL);
-    PGconn *late = test_connect(db, "producer");
+    PGconn *bulk = test_connect(db, "bulk");
+    const char *entry;
 
-    test_lane(db, 2);
-    test_exec(late, "BEGIN");
-    test_insert(late);
-    test_insert(db);
-    test_exec(db, "SELECT awa.rotate_ring(true)");
+    test_exec(bulk, "BEGIN");
+    entry = reserve_entry(bulk);
+    seal_slot_0(db, worker);
     test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
-    test_exec(leader, "SELECT awa.carry_forward(0::smallint)");
-    expect_quickly(leader, PRUNE, "busy");
-    test_exec(late, "COMMIT");
-    expect_quickly(leader, PRUNE, "alive");
     test_exec(first, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
-    assert_int_equal(test_int(leader, "SELECT awa.carry_forward(0::smallint)"), 1);
     expect_quickly(leader, PRUNE, "snapshots");
+    test_exec(bulk, entry);
+    test_exec(bulk, "COMMIT");
     test_exec(second, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
-    assert_int_equal(test_int(first, waits_in_0), 2);
+    expect_quickly(leader, PRUNE, "alive");
+    assert_int_equal(test_int(leader, "SELECT awa.carry_forward(0::smallint)"), 1);
     test_exec(first, "COMMIT");
-    expect_quickly(leader, PRUNE, "pruned");
+    expect_quickly(leader, PRUNE, "snapshots");
+    assert_int_equal(test_int(second, waits_in_0), 2); /* one is done */
     test_exec(second, "COMMIT");
-    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 2);
+    expect_quickly(leader, PRUNE, "pruned");
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 10)"), 1);
 }
 
 /* One snapshot, of a report that takes hours: of the slots only those wait that were there before.
@@ -481,11 +490,7 @@ an_insert_does_not_come_between_the_last_look_and_the_truncate(void **state)
     a = test_claim_one(worker, 7);
     test_exec(worker, test_complete_sql(&a));
     test_exec(bulk, "BEGIN");
-    entry =
-        test_rows(bulk, "SELECT format('INSERT INTO awa.ready_entries (pos, id, enqueued_at,"
-                        " ready_slot, attempt, max_attempts, kind, args) VALUES (%s, %s, now(),"
-                        " %s, 0, 1, ''k'', ''{}'')', r.first_pos, r.first_id, r.ready_slot)"
-                        " FROM awa.reserve_positions('{default}', '{2}', '{NULL}', '{1}') AS r");
+    entry = reserve_entry(bulk);
     test_exec(db, "SELECT awa.rotate_ring(true)");
     test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
     test_gate(db, "prune_slot", "EXECUTE 'LOCK TABLE ' || v_children");
@@ -548,7 +553,7 @@ longest_claim_during_a_prune(PGconn *leader, PGconn *worker)
         test_exec(worker, "SELECT awa.claim_jobs(7, 'default', 1)");
         longest = now_ms() - began > longest ? now_ms() - began : longest;
     }
-    assert_string_equal(test_answer(leader), "busy");
+    assert_string_not_equal(test_answer(leader), "pruned");
     return longest;
 }
 
@@ -566,6 +571,8 @@ a_prune_does_not_wait_for_a_long_transaction(void **state)
     test_exec(db, "UPDATE awa.settings SET completed_retention = '0 s'; UPDATE awa.ring_rotations"
                   " SET opened_at = opened_at - interval '1 min'");
     test_exec(report, "BEGIN; SELECT count(*) FROM awa.jobs");
+    for (int turn = 0; turn < 2; turn++) /* it is known from the leader's turns before */
+        test_exec(leader, "SELECT awa.checkpoint_heads(0::smallint)");
     for (int i = 0; i < 5; i++) { /* on a busy machine a claim may take its time by itself */
         int64_t longest = longest_claim_during_a_prune(leader, worker);
 

@@ -1,0 +1,26 @@
+-- SPDX-License-Identifier: MIT
+-- Make what roles_missing misses, as far as this login may. Roles belong to the whole cluster: another
+-- database may be faster.
+DO $$
+DECLARE
+    v_role text;
+BEGIN
+    FOREACH v_role IN ARRAY ARRAY['awa_owner', 'awa_producer', 'awa_bulk_producer', 'awa_worker',
+                                  'awa_operator', 'awa_viewer'] LOOP
+        BEGIN
+            IF to_regrole(v_role) IS NULL THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN
+            NULL;
+        END;
+    END LOOP;
+    -- Since version 16, who made a role may hand it out, but may not yet become it.
+    IF NOT pg_has_role('awa_owner', CASE WHEN current_setting('server_version_num')::int < 160000
+                                         THEN 'MEMBER' ELSE 'SET' END) THEN
+        EXECUTE format('GRANT awa_owner TO %I', current_user);
+    END IF;
+EXCEPTION WHEN insufficient_privilege OR undefined_object OR invalid_grant_operation THEN
+    NULL;
+END
+$$
