@@ -2,8 +2,9 @@
 /*
  * A guest that does what a cron job does at night: it dumps the database, and, to see what that is
  * worth, restores the dump into another one and writes down which jobs are there. Every other dump
- * is of a snapshot that we take, so that we know to the millisecond what must be in it; the others
- * take their own, like everybody's.
+ * is of a snapshot that we take and keep for some seconds before pg_dump locks anything, as it
+ * would itself where there are many tables: meanwhile the ring turns, and we know to the
+ * millisecond what must be in it. The others take their own snapshot, like everybody's.
  */
 #include "cli/binaries.h"
 #include "process.h"
@@ -43,6 +44,7 @@ take_snapshot(struct dump *d)
         return false;
     snprintf(d->snapshot, sizeof d->snapshot, "--snapshot=%s", PQgetvalue(res, 0, 0));
     d->to_ns = mono_ns();
+    sleep_ms(guest_length_ms(d->p));
     return true;
 }
 
