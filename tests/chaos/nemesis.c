@@ -22,7 +22,7 @@ static const struct {
     [FAULT_STALL] = { 5000, 60000 },      [FAULT_SERVER_CLOCK] = { 5000, 20000 },
     [FAULT_READONLY] = { 3000, 20000 },   [FAULT_LOCKED] = { 2000, 25000 },
     [FAULT_NEIGHBOUR] = { 10000, 60000 }, [FAULT_STARVED] = { 2000, 10000 },
-    [FAULT_DUMP] = { 1000, 6000 },
+    [FAULT_DUMP] = { 2000, 12000 },
 };
 
 enum {
