@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define AWA_VERSION "0.1.0"
+#define AWA_VERSION "0.2.0"
 
 #if defined(__GNUC__)
 #define AWA_API     __attribute__((visibility("default")))

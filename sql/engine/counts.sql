@@ -242,7 +242,7 @@ END
 $$;
 
 -- The gauges of each queue; see awa.measure_gauges(). At most 5 s old: the leader's last report, or made
--- now if that is older, or if there are more than 1,000 lanes.
+-- now if that is older, if a queue came since, or if there are more than 1,000 lanes.
 CREATE OR REPLACE FUNCTION awa.queue_counts_fast()
 RETURNS TABLE (queue text, available bigint, deferred bigint, running bigint, completed bigint,
                failed bigint, cancelled bigint, dead_lettered bigint)
@@ -262,7 +262,9 @@ BEGIN
      WHERE b.worker_id = 0
      ORDER BY b.seen_ms DESC, b.seen_at DESC
      LIMIT 1;
-    IF (clock_timestamp() - v_report.seen_at BETWEEN '0 s' AND '5 s') IS NOT TRUE THEN
+    IF (clock_timestamp() - v_report.seen_at BETWEEN '0 s' AND '5 s') IS NOT TRUE
+       OR EXISTS (SELECT l.queue FROM awa.lanes AS l WHERE NOT l.retired
+                  EXCEPT SELECT g.queue FROM unnest(v_report.gauges) AS g) THEN
         v_report.gauges := awa.measure_gauges();
     END IF;
     RETURN QUERY SELECT g.* FROM unnest(v_report.gauges) AS g WHERE g.queue IS NOT NULL;

@@ -130,7 +130,8 @@ BEGIN
         'place', CASE WHEN v_job.dlq_at IS NOT NULL THEN 'dlq_entries'
                       WHEN v_job.pos IS NULL THEN 'deferred_jobs'
                       ELSE 'ready_entries' END,
-        'lane', (SELECT to_jsonb(l) FROM awa.lanes AS l WHERE l.lane_id = (v_job.pos >> 44)::int),
+        'lane', (SELECT to_jsonb(l) - 'shift' FROM awa.lanes AS l
+                  WHERE l.lane_id = (v_job.pos >> 44)::int),
         'unique_key_held', (SELECT u.id = p_id FROM awa.unique_keys AS u
                              WHERE u.unique_key = v_job.unique_key),
         'explained', (SELECT jsonb_agg(to_jsonb(e)) FROM awa.explain_job(p_id) AS e),

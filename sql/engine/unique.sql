@@ -14,43 +14,56 @@ LANGUAGE plpgsql
 SET enable_seqscan = off
 AS $$
 DECLARE
+    v_ended int8multirange;
     v_keys text[];
+    v_ids bigint[];
+    v_positions bigint[];
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM awa.unique_keys) THEN
         RETURN false;
     END IF;
-    v_keys := ARRAY(SELECT u.unique_key
-                      FROM awa.ready_entries AS e
-                      JOIN awa.unique_keys AS u ON u.unique_key = e.unique_key AND u.id = e.id
-                     WHERE e.ready_slot = p_slot AND e.unique_key IS NOT NULL
-                       AND awa.ended_here(p_slot, e.pos)
-                     LIMIT p_max
-                       FOR UPDATE OF u SKIP LOCKED);
+    v_ended := awa.ended_here(p_slot);
+    SELECT array_agg(k.unique_key), array_agg(k.id), array_agg(k.pos)
+      INTO v_keys, v_ids, v_positions
+      FROM (SELECT u.unique_key, u.id, e.pos
+              FROM awa.ready_entries AS e
+              JOIN awa.unique_keys AS u ON u.unique_key = e.unique_key AND u.id = e.id
+             WHERE e.ready_slot = p_slot AND e.unique_key IS NOT NULL AND e.pos <@ v_ended
+             LIMIT p_max
+               FOR UPDATE OF u SKIP LOCKED) AS k;
+    v_ended := awa.ended_here(p_slot);
     DELETE FROM awa.unique_keys AS u
-     USING awa.ready_entries AS e
-     WHERE u.unique_key = ANY (v_keys) AND e.ready_slot = p_slot AND e.unique_key = u.unique_key
-       AND e.id = u.id AND awa.ended_here(p_slot, e.pos);
-    RETURN cardinality(v_keys) = p_max;
+     USING unnest(v_keys, v_ids, v_positions) AS k (unique_key, id, pos)
+     WHERE u.unique_key = k.unique_key AND u.id = k.id AND k.pos <@ v_ended;
+    RETURN coalesce(cardinality(v_keys), 0) = p_max;
 END
 $$;
 
--- Whether a job has ended for good at a position: it does not live on elsewhere, and was not taken back. A
+-- Where in a slot jobs have ended for good: they do not live on elsewhere, and were not taken back. A
 -- dead letter may run again; its key goes with it (awa.forget_dead).
-CREATE OR REPLACE FUNCTION awa.ended_here(p_slot smallint, p_pos bigint)
-RETURNS boolean
+CREATE OR REPLACE FUNCTION awa.ended_here(p_slot smallint)
+RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_closed int8multirange;
+    v_ended int8multirange;
+    v_left int8multirange;
+    v_withdrawn int8multirange;
 BEGIN
-    RETURN (SELECT coalesce(k.outcome IN ('completed', 'failed', 'cancelled', 'deleted'),
-                            t.reason IN ('cancelled', 'removed'))
-                   AND (k.outcome IS NULL OR t.reason IS NULL)
-              FROM (SELECT 1) AS one
-              LEFT JOIN LATERAL (SELECT k.outcome FROM awa.closures AS k
-                                  WHERE k.ready_slot = p_slot AND k.positions @> p_pos
-                                  LIMIT 1) AS k ON true
-              LEFT JOIN LATERAL (SELECT t.reason FROM awa.ready_tombstones AS t
-                                  WHERE t.ready_slot = p_slot AND t.pos = p_pos
-                                  LIMIT 1) AS t ON true);
+    SELECT coalesce(range_agg(k.positions), '{}'),
+           coalesce(range_agg(k.positions) FILTER (WHERE k.outcome IN ('completed', 'failed',
+                                                                       'cancelled', 'deleted')), '{}')
+      INTO v_closed, v_ended
+      FROM awa.closures AS k
+     WHERE k.ready_slot = p_slot;
+    SELECT coalesce(range_agg(int8range(t.pos, t.pos + 1)), '{}'),
+           coalesce(range_agg(int8range(t.pos, t.pos + 1))
+                    FILTER (WHERE t.reason IN ('cancelled', 'removed')), '{}')
+      INTO v_left, v_withdrawn
+      FROM awa.ready_tombstones AS t
+     WHERE t.ready_slot = p_slot;
+    RETURN (v_ended - v_left) + (v_withdrawn - v_closed);
 END
 $$;
 

@@ -24,6 +24,7 @@ enum {
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
     PRUNE_ROUNDS = 5,       /* tries to truncate it while somebody has a snapshot */
     PRUNE_PAUSE_MS = 25,    /* between two of them */
+    KEYS_MS = 500,          /* how long unique keys are forgotten in one turn */
     PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
     PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
 };
@@ -179,20 +180,29 @@ sweep(struct leader *l)
     (void)ask(l, SQL_LEADER_SWEEP, NULL, &res);
 }
 
-/* Snapshots that the slot waits for are mostly those of statements, and gone in a moment. */
+/*
+ * Snapshots that the slot waits for are mostly those of statements, and gone in a moment; unique keys
+ * are forgotten some thousands at a time.
+ */
 static bool
 prune(struct leader *l, const char *const *params)
 {
-    for (int i = 0; i < PRUNE_ROUNDS; i++) {
+    int64_t started = clock_ms();
+    int rounds = 1;
+
+    for (;;) {
         AUTO(pgresult) PGresult *res = NULL;
+        const char *answer;
 
         if (!ask(l, SQL_RING_PRUNE, params, &res))
             return false;
-        if (strcmp(PQgetvalue(res, 0, 0), "snapshots") != 0)
-            break;
+        answer = PQgetvalue(res, 0, 0);
+        if (strcmp(answer, "keys") == 0 && clock_ms() - started < KEYS_MS)
+            continue;
+        if (strcmp(answer, "snapshots") != 0 || rounds++ == PRUNE_ROUNDS)
+            return true;
         (void)poll(NULL, 0, PRUNE_PAUSE_MS);
     }
-    return true;
 }
 
 /* Empties a slot: its heads and what is alive move on, then it is truncated. */

@@ -114,13 +114,13 @@ a_duplicate_is_refused() {
     equal "$out$err" '{"id": null}'
 }
 
-# A position in lane 512, and the id of a worker, would be rounded by jq and JavaScript.
+# A position in lane 512 would be rounded by jq and JavaScript; who reads it reads worker_id as well.
 numbers_beyond_2_to_the_53rd_are_strings() {
-    local id worker=9007199254740993 pos
+    local id secret=9007199254740993 worker pos
     sql "SELECT setval('awa.lane_ids', greatest(600, last_value)) FROM awa.lane_ids"
     id=$(insert --kind x --queue exact)
-    sql "SELECT awa.register_worker($worker, 'exact', '{exact}', p_session => false);
-         SELECT awa.claim_jobs($worker, 'exact', 1)" >/dev/null
+    worker=$(sql "SELECT awa.register_worker($secret, 'exact', '{exact}', p_session => false)")
+    sql "SELECT awa.claim_jobs($secret, 'exact', 1)" >/dev/null
     pos=$(sql "SELECT pos FROM awa.jobs WHERE id = $id")
     [ "$pos" -gt $((1 << 53)) ]
     every_number_fits() {
@@ -136,6 +136,7 @@ check(json.load(sys.stdin), [])' <<<"$out"
     exits 0 "$awa" job show "$id" --json
     every_number_fits
     equal "$(json pos worker_id <<<"$out")" "$pos|$worker"
+    contains "$out" "\"worker_id\": \"$worker\""
     exits 0 "$awa" job list --queue exact --json
     every_number_fits
     equal "$(json 0.pos 0.worker_id <<<"$out")" "$pos|$worker"
@@ -154,7 +155,7 @@ check(json.load(sys.stdin), [])' <<<"$out"
     # A job that has neither shows null, not the word.
     id=$(insert --kind x --queue exact --delay 1h)
     equal "$(job "$id" pos worker_id)" "null|null"
-    sql "SELECT awa.deregister_worker($worker)"
+    sql "SELECT awa.deregister_worker($secret)"
 }
 
 a_list_has_filters_and_pages() {
@@ -274,7 +275,7 @@ completion_knows_the_commands() {
         }
         equal "$(complete_words awa job e)" explain
         equal "$(complete_words awa job insert --u)" --unique-key
-        equal "$(complete_words awa queue d)" drain
+        equal "$(complete_words awa queue dr)" drain
         equal "$(complete_words awa work --un)" --until-empty
         equal "$(complete_words awa st)" storage
     )

@@ -293,6 +293,27 @@ a_drain_finds_jobs_by_their_places(void **state)
     assert_int_equal(test_count(db, "cancelled"), 1200);
 }
 
+/* A slot is read once, however many jobs without a key ended there. */
+static void
+forgotten_keys_cost_as_much_as_there_are(void **state)
+{
+    PGconn *db = *state;
+    int64_t read;
+
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{40}'), p_unique_keys =>"
+                  " ARRAY(SELECT 'key' || i FROM generate_series(1, 40) AS i))");
+    test_exec(db, "SELECT awa.insert_jobs(array_fill('k'::text, '{4000}'), p_unique_keys =>"
+                  " ARRAY(SELECT 'other' || i FROM generate_series(1, 4000) AS i))");
+    test_exec(db, "DELETE FROM awa.unique_keys WHERE unique_key LIKE 'other%'");
+    test_exec(db, "INSERT INTO awa.ready_tombstones (pos, ready_slot, reason)"
+                  " SELECT pos, ready_slot, 'cancelled' FROM awa.ready_entries");
+    pages_undone(db, "awa.forget_keys(0::smallint, 100)"); /* makes plans */
+    read = pages(db, "awa.forget_keys(0::smallint, 100)");
+    assert_int_equal(test_int(db, "SELECT count(*) FROM awa.unique_keys"), 0);
+    if (read > 3000)
+        fail_msg("to forget 40 keys reads %" PRId64 " pages", read);
+}
+
 /*
  * Jobs that end one by one, each with a closure of its own; then their slot is sealed, and folded
  * when nobody is left on the server who might still add to it. all: so many have ended so far.
@@ -409,6 +430,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST_DB(a_call_reads_as_little_from_large_tables_as_from_small_ones),
+        TEST_DB(forgotten_keys_cost_as_much_as_there_are),
         TEST_DB(folded_history_is_not_read_to_be_counted),
         TEST_DB(an_old_gap_does_not_make_a_claim_read_all_that_came_after),
         TEST_DB(gaps_aside_cost_a_claim_nothing),

@@ -28,7 +28,7 @@ static const char *const maintenance[] = {
     "SELECT awa.summarize_ids()",
     "SELECT awa.note_maintenance('ring_turn', 'once'), awa.note_maintenance('ring_turn')",
     "SELECT awa.heartbeat('{7}')",
-    "SELECT awa.clear_beats(clock_timestamp() + '2 min')",
+    "SELECT awa.clear_beats()",
     "SELECT awa.reconcile_worker(7, '{}')",
     "SELECT awa.deregister_worker(7)",
     "SELECT awa.rescue_jobs(clock_timestamp() + '2 h')",
