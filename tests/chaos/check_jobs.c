@@ -519,7 +519,7 @@ judge_burnt(const struct history *h, struct verdict *v)
     for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
         unexplained += h->rescued[proc] > 0 ? (uint64_t)h->rescued[proc] : 0;
     if (v->burnt > unexplained)
-        break_rule(v, RULE_LOST, "%llu attempts nobody has seen, and %llu rescues",
+        break_rule(v, RULE_ATTEMPTS, "%llu attempts nobody has seen, and %llu rescues",
                    (unsigned long long)v->burnt, (unsigned long long)unexplained);
 }
 

@@ -35,6 +35,7 @@ static const struct {
     { "in a read-only transaction", ONE(READONLY) },
     { "canceling authentication due to timeout", ONE(STALL) },
     { "canceling statement due to statement timeout", ONE(STALL) | ONE(SERVER_CLOCK) },
+    { "invalid snapshot identifier", ONE(DUMP) }, /* whose exporter was lost meanwhile */
     { "No space left on device", ONE(DISK) },
     { "connection to client lost", ANY },
     { "unexpected EOF on client connection", ANY }, /* in the middle of a COPY, */

@@ -16,7 +16,7 @@
     X(TOKEN, "I4", "one attempt was named twice")                                      \
     X(DOUBLE, "I5", "a job ran twice for no recorded reason")                          \
     X(ALIVE, "I5", "jobs were taken from a worker to which nothing had happened")      \
-    X(ATTEMPTS, "I6", "attempts are counted wrongly")                                  \
+    X(ATTEMPTS, "I6", "attempts are counted wrongly, or burnt for nothing")            \
     X(EFFECT, "I8", "an effect is missing, double, or of another attempt")             \
     X(OUTPUT, "I8", "the output of a job is lost")                                     \
     X(ORDER, "I9", "a job was overtaken in its lane")                                  \
