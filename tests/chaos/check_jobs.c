@@ -232,6 +232,7 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
     uint64_t claimed = claimed_since(h, old);
     uint64_t first = claimed < new->mono_ns ? claimed : new->mono_ns;
     uint64_t last = old->mono_ns < new->mono_ns ? new->mono_ns : old->mono_ns;
+    bool late = old->mono_ns > new->mono_ns; /* so it was in stock for nobody knows how long */
     bool snoozed = end != NULL && end->res == AWA_SNOOZE;
     bool crash = outage_between(h, first, last);
 
@@ -243,7 +244,7 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
     if (end != NULL && end->mono_ns <= new->mono_ns && end->res != AWA_COMPLETE) {
         v->by_own++;
         judge_attempt_numbers(s, v, old, new, snoozed || crash);
-    } else if (operator_between(s, first, last)) {
+    } else if (operator_between(s, late ? 0 : first, last)) {
         v->by_operator++;
     } else if (was_lost_with_the_disk(h, s, old, end, new)) {
         break_rule(v, RULE_DOUBLE, "key %llx: attempt %u of process %u had succeeded at %llu ms",
