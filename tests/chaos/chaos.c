@@ -9,9 +9,11 @@ static const struct {
     const char *name;
     int (*main)(struct process *p);
 } modes[] = {
-    { "worker", worker_main },     { "producer", producer_main }, { "zombie", zombie_main },
-    { "operator", operator_main }, { "watcher", watcher_main },   { "proxy", proxy_main },
-    { "holder", holder_main },     { "thief", thief_main },       { "hog", hog_main },
+    { "worker", worker_main },     { "producer", producer_main },   { "zombie", zombie_main },
+    { "operator", operator_main }, { "watcher", watcher_main },     { "proxy", proxy_main },
+    { "reader", reader_main },     { "writer", writer_main },       { "thief", thief_main },
+    { "locker", locker_main },     { "neighbour", neighbour_main }, { "dumper", dumper_main },
+    { "hog", hog_main },           { "programs", programs_main },   { "program", program_main },
 };
 
 static int
@@ -25,6 +27,8 @@ run_mode(int (*mode)(struct process *p), char **argv, int argc)
                          .argv = argv + 6 };
     awa_error err;
 
+    if (mode == program_main) /* of a stranger to the board */
+        return mode(&p);
     if (process_begin(&p, &err) != AWA_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

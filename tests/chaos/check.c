@@ -125,18 +125,17 @@ print_faults(FILE *to, const struct verdict *v)
 }
 
 static void
-print_recovery(FILE *to, struct verdict *v)
+print_all_figures(FILE *to, const char *name, struct figures *figures)
 {
     const char *comma = "";
 
-    fputs("\"recovery_ms\": {", to);
+    fprintf(to, "\"%s\": {", name);
     for (int i = 0; i < FAULTS; i++)
-        if (v->recovery[i].n > 0) {
-            print_figures(to, fault_name((enum fault)i), &v->recovery[i], comma);
+        if (figures[i].n > 0) {
+            print_figures(to, fault_name((enum fault)i), &figures[i], comma);
             comma = ", ";
         }
-    print_figures(to, "new-leader", &v->leader, comma);
-    fputs("}", to);
+    fputs("}, ", to);
 }
 
 #define U(x) ((unsigned long long)(x))
@@ -146,10 +145,15 @@ static const struct {
     enum fault fault;
     double p99_ms, max_ms;
 } goals[] = {
-    { FAULT_KILL, 10000, 15000 }, { FAULT_BACKEND, 5000, 5000 },   { FAULT_POSTMASTER, 5000, 5000 },
-    { FAULT_FAST, 5000, 5000 },   { FAULT_IMMEDIATE, 5000, 5000 }, { FAULT_DISK, 5000, 5000 },
-    { FAULT_HOLE, 15000, 15000 },
+    { FAULT_KILL, 10000, 15000 },       { FAULT_BACKEND, 5000, 5000 },
+    { FAULT_POSTMASTER, 5000, 5000 },   { FAULT_FAST, 5000, 5000 },
+    { FAULT_IMMEDIATE, 5000, 5000 },    { FAULT_DISK, 5000, 5000 },
+    { FAULT_HOLE, 15000, 15000 },       { FAULT_STALL, 5000, 5000 },
+    { FAULT_SERVER_CLOCK, 5000, 5000 }, { FAULT_READONLY, 5000, 5000 },
+    { FAULT_LOCKED, 5000, 5000 },
 };
+
+enum { LEADER_MAX_MS = 5000 };
 
 /* After the figures were printed, for that sorts them. */
 static void
@@ -157,7 +161,7 @@ print_slow(FILE *to, const struct verdict *v)
 {
     const char *comma = "";
 
-    fputs(", \"slow\": [", to);
+    fputs("\"slow\": [", to);
     for (size_t i = 0; i < sizeof goals / sizeof goals[0]; i++) {
         const struct figures *f = &v->recovery[goals[i].fault];
 
@@ -166,7 +170,12 @@ print_slow(FILE *to, const struct verdict *v)
         fprintf(to, "%s\"%s\"", comma, fault_name(goals[i].fault));
         comma = ", ";
     }
-    if (at_rank(&v->leader, 1) > 5000)
+    for (int i = 0; i < FAULTS; i++)
+        if (at_rank(&v->led[i], 1) > LEADER_MAX_MS) {
+            fprintf(to, "%s\"leader after %s\"", comma, fault_name((enum fault)i));
+            comma = ", ";
+        }
+    if (at_rank(&v->leader, 1) > LEADER_MAX_MS)
         fprintf(to, "%s\"new-leader\"", comma);
     fputs("]", to);
 }
@@ -183,13 +192,16 @@ print_json(FILE *to, struct verdict *v)
     fprintf(to,
             ", \"stale_rejected\": %llu, \"stale_tried\": %llu, \"worker_stale\": %llu, "
             "\"lawful_duplicates\": %llu, \"duplicates\": {\"rescue\": %llu, \"crash\": %llu, "
-            "\"unknown\": %llu}, \"unseen_attempts\": %llu, ",
+            "\"unknown\": %llu, \"deadline\": %llu}, \"unseen_attempts\": %llu, ",
             U(v->stale_refused + v->options->worker_stale), U(v->stale_tried),
             U(v->options->worker_stale), U(v->lawful_duplicates), U(v->by_rescue), U(v->by_crash),
-            U(v->by_unknown), U(v->burnt));
+            U(v->by_unknown), U(v->by_deadline), U(v->burnt));
     print_violations(to, v);
     fputs(", ", to);
-    print_recovery(to, v);
+    print_all_figures(to, "recovery_ms", v->recovery);
+    print_all_figures(to, "leader_back_ms", v->led);
+    print_figures(to, "new_leader_ms", &v->leader, "");
+    fputs(", ", to);
     print_slow(to, v);
     fprintf(to,
             ", \"unknown_inserts\": %llu, \"refused_inserts\": %llu, \"cancelled\": %llu, "
@@ -197,13 +209,15 @@ print_json(FILE *to, struct verdict *v)
             U(v->unknown), U(v->refused), U(v->cancels), U(v->late));
     print_figures(to, "lateness_ms", &v->lateness, "");
     fprintf(to,
-            ", \"recounts\": %llu, \"recount_max_ms\": %llu, \"leader_terms\": %llu, "
+            ", \"dumps\": %llu, \"dumped\": %llu, \"recounts\": %llu, \"recount_max_ms\": %llu, "
+            "\"leader_terms\": %llu, "
             "\"deadlocks_with_guests\": %llu, "
             "\"drain_ms\": %llu, \"bytes_max\": %llu, \"dead_rows_max\": %llu, "
             "\"sessions_max\": %llu, \"rss_kb\": [%llu, %llu], \"files\": [%llu, %llu]}\n",
-            U(v->recounts), U(v->recount_max_ms), U(v->terms), U(v->guest_deadlocks),
-            U(v->drain_ms), U(v->bytes_max), U(v->dead_max), U(v->sessions_max), U(v->rss_first_kb),
-            U(v->rss_last_kb), U(v->fds_first), U(v->fds_last));
+            U(v->dumps), U(v->dumped), U(v->recounts), U(v->recount_max_ms), U(v->terms),
+            U(v->guest_deadlocks), U(v->drain_ms), U(v->bytes_max), U(v->dead_max),
+            U(v->sessions_max), U(v->rss_first_kb), U(v->rss_last_kb), U(v->fds_first),
+            U(v->fds_last));
 }
 
 static int
@@ -242,6 +256,8 @@ judge(const struct history *h, struct verdict *v)
     check_jobs(h, v);
     check_lanes(h, v);
     check_unique(h, v);
+    check_taken(h, v);
+    check_dump(h, v);
     check_world(h, v);
     check_log(v->options->dir, v);
     check_recovery(h, v);
@@ -252,8 +268,10 @@ judge(const struct history *h, struct verdict *v)
 static void
 free_figures(struct verdict *v)
 {
-    for (int i = 0; i < FAULTS; i++)
+    for (int i = 0; i < FAULTS; i++) {
         free(v->recovery[i].at);
+        free(v->led[i].at);
+    }
     free(v->leader.at);
     free(v->lateness.at);
 }

@@ -28,7 +28,7 @@ struct story {
     bool ended;                        /* by a handler's return or an operator */
     bool operated;                     /* an operator has, or may have, changed it */
     bool cancelled;                    /* and the last thing that he did was to cancel it */
-    bool business, exists;
+    bool business, exists, output;
     unsigned effects;
 };
 
@@ -99,6 +99,9 @@ read_event(struct story *s, struct verdict *v, const struct record *r)
     case OP_EFFECT:
         s->effect = r;
         s->effects++;
+        break;
+    case OP_OUTPUT:
+        s->output = true;
         break;
     default:
         s->business = true;
@@ -172,7 +175,8 @@ judge_attempt_numbers(const struct story *s, struct verdict *v, const struct rec
 
 /*
  * The first moment at which an attempt may have been claimed: some time before it began to run, for
- * workers keep some in stock; or when its process was held up, if that was just before.
+ * workers keep some in stock; or when its process or everybody was held up, if that was just
+ * before.
  */
 static uint64_t
 claimed_since(const struct history *h, const struct record *run)
@@ -182,13 +186,41 @@ claimed_since(const struct history *h, const struct record *run)
     for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= run->mono_ns; i++) {
         const struct trouble *t = &h->troubles[i];
 
-        if (concerns(h, t, run->proc) && t->to_ns > run->mono_ns - 5000000000ull &&
-            (t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE || t->fault == FAULT_HOLE ||
-             t->fault == FAULT_DELAY) &&
-            t->from_ns < since)
+        if (t->to_ns > run->mono_ns - 5000000000ull && t->from_ns < since &&
+            (stops_everybody(t->fault) ||
+             (concerns(h, t, run->proc) && (t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE ||
+                                            t->fault == FAULT_HOLE || t->fault == FAULT_DELAY))))
             since = t->from_ns;
     }
     return since;
+}
+
+/*
+ * Whether it had succeeded, and its worker lived on and came back, while nothing happened to it and
+ * to the server but a full disk. A crash may forget a claim, for claims are not waited for; then
+ * the next attempt has the same number. But one that is not forgotten must be ended by its worker.
+ */
+static bool
+was_lost_with_the_disk(const struct history *h, const struct story *s, const struct record *old,
+                       const struct record *end, const struct record *new)
+{
+    bool full = false;
+
+    if (end == NULL || end->res != AWA_COMPLETE || key_kind(s->key) == KIND_EFFECT ||
+        new->aux <= old->aux || new->mono_ns < end->mono_ns || (old->mode & MODE_ZOMBIE) != 0)
+        return false;
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= new->mono_ns; i++) {
+        const struct trouble *t = &h->troubles[i];
+
+        if (t->to_ns < old->mono_ns || t->fault == FAULT_CLOCK)
+            continue;
+        full |= t->fault == FAULT_DISK;
+        if (t->fault != FAULT_DISK && (stops_everybody(t->fault) || concerns(h, t, old->proc) ||
+                                       (t->fault >= FAULT_CLAIMER && t->fault <= FAULT_LEADER)))
+            return false;
+    }
+    return full && (h->ended_ns[old->proc % PROCS_MAX] == 0 ||
+                    h->ended_ns[old->proc % PROCS_MAX] > new->mono_ns);
 }
 
 /* Why an attempt was followed by another. */
@@ -200,6 +232,7 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
     uint64_t claimed = claimed_since(h, old);
     uint64_t first = claimed < new->mono_ns ? claimed : new->mono_ns;
     uint64_t last = old->mono_ns < new->mono_ns ? new->mono_ns : old->mono_ns;
+    bool late = old->mono_ns > new->mono_ns; /* so it was in stock for nobody knows how long */
     bool snoozed = end != NULL && end->res == AWA_SNOOZE;
     bool crash = outage_between(h, first, last);
 
@@ -211,11 +244,19 @@ judge_repetition(struct history *h, const struct story *s, struct verdict *v,
     if (end != NULL && end->mono_ns <= new->mono_ns && end->res != AWA_COMPLETE) {
         v->by_own++;
         judge_attempt_numbers(s, v, old, new, snoozed || crash);
-    } else if (operator_between(s, first, last)) {
+    } else if (operator_between(s, late ? 0 : first, last)) {
         v->by_operator++;
+    } else if (was_lost_with_the_disk(h, s, old, end, new)) {
+        break_rule(v, RULE_DOUBLE, "key %llx: attempt %u of process %u had succeeded at %llu ms",
+                   (unsigned long long)s->key, old->aux, old->proc,
+                   (unsigned long long)(end->mono_ns / 1000000));
     } else if (crash) { /* the claim may be forgotten; if not, there was a rescue */
         v->by_crash++;
         v->lawful_duplicates++;
+    } else if (deadlines_between(h, first, last)) {
+        v->by_deadline++;
+        v->lawful_duplicates++;
+        judge_attempt_numbers(s, v, old, new, false);
     } else if (key_kind(s->key) == KIND_EFFECT && end != NULL &&
                trouble_between(h, old->mono_ns, last)) {
         v->by_unknown++; /* its COMMIT was not answered, so the worker reported a retry */
@@ -248,10 +289,27 @@ measure_recovery(const struct history *h, const struct story *s, struct verdict 
     uint64_t killed = h->killed_ns[old->proc % PROCS_MAX];
 
     if (killed == 0 || end_of(s, old) != NULL || new->mono_ns < killed ||
-        key_priority(s->key) > 2 || refusal_between(h, killed, new->mono_ns) ||
+        key_priority(s->key) > 2 || stop_between(h, killed, new->mono_ns) ||
         new->aux != old->aux + 1 || (old->mode & MODE_ZOMBIE) != 0)
         return;
     figure_add(&v->recovery[FAULT_KILL], (double)(new->mono_ns - killed) / 1e6);
+}
+
+/*
+ * Attempts that nobody has seen, before or between those that were: they were burnt by rescues of
+ * jobs that were claimed and had not begun, or by a clock that was set past their deadlines; by
+ * nothing else. judge_burnt() counts.
+ */
+static uint64_t
+unseen_between(const struct history *h, const struct story *s, const struct record *old,
+               const struct record *new)
+{
+    uint32_t last = old != NULL ? old->aux : 0;
+
+    if (may_be_retried_unseen(s) || operator_between(s, 0, new->mono_ns) || new->aux <= last + 1 ||
+        deadlines_between(h, s->insert->invoke_ns, new->mono_ns))
+        return 0;
+    return new->aux - last - 1;
 }
 
 static void
@@ -268,7 +326,10 @@ judge_runs(struct history *h, const struct story *s, struct verdict *v)
 
         judge_repetition(h, s, v, in_order ? a : b, in_order ? b : a);
         measure_recovery(h, s, v, a, b);
+        v->burnt += unseen_between(h, s, in_order ? a : b, in_order ? b : a);
     }
+    if (s->nruns > 0)
+        v->burnt += unseen_between(h, s, NULL, s->runs[0]);
 }
 
 /* ---- What is left of it ------------------------------------------------------------------ */
@@ -284,6 +345,21 @@ run_of_effect(const struct story *s)
     return NULL;
 }
 
+/* Of a kind that ends in no other way, unless an operator ends it. */
+static bool
+has_completed(const struct story *s)
+{
+    return s->exists && (!s->operated || (s->job != NULL && s->job->res == STATE_COMPLETED));
+}
+
+static void
+judge_output(const struct story *s, struct verdict *v)
+{
+    if (key_has_output(s->key) && has_completed(s) && !s->output)
+        break_rule(v, RULE_OUTPUT, "key %llx (%s): no output, %zu runs", (unsigned long long)s->key,
+                   kind_name(key_kind(s->key)), s->nruns);
+}
+
 static void
 judge_effect(const struct history *h, const struct story *s, struct verdict *v)
 {
@@ -291,8 +367,7 @@ judge_effect(const struct history *h, const struct story *s, struct verdict *v)
     unsigned long long key = s->key;
 
     if (s->effect == NULL) {
-        if (key_kind(s->key) == KIND_EFFECT && s->exists &&
-            (!s->operated || (s->job != NULL && s->job->res == STATE_COMPLETED)))
+        if (key_kind(s->key) == KIND_EFFECT && has_completed(s))
             break_rule(v, RULE_EFFECT, "key %llx: no effect, %zu runs", key, s->nruns);
         return;
     }
@@ -311,10 +386,12 @@ judge_effect(const struct history *h, const struct story *s, struct verdict *v)
  * not begun: how many of its attempts must have gone that way.
  */
 static uint64_t
-unseen_attempts(const struct story *s)
+unseen_attempts(const struct history *h, const struct story *s)
 {
     uint64_t seen = 0;
 
+    if (deadlines_between(h, s->insert->invoke_ns, UINT64_MAX))
+        return 0;
     for (size_t i = 0; i < s->nruns; i++)
         if (s->runs[i]->aux > seen)
             seen = s->runs[i]->aux;
@@ -322,7 +399,7 @@ unseen_attempts(const struct story *s)
 }
 
 static void
-judge_existence(struct story *s, struct verdict *v)
+judge_existence(const struct history *h, struct story *s, struct verdict *v)
 {
     bool accepted = s->insert->phase == PHASE_OK;
     bool with_business = (s->insert->mode & MODE_MASK) == MODE_TRANSACTION;
@@ -342,7 +419,7 @@ judge_existence(struct story *s, struct verdict *v)
     if (with_business && !s->business)
         break_rule(v, RULE_TORN, "key %llx: no business row", (unsigned long long)s->key);
     if (s->job == NULL && !s->ended && key_kind(s->key) == KIND_HOPELESS)
-        v->burnt += unseen_attempts(s);
+        v->burnt += unseen_attempts(h, s);
     else if (s->job != NULL ? s->job->res == STATE_OTHER : !s->ended)
         break_rule(v, RULE_LOST, "key %llx (%s, mode %u): %zu runs", (unsigned long long)s->key,
                    kind_name(key_kind(s->key)), s->insert->mode, s->nruns);
@@ -353,9 +430,10 @@ judge(struct history *h, struct verdict *v, struct story *s)
 {
     for (size_t i = 0; i < s->n; i++)
         read_event(s, v, s->events[i]);
-    judge_existence(s, v);
+    judge_existence(h, s, v);
     judge_runs(h, s, v);
     judge_effect(h, s, v);
+    judge_output(s, v);
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */
@@ -433,30 +511,6 @@ judge_writes(const struct history *h, struct verdict *v)
     }
 }
 
-/* Anything that may have silenced a process, or cost it a session. */
-static bool
-was_hit(const struct history *h, uint32_t proc)
-{
-    for (size_t i = 0; i < h->ntroubles; i++) {
-        enum fault fault = h->troubles[i].fault;
-
-        if (h->troubles[i].proc == proc || is_outage(fault) || fault == FAULT_CLAIMER ||
-            fault == FAULT_CLOSER || fault == FAULT_LEADER || fault == FAULT_CONNECTIONS)
-            return true;
-    }
-    return false;
-}
-
-/* Jobs are taken from the dead, not from workers to whom nothing happened. */
-static void
-judge_rescues(const struct history *h, struct verdict *v)
-{
-    for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
-        if (h->role[proc] == ROLE_WORKER && h->rescued[proc] > 0 && !was_hit(h, proc))
-            break_rule(v, RULE_DOUBLE, "%lld jobs were taken from process %u, which lived",
-                       (long long)h->rescued[proc], proc);
-}
-
 /* Attempts that nobody has seen were taken from the dead: by rescues that no other one explains. */
 static void
 judge_burnt(const struct history *h, struct verdict *v)
@@ -466,7 +520,7 @@ judge_burnt(const struct history *h, struct verdict *v)
     for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
         unexplained += h->rescued[proc] > 0 ? (uint64_t)h->rescued[proc] : 0;
     if (v->burnt > unexplained)
-        break_rule(v, RULE_LOST, "%llu attempts nobody has seen, and %llu rescues",
+        break_rule(v, RULE_ATTEMPTS, "%llu attempts nobody has seen, and %llu rescues",
                    (unsigned long long)v->burnt, (unsigned long long)unexplained);
 }
 
@@ -484,7 +538,6 @@ check_jobs(const struct history *h, struct verdict *v)
     for (; at < h->nof_keys; at++)
         break_rule(v, RULE_NOWHERE, "key %llx", (unsigned long long)h->of_keys[at]->key);
     judge_burnt(mine, v);
-    judge_rescues(h, v);
     judge_counts(h, v);
     judge_writes(h, v);
 }

@@ -9,7 +9,7 @@
  * before (who cancels a job and retries it draws another position), and that were not given back by
  * a worker which had lost the answer to its claim (they were put anew behind later jobs of their
  * producer), for only of them it is known when their positions were drawn; and no order is expected
- * across an outage of the server.
+ * across a time in which nobody could work, for the bound is one of the engine's working time.
  */
 #include "verdict.h"
 
@@ -22,22 +22,6 @@ enum {
 struct entry {
     uint64_t position, claim, key, invoke_ns, done_ns, start_ns;
 };
-
-static const struct insert *
-find_insert(const struct history *h, uint64_t key)
-{
-    size_t low = 0, high = h->ninserts;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (h->inserts[middle].key + h->inserts[middle].n <= key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < h->ninserts && h->inserts[low].key <= key ? &h->inserts[low] : NULL;
-}
 
 static int
 by_lane_and_claim(const void *a, const void *b)
@@ -92,7 +76,7 @@ collect(const struct history *h, struct entry *entries)
         if ((r->op != OP_START && r->op != OP_OPERATE) || r->key == last_key)
             continue;
         last_key = r->key;
-        insert = find_insert(h, r->key);
+        insert = insert_of(h, r->key);
         if (r->op != OP_START || r->aux != 1 || insert == NULL || insert->phase != PHASE_OK ||
             (insert->mode & MODE_DEFERRED) != 0)
             continue;
@@ -112,8 +96,8 @@ judge(const struct history *h, struct verdict *v, const struct entry *late,
     bool few = key_queue(late->key) == QUEUE_FIFO;
 
     if (ms < (few ? BOUND_MS : BOUND_GAPS_MS) ||
-        outage_between(h, late->done_ns,
-                       late->start_ns > other->start_ns ? late->start_ns : other->start_ns))
+        stop_between(h, late->done_ns,
+                     late->start_ns > other->start_ns ? late->start_ns : other->start_ns))
         return;
     break_rule(
         v, RULE_ORDER,

@@ -8,7 +8,7 @@
 #define ANY       ((1u << FAULTS) - 1)
 #define ONE(name) (1u << FAULT_##name)
 #define OUTAGES   (ONE(BACKEND) | ONE(POSTMASTER) | ONE(FAST) | ONE(IMMEDIATE) | ONE(DISK))
-#define ENDINGS   (OUTAGES | ONE(CLAIMER) | ONE(CLOSER) | ONE(LEADER))
+#define ENDINGS   (OUTAGES | ONE(CLAIMER) | ONE(CLOSER) | ONE(LEADER) | ONE(READONLY))
 
 /* A part of the line; the faults of which one must have been wanted, 0: it is lawful anyhow. */
 static const struct {
@@ -32,6 +32,10 @@ static const struct {
     { "remaining connection slots are reserved", ONE(CONNECTIONS) },
     { "pre-existing shared memory block", OUTAGES },
     { "lock file \"postmaster.pid\" already exists", OUTAGES },
+    { "in a read-only transaction", ONE(READONLY) },
+    { "canceling authentication due to timeout", ONE(STALL) },
+    { "canceling statement due to statement timeout", ONE(STALL) | ONE(SERVER_CLOCK) },
+    { "invalid snapshot identifier", ONE(DUMP) }, /* whose exporter was lost meanwhile */
     { "No space left on device", ONE(DISK) },
     { "connection to client lost", ANY },
     { "unexpected EOF on client connection", ANY }, /* in the middle of a COPY, */

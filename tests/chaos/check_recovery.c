@@ -4,8 +4,9 @@
  * begins its next job. Only what no outage of the server disturbs is measured.
  */
 #include "verdict.h"
+#include "watcher.h"
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 60, NEWS_MS = 1000 };
 
 /* When each process began a job, by process and time. */
 struct starts {
@@ -69,17 +70,23 @@ disturbed(const struct history *h, const struct trouble *t, uint32_t proc, uint6
 
         if (o == t || o->to_ns < t->to_ns)
             continue;
-        if (refuses_sessions(o->fault) || concerns(h, o, proc))
+        if (stops_everybody(o->fault) || concerns(h, o, proc))
             return true;
     }
     return false;
 }
 
-/* The queue in order has one producer only: if he is held up, its worker has nothing to do. */
+/*
+ * Some queues have one producer only: if he is held up, or waits because the backlog of all queues
+ * is long, their worker has nothing to do. So there, the job must have been there before.
+ */
 static bool
 had_no_work(const struct history *h, const struct trouble *t, const struct start *start)
 {
-    return key_queue(start->key) == QUEUE_FIFO && disturbed(h, t, key_proc(start->key), start->ns);
+    const struct insert *insert = insert_of(h, start->key);
+
+    return (key_queue(start->key) == QUEUE_FIFO || key_queue(start->key) == QUEUE_PROGRAMS) &&
+           (insert == NULL || insert->done_ns > t->to_ns + NEWS_MS * 1000000ull);
 }
 
 static void
@@ -95,36 +102,84 @@ measure(const struct history *h, struct verdict *v, const struct starts *s, cons
 }
 
 static void
-measure_leader(const struct history *h, struct verdict *v, const struct trouble *t)
+measure_next_term(const struct history *h, struct verdict *v, const struct trouble *t)
 {
-    uint64_t best = UINT64_MAX;
+    for (size_t i = 0; i < h->n; i++) {
+        const struct record *r = &h->records[i];
 
-    for (size_t i = 0; i < h->n; i++)
-        if (h->records[i].op == OP_TERM && h->records[i].wall_us > t->wall_us &&
-            h->records[i].wall_us < best)
-            best = h->records[i].wall_us;
-    if (best == UINT64_MAX ||
-        outage_between(h, t->from_ns, t->from_ns + (best - t->wall_us) * 1000))
+        if (r->op != OP_TERM || r->mono_ns <= t->from_ns)
+            continue;
+        if (!stop_between(h, t->from_ns, r->mono_ns))
+            figure_add(&v->leader, (double)(r->mono_ns - t->from_ns) / 1e6);
         return;
-    figure_add(&v->leader, (double)(best - t->wall_us) / 1e3);
+    }
+}
+
+/* Anything that may cost the leader its term, or us the sight of it. */
+static bool
+leader_disturbed(const struct history *h, const struct trouble *t, uint64_t to_ns)
+{
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= to_ns; i++) {
+        const struct trouble *o = &h->troubles[i];
+
+        if (o != t && o->to_ns >= t->to_ns && o->fault != FAULT_CLOCK &&
+            o->fault != FAULT_NEIGHBOUR && o->fault != FAULT_SNAPSHOT && o->fault != FAULT_WRITER)
+            return true;
+    }
+    return false;
+}
+
+/* From the end of a fault that stopped the leader as well, until it, or another, is seen to lead.
+ */
+static void
+measure_leading(const struct history *h, struct verdict *v, const struct trouble *t)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        const struct record *r = &h->records[i];
+
+        if (r->op != OP_SAMPLE || r->res != SAMPLE_LEAD || r->mono_ns <= t->to_ns)
+            continue;
+        if (!leader_disturbed(h, t, r->mono_ns))
+            figure_add(&v->led[t->fault], (double)(r->mono_ns - t->to_ns) / 1e6);
+        return;
+    }
+}
+
+/* Every worker that was there before a fault and after it. */
+static void
+measure_all(const struct history *h, struct verdict *v, const struct starts *s,
+            const struct trouble *t)
+{
+    for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
+        if (h->role[proc] == ROLE_WORKER && h->started_ns[proc] != 0 &&
+            h->started_ns[proc] < t->from_ns &&
+            (h->ended_ns[proc] == 0 || h->ended_ns[proc] > t->to_ns))
+            measure(h, v, s, t, proc);
 }
 
 static void
 measure_trouble(const struct history *h, struct verdict *v, const struct starts *s,
                 const struct trouble *t)
 {
+    struct trouble step = *t;
+
     if (t->fault == FAULT_KILL_LEADER)
-        measure_leader(h, v, t);
+        measure_next_term(h, v, t);
     if (t->to_ns == UINT64_MAX)
         return;
-    if (t->fault == FAULT_HOLE || t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE)
+    if (t->fault == FAULT_HOLE || t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE ||
+        t->fault == FAULT_STARVED)
         measure(h, v, s, t, t->proc);
-    if (is_outage(t->fault))
-        for (uint32_t proc = 0; proc < PROCS_MAX; proc++)
-            if (h->role[proc] == ROLE_WORKER && h->started_ns[proc] != 0 &&
-                h->started_ns[proc] < t->from_ns &&
-                (h->ended_ns[proc] == 0 || h->ended_ns[proc] > t->to_ns))
-                measure(h, v, s, t, proc);
+    if (t->fault == FAULT_SERVER_CLOCK) { /* its beginning stops nobody either */
+        step.to_ns = t->from_ns;
+        measure_all(h, v, s, &step);
+        measure_leading(h, v, &step);
+    }
+    if ((stops_everybody(t->fault) && t->fault != FAULT_CONNECTIONS) ||
+        t->fault == FAULT_SERVER_CLOCK) {
+        measure_all(h, v, s, t);
+        measure_leading(h, v, t);
+    }
 }
 
 void

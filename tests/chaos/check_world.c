@@ -30,16 +30,25 @@ sample_name(enum sample what)
     return sample_names[what];
 }
 
-/* Somebody who cannot move may hold a lock for long. */
+/*
+ * Somebody who cannot move may hold a lock for long; and when the server's clock is set forward,
+ * all that wait seem to have waited for a minute.
+ */
 static bool
 held_up(const struct history *h, uint64_t at_ns)
 {
-    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= at_ns; i++) {
-        enum fault fault = h->troubles[i].fault;
+    uint64_t before = at_ns - 5000000000ull;
 
-        if ((fault == FAULT_PAUSE || fault == FAULT_FREEZE || fault == FAULT_HOLE ||
-             fault == FAULT_DELAY || fault == FAULT_DISK) &&
-            h->troubles[i].to_ns >= at_ns - 5000000000ull)
+    for (size_t i = 0; i < h->ntroubles && h->troubles[i].from_ns <= at_ns; i++) {
+        const struct trouble *t = &h->troubles[i];
+
+        if ((t->fault == FAULT_PAUSE || t->fault == FAULT_FREEZE || t->fault == FAULT_HOLE ||
+             t->fault == FAULT_DELAY || t->fault == FAULT_DISK || t->fault == FAULT_STALL ||
+             t->fault == FAULT_LOCKED) &&
+            t->to_ns >= before)
+            return true;
+        if (t->fault == FAULT_SERVER_CLOCK &&
+            (t->from_ns >= before || (t->to_ns >= before && t->to_ns <= at_ns)))
             return true;
     }
     return false;

@@ -2,13 +2,16 @@
 /* See clock.h. */
 #include "clock.h"
 
+#include <fcntl.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-static atomic_int offset_s;
+static atomic_int own;
+static atomic_int *offset_s = &own; /* in seconds */
 
 __attribute__((visibility("default"))) int
 clock_gettime(clockid_t clock, struct timespec *ret)
@@ -16,7 +19,7 @@ clock_gettime(clockid_t clock, struct timespec *ret)
     long result = syscall(SYS_clock_gettime, clock, ret);
 
     if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        ret->tv_sec += atomic_load(&offset_s);
+        ret->tv_sec += atomic_load(offset_s);
     return (int)result;
 }
 
@@ -47,7 +50,7 @@ move(int number, siginfo_t *info, void *context)
 {
     (void)number;
     (void)context;
-    atomic_store(&offset_s, info->si_value.sival_int);
+    atomic_store(&own, info->si_value.sival_int);
 }
 
 void
@@ -62,4 +65,24 @@ void
 fake_clock_move(pid_t pid, int seconds)
 {
     (void)sigqueue(pid, SIGUSR1, (union sigval){ .sival_int = seconds });
+}
+
+atomic_int *
+fake_clock_map(const char *path, bool make)
+{
+    int fd = open(path, make ? O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0644);
+    void *memory = MAP_FAILED;
+
+    if (fd >= 0 && (!make || ftruncate(fd, sizeof(atomic_int)) == 0))
+        memory = mmap(NULL, sizeof(atomic_int), make ? PROT_READ | PROT_WRITE : PROT_READ,
+                      MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        (void)close(fd);
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+void
+fake_clock_follow(atomic_int *offset)
+{
+    offset_s = offset;
 }

@@ -234,10 +234,16 @@ end_all(struct run *run, awa_error *err)
     return s == AWA_OK ? final_record(conn, err) : s;
 }
 
+static bool
+wants(const struct run *run, enum fault fault)
+{
+    return (run->options.set >> fault & 1) != 0;
+}
+
 static awa_status
 perform(struct run *run, awa_error *err)
 {
-    awa_status s = place_make(&run->place, err);
+    awa_status s = place_make(&run->place, wants(run, FAULT_SERVER_CLOCK), err);
 
     if (s == AWA_OK)
         s = record_open(run->place.dir, 0, err);
@@ -246,8 +252,10 @@ perform(struct run *run, awa_error *err)
     run->fleet.place = run->faults.place = &run->place;
     run->fleet.seed = run->options.seed;
     run->faults.fleet = &run->fleet;
-    if (s == AWA_OK && run->place.disk[0] == '\0' && (run->options.set >> FAULT_DISK & 1) != 0)
+    if (s == AWA_OK && run->place.disk[0] == '\0' && wants(run, FAULT_DISK))
         printf("chaos: no disk can be mounted here: fault `disk` is skipped\n");
+    if (s == AWA_OK && run->place.clock == NULL && wants(run, FAULT_SERVER_CLOCK))
+        printf("chaos: the server takes no preloaded clock: fault `server-clock` is skipped\n");
     run->began_ns = run->said_ns = mono_ns();
     if (s == AWA_OK)
         s = fleet_begin(&run->fleet, err);

@@ -1,147 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See faults.h. A fault of the server returns when the server takes connections again; that moment
- * is recorded as its end. The first worker is never killed: its memory is watched for the whole
- * run.
- */
+/* See faults.h. The first worker is never killed: its memory is watched for the whole run. */
 #include "faults.h"
 
-#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "cli/owner.h"
 #include "clock.h"
+#include "server_faults.h"
 
-enum { SERVER_MS = 120000, SWITCHES = 12 };
-
-/* ---- The server -------------------------------------------------------------------------- */
-
-/* A session as the administrator. */
-static PGconn *
-open_session(const struct faults *f)
-{
-    char dsn[300];
-
-    place_dsn(f->place, NULL, -1, dsn, sizeof dsn);
-    return PQconnectdb(dsn);
-}
-
-/* Asks the server something as the administrator; NULL: it does not answer. */
-static PGresult *
-ask(const struct faults *f, const char *sql)
-{
-    AUTO(pgconn) PGconn *conn = open_session(f);
-    PGresult *res;
-
-    if (PQstatus(conn) != CONNECTION_OK)
-        return NULL;
-    res = query(conn, sql, 0, NULL);
-    if (succeeded(res) && PQntuples(res) > 0)
-        return res;
-    PQclear(res);
-    return NULL;
-}
-
-void
-faults_await_server(struct faults *f)
-{
-    uint64_t until = mono_ns() + SERVER_MS * 1000000ull;
-
-    while (mono_ns() < until) {
-        AUTO(pgresult) PGresult *res = NULL;
-        awa_error err;
-
-        if (place_postmaster(f->place) == 0 && place_start(f->place, &err) != AWA_OK)
-            continue;
-        res = ask(f, "SELECT pg_is_in_recovery()");
-        if (res != NULL)
-            return;
-        (void)usleep(20000);
-    }
-    (void)awa__fail(&f->err, AWA_ESYS, "chaos: the server does not come back");
-}
-
-/* A process of the server, chosen by a condition on pg_stat_activity. */
-static pid_t
-find_backend(const struct faults *f, const char *condition)
-{
-    char sql[400];
-    AUTO(pgresult) PGresult *res = NULL;
-
-    snprintf(sql, sizeof sql,
-             "SELECT pid FROM pg_stat_activity WHERE usename LIKE 'chaos_%%' AND %s"
-             " ORDER BY random() LIMIT 1",
-             condition);
-    res = ask(f, sql);
-    return res != NULL ? (pid_t)number_at(res, 0, 0) : 0;
-}
-
-static bool
-terminate(const struct faults *f, const char *condition)
-{
-    pid_t pid = find_backend(f, condition);
-
-    return pid != 0 && kill(pid, SIGTERM) == 0;
-}
-
-static const char *const conditions[FAULTS] = {
-    [FAULT_BACKEND] = "true",
-    [FAULT_CLAIMER] = "query ~ 'awa.claim_jobs|awa.heartbeat' AND usename = 'chaos_worker'",
-    [FAULT_CLOSER] = "query ~ 'awa.complete_job|awa.close_jobs' AND usename = 'chaos_worker'",
-    [FAULT_LEADER] = "query ~ 'awa.lead|awa.turn_ring|awa.promote|awa.rescue|awa.summ'"
-                     " AND usename = 'chaos_worker'",
-};
-
-/*
- * The server ends all sessions when one of its processes was killed: a session of ours tells when
- * it has noticed. Before, it would still take connections, as if it had recovered already.
- */
-static bool
-kill_backend(const struct faults *f)
-{
-    AUTO(pgconn) PGconn *witness = open_session(f);
-    pid_t pid = find_backend(f, conditions[FAULT_BACKEND]);
-    struct pollfd fd = { .fd = PQsocket(witness), .events = POLLIN };
-
-    if (PQstatus(witness) != CONNECTION_OK || pid == 0 || kill(pid, SIGKILL) != 0)
-        return false;
-    return poll(&fd, 1, SERVER_MS) == 1;
-}
-
-static bool
-hit_server(struct faults *f, const struct planned *what)
-{
-    switch (what->fault) {
-    case FAULT_BACKEND:
-        if (!kill_backend(f))
-            return false;
-        break;
-    case FAULT_POSTMASTER:
-        place_end_server(f->place, SIGKILL);
-        break;
-    case FAULT_FAST:
-        place_end_server(f->place, SIGINT);
-        break;
-    default:
-        place_end_server(f->place, SIGQUIT);
-    }
-    faults_await_server(f);
-    return true;
-}
-
-static bool
-hit_disk(struct faults *f)
-{
-    if (f->place->disk[0] == '\0')
-        return false;
-    place_fill_disk(f->place);
-    for (int i = 0; i < SWITCHES; i++) { /* segments that were there before are used up first */
-        AUTO(pgresult) PGresult *res = ask(f, "SELECT pg_switch_wal()");
-
-        if (res == NULL)
-            break;
-    }
-    return true;
-}
+enum { CALM_MS = 5000, FILES = 1024, FEW_FILES = 10 };
 
 /* ---- Workers ----------------------------------------------------------------------------- */
 
@@ -149,10 +19,46 @@ static struct member *
 find_leader(struct faults *f)
 {
     AUTO(pgresult)
-    PGresult *res = ask(f, "SELECT substr(w.name, 2) FROM awa.leaders AS l JOIN awa.workers AS w"
-                           " USING (worker_id) ORDER BY l.term DESC LIMIT 1");
+    PGresult *res =
+        server_ask(f, "SELECT substr(w.name, 2) FROM awa.leaders AS l JOIN awa.workers AS w"
+                      " USING (worker_id) ORDER BY l.term DESC LIMIT 1");
 
     return res != NULL ? fleet_find(f->fleet, (uint32_t)number_at(res, 0, 0)) : NULL;
+}
+
+/* In a child: as the user of that process, for root may lack the right to set limits of others. */
+static _Noreturn void
+set_limit_and_exit(pid_t pid, bool processes, bool starve)
+{
+    char path[40];
+    struct stat owner;
+    struct rlimit limit;
+
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    if (stat(path, &owner) != 0 || !owner_become((struct owner){ owner.st_uid, owner.st_gid }) ||
+        prlimit(pid, processes ? RLIMIT_NPROC : RLIMIT_NOFILE, NULL, &limit) != 0)
+        _exit(1);
+    limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+    if (processes)
+        limit.rlim_cur = limit.rlim_max;
+    if (starve)
+        limit.rlim_cur = processes ? 0 : FEW_FILES;
+    _exit(prlimit(pid, processes ? RLIMIT_NPROC : RLIMIT_NOFILE, &limit, NULL) != 0);
+}
+
+/*
+ * Takes from a worker what it needs to start a program, or gives it back: processes, which root has
+ * without a limit, or files. What it has already, it keeps.
+ */
+static bool
+set_limit(const struct active *a, bool starve)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        set_limit_and_exit(a->member->pid, a->what.value % 2 == 0 && getuid() == 0, starve);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
 static bool
@@ -171,6 +77,8 @@ hit_worker(struct faults *f, struct active *a)
     case FAULT_CLOCK:
         fake_clock_move(m->pid, jumps[a->what.value % 6]);
         return true;
+    case FAULT_STARVED:
+        return set_limit(a, true);
     default: /* pause, freeze */
         m->frozen = true;
         return kill(m->pid, SIGSTOP) == 0;
@@ -214,21 +122,29 @@ hit_network(struct faults *f, struct active *a)
 
 /* ---- Guests ------------------------------------------------------------------------------ */
 
+/* Each is told how long to stay, and a random number. */
+static const struct {
+    const char *mode, *user;
+} guests[FAULTS] = {
+    [FAULT_CONNECTIONS] = { "hog", "chaos_worker" },
+    [FAULT_SNAPSHOT] = { "reader", "chaos_producer" },
+    [FAULT_WRITER] = { "writer", "chaos_producer" },
+    [FAULT_NEIGHBOUR] = { "neighbour", NULL },
+    [FAULT_THIEF] = { "thief", NULL },
+    [FAULT_LOCKED] = { "locker", NULL },
+    [FAULT_DUMP] = { "dumper", NULL },
+};
+
 static bool
 invite(struct faults *f, struct active *a)
 {
-    static char numbers[MEMBERS_MAX][16];
-    char *number = numbers[f->number % MEMBERS_MAX];
+    static char texts[MEMBERS_MAX][2][16];
+    char *length = texts[f->number % MEMBERS_MAX][0], *value = texts[f->number % MEMBERS_MAX][1];
 
-    snprintf(number, sizeof numbers[0], "%d",
-             a->what.fault == FAULT_THIEF ? a->what.value : a->what.length_ms);
-    if (a->what.fault == FAULT_THIEF)
-        a->member = fleet_add(f->fleet, "thief", NULL, -1, number, NULL);
-    else if (a->what.fault == FAULT_CONNECTIONS)
-        a->member = fleet_add(f->fleet, "hog", "chaos_worker", -1, number, NULL);
-    else
-        a->member = fleet_add(f->fleet, "holder", "chaos_producer", -1,
-                              a->what.fault == FAULT_WRITER ? "writer" : "snapshot", number);
+    snprintf(length, sizeof texts[0][0], "%d", a->what.length_ms);
+    snprintf(value, sizeof texts[0][1], "%d", a->what.value);
+    a->member =
+        fleet_add(f->fleet, guests[a->what.fault].mode, guests[a->what.fault].user, length, value);
     if (a->member == NULL)
         return false;
     a->until_ns = 0;
@@ -247,18 +163,8 @@ hit(struct faults *f, struct active *a)
     case FAULT_FREEZE:
     case FAULT_CLOCK:
     case FAULT_KILL_LEADER:
+    case FAULT_STARVED:
         return hit_worker(f, a);
-    case FAULT_BACKEND:
-    case FAULT_POSTMASTER:
-    case FAULT_FAST:
-    case FAULT_IMMEDIATE:
-        return hit_server(f, &a->what);
-    case FAULT_CLAIMER:
-    case FAULT_CLOSER:
-    case FAULT_LEADER:
-        return terminate(f, conditions[a->what.fault]);
-    case FAULT_DISK:
-        return hit_disk(f);
     case FAULT_CUT:
     case FAULT_CUT_BEFORE:
     case FAULT_CUT_AFTER:
@@ -267,30 +173,70 @@ hit(struct faults *f, struct active *a)
     case FAULT_HOLE:
         return hit_network(f, a);
     default:
-        return invite(f, a);
+        return guests[a->what.fault].mode != NULL ? invite(f, a) : server_hit(f, &a->what);
     }
 }
 
 static bool
-disk_is_full(const struct faults *f)
+is_active(const struct faults *f, enum fault fault)
 {
     for (size_t i = 0; i < f->n; i++)
-        if (f->active[i].what.fault == FAULT_DISK)
+        if (f->active[i].what.fault == fault)
             return true;
     return false;
 }
 
-/*
- * What a fault is aimed at; false: there is nothing. While its disk is full the server cannot come
- * back, and is left alone.
- */
+/* The server can neither answer nor come back: it is left alone. */
+static bool
+server_is_away(const struct faults *f)
+{
+    return is_active(f, FAULT_DISK) || is_active(f, FAULT_STALL);
+}
+
+/* What is healed by healing the server. */
+static bool
+is_of_the_host(enum fault fault)
+{
+    return fault == FAULT_DISK || fault == FAULT_STALL || fault == FAULT_READONLY ||
+           fault == FAULT_SERVER_CLOCK;
+}
+
+/* What stops everybody for long comes one at a time, and not again at once: work must go on. */
+static bool
+stops_for_long(enum fault fault)
+{
+    return fault == FAULT_DISK || fault == FAULT_STALL || fault == FAULT_READONLY ||
+           fault == FAULT_LOCKED;
+}
+
+static bool
+comes_too_early(const struct faults *f, enum fault fault)
+{
+    if (fault == FAULT_SERVER_CLOCK || fault == FAULT_DUMP || fault == FAULT_STARVED)
+        return is_active(f, fault);
+    for (size_t i = 0; i < f->n && stops_for_long(fault); i++)
+        if (stops_for_long(f->active[i].what.fault))
+            return true;
+    return stops_for_long(fault) && mono_ns() < f->calm_ns;
+}
+
+static bool
+needs_the_server(enum fault fault)
+{
+    return is_outage(fault) || is_of_the_host(fault) || fault == FAULT_CLAIMER ||
+           fault == FAULT_CLOSER || fault == FAULT_LEADER || fault == FAULT_KILL_LEADER;
+}
+
+/* What a fault is aimed at; false: there is nothing. */
 static bool
 aim(struct faults *f, struct active *a)
 {
+    enum fault fault = a->what.fault;
+
     a->link = -1;
-    if (disk_is_full(f) && is_outage(a->what.fault))
+    if ((server_is_away(f) && needs_the_server(fault)) || comes_too_early(f, fault))
         return false;
-    switch (a->what.fault) {
+    switch (fault) {
     case FAULT_KILL_LEADER:
         a->member = find_leader(f);
         break;
@@ -302,8 +248,11 @@ aim(struct faults *f, struct active *a)
     case FAULT_CLOCK:
         a->member = fleet_worker(f->fleet, a->what.target);
         break;
+    case FAULT_STARVED:
+        a->member = fleet_programs(f->fleet);
+        break;
     default:
-        if (network[a->what.fault].order == ORDER_PASS)
+        if (network[fault].order == ORDER_PASS)
             return true;
         a->link = (int)(a->what.target % (uint32_t)fleet_links());
         a->member = fleet_at_link(f->fleet, a->link);
@@ -316,15 +265,19 @@ void
 faults_inject(struct faults *f, const struct planned *what)
 {
     struct active a = { .what = *what };
-    bool lasts = what->length_ms > 0 || what->fault == FAULT_THIEF;
+    bool lasts = what->length_ms > 0 || guests[what->fault].mode != NULL;
 
+    f->number++;
     if (f->n == ACTIVE_MAX || !aim(f, &a)) {
         f->skipped++;
         return;
     }
     a.until_ns = mono_ns() + (uint64_t)what->length_ms * 1000000;
-    a.record = record_begin((struct record){
-        .op = OP_FAULT, .res = (uint8_t)what->fault, .key = a.proc, .aux = ++f->number });
+    a.record = record_begin((struct record){ .op = OP_FAULT,
+                                             .res = (uint8_t)what->fault,
+                                             .key = a.proc,
+                                             .job = (uint64_t)step_at_first(what),
+                                             .aux = f->number });
     if (!hit(f, &a)) {
         record_end(a.record, PHASE_FAIL);
         f->skipped++;
@@ -346,38 +299,56 @@ lift(struct faults *f, struct active *a)
             m->frozen = false;
             (void)kill(m->pid, SIGCONT);
         }
-    } else if (a->what.fault == FAULT_DISK) {
-        place_empty_disk(f->place);
-        faults_await_server(f);
+    } else if (a->what.fault == FAULT_STARVED) {
+        if (fleet_find(f->fleet, a->proc) != NULL)
+            (void)set_limit(a, false);
+    } else if (is_of_the_host(a->what.fault)) {
+        server_heal(f, &a->what);
     } else if (a->link >= 0) {
         fleet_order(f->fleet, a->link, a->what.value % 2 == 0 ? ORDER_PASS : ORDER_CUT, 0);
     }
+    if (stops_for_long(a->what.fault))
+        f->calm_ns = mono_ns() + CALM_MS * 1000000ull;
+    a->record.job = (uint64_t)step_in_the_end(&a->what);
     record_end(a->record, PHASE_OK);
 }
 
+/* Who ends a read-only database must ask the server. */
 static bool
-is_over(struct faults *f, const struct active *a)
+is_over(const struct faults *f, const struct active *a, bool all)
 {
-    return a->until_ns != 0 ? mono_ns() >= a->until_ns : fleet_find(f->fleet, a->proc) == NULL;
+    if (a->what.fault == FAULT_READONLY && server_is_away(f))
+        return false;
+    if (all || a->until_ns != 0)
+        return all || mono_ns() >= a->until_ns;
+    return fleet_find(f->fleet, a->proc) == NULL;
+}
+
+static void
+lift_what_is_over(struct faults *f, bool all)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        struct active *a = &f->active[i];
+
+        if (is_over(f, a, all))
+            lift(f, a);
+        else
+            f->active[n++] = *a;
+    }
+    f->n = n;
 }
 
 void
 faults_turn(struct faults *f, bool all)
 {
-    size_t n = 0;
-
-    if (all)
+    lift_what_is_over(f, false);
+    if (all) {
         (void)fleet_end(f->fleet, ROLE_OTHER, 10000);
-    for (size_t i = 0; i < f->n; i++) {
-        struct active *a = &f->active[i];
-
-        if (all || is_over(f, a)) {
-            lift(f, a);
-            continue;
-        }
-        f->active[n++] = *a;
+        lift_what_is_over(f, true);
+        lift_what_is_over(f, true); /* what had to wait for a server that was away */
     }
-    f->n = n;
-    if (!disk_is_full(f) && place_postmaster(f->place) == 0)
+    if (!server_is_away(f) && place_postmaster(f->place) == 0)
         faults_await_server(f);
 }

@@ -20,6 +20,7 @@ struct faults {
         int link;
     } active[ACTIVE_MAX];
     size_t n;
+    uint64_t calm_ns; /* until then, nothing stops everybody for long */
     uint32_t number;
     unsigned skipped;
     awa_error err; /* the server would not start again */

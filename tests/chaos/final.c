@@ -38,6 +38,12 @@ business_of(const PGresult *res, int row)
 }
 
 static struct record
+output_of(const PGresult *res, int row)
+{
+    return (struct record){ .op = OP_OUTPUT, .key = unsigned_at(res, row, 0) };
+}
+
+static struct record
 rescued_of(const PGresult *res, int row)
 {
     return (struct record){ .op = OP_RESCUED,
@@ -70,9 +76,8 @@ static const struct {
       job_of },
     { "SELECT key, claim_id, position, worker FROM effects", effect_of },
     { "SELECT key FROM business", business_of },
-    { "SELECT substr(name, 2), sum(rescued)::int FROM awa.workers WHERE name ~ '^c[0-9]+$'"
-      " GROUP BY name",
-      rescued_of },
+    { "SELECT DISTINCT key FROM outputs", output_of },
+    { "SELECT substr(name, 2), jobs FROM taken", rescued_of },
     { "SELECT queue, available + scheduled + retryable + running + completed + failed + cancelled"
       "       + dead_lettered + pruned_completed + pruned_failed + pruned_cancelled,"
       "       pruned_completed + pruned_failed + pruned_cancelled"

@@ -11,7 +11,7 @@
 
 #include "watcher.h"
 
-/* Workers stand first, each at the link of its index; then producers. */
+/* Workers of libawa stand first, each at the link of its index. */
 static const struct {
     enum role role;
     const char *mode, *user;
@@ -30,6 +30,8 @@ static const struct {
     { ROLE_PRODUCER, "producer", "chaos_producer", true, { "unique", "60" } },
     { ROLE_PRODUCER, "producer", "chaos_producer", true, { "letters", "30" } },
     { ROLE_PRODUCER, "producer", "chaos_producer", true, { "fifo", "100" } },
+    { ROLE_PRODUCER, "producer", "chaos_producer", true, { "programs", "10" } },
+    { ROLE_WORKER, "programs", "chaos_worker", true, { "13" } }, /* its link */
     { ROLE_ZOMBIE, "zombie", "chaos_zombie", false, { NULL } },
     { ROLE_ZOMBIE, "zombie", "chaos_zombie", false, { NULL } },
     { ROLE_OPERATOR, "operator", "chaos_operator", false, { NULL } },
@@ -37,12 +39,19 @@ static const struct {
     { ROLE_WATCHER, "watcher", NULL, false, { "counts" } },
 };
 
-enum { CREW = sizeof crew / sizeof crew[0], LINKS = 12, NARROW_MS = 20 };
+enum { CREW = sizeof crew / sizeof crew[0], LINKS = 14, NARROW_MS = 20, START_MS = 15000 };
 
 int
 fleet_links(void)
 {
     return LINKS;
+}
+
+/* The worker that is no process of ours, but `awa work`. */
+static bool
+is_foreign(const struct member *m)
+{
+    return strcmp(m->mode, "programs") == 0;
 }
 
 /* ---- Starting ---------------------------------------------------------------------------- */
@@ -143,8 +152,7 @@ fleet_begin(struct fleet *f, awa_error *err)
 }
 
 struct member *
-fleet_add(struct fleet *f, const char *mode, const char *user, int link, const char *arg,
-          const char *second)
+fleet_add(struct fleet *f, const char *mode, const char *user, const char *arg, const char *second)
 {
     for (size_t i = CREW + 1; i < MEMBERS_MAX; i++) {
         struct member *m = &f->members[i];
@@ -152,7 +160,7 @@ fleet_add(struct fleet *f, const char *mode, const char *user, int link, const c
         if (m->pid != 0)
             continue;
         *m = (struct member){
-            .role = ROLE_OTHER, .mode = mode, .user = user, .link = link, .args = { arg, second }
+            .role = ROLE_OTHER, .mode = mode, .user = user, .link = -1, .args = { arg, second }
         };
         f->n = i + 1 > f->n ? i + 1 : f->n;
         start_plainly(f, m);
@@ -163,11 +171,21 @@ fleet_add(struct fleet *f, const char *mode, const char *user, int link, const c
 
 /* ---- Watching ---------------------------------------------------------------------------- */
 
+/* `awa work` gives up if it finds no server as it begins; who starts services starts it again. */
+static bool
+may_end(const struct member *m, int status)
+{
+    bool young = mono_ns() - m->started_ns < START_MS * 1000000ull;
+
+    if (m->killed || m->role == ROLE_OTHER)
+        return true;
+    return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || (young && is_foreign(m)));
+}
+
 static void
 ended(struct fleet *f, struct member *m, int status)
 {
-    bool good =
-        m->killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0) || m->role == ROLE_OTHER;
+    bool good = may_end(m, status);
 
     record_write((struct record){ .op = OP_PROCESS,
                                   .phase = PHASE_OK,
@@ -206,6 +224,15 @@ fleet_worker(struct fleet *f, uint32_t n)
         if (m->pid != 0 && !m->frozen && mono_ns() - m->started_ns > 1000000000)
             return m;
     }
+    return NULL;
+}
+
+struct member *
+fleet_programs(struct fleet *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (f->members[i].pid != 0 && is_foreign(&f->members[i]))
+            return &f->members[i];
     return NULL;
 }
 

@@ -38,14 +38,15 @@ struct fleet {
 awa_status fleet_begin(struct fleet *f, awa_error *err) AWA_CHECKED;
 
 /* One that ends by itself, with up to two arguments; NULL: no room. */
-struct member *fleet_add(struct fleet *f, const char *mode, const char *user, int link,
-                         const char *arg, const char *second);
+struct member *fleet_add(struct fleet *f, const char *mode, const char *user, const char *arg,
+                         const char *second);
 
 /* Notices who has ended and starts who is due. */
 void fleet_turn(struct fleet *f);
 
 /* The worker at the n-th place, or a later one if that does not run; NULL: none does. */
 struct member *fleet_worker(struct fleet *f, uint32_t n);
+struct member *fleet_programs(struct fleet *f); /* the one that starts programs */
 struct member *fleet_find(struct fleet *f, uint32_t proc);
 struct member *fleet_at_link(struct fleet *f, int link);
 int fleet_links(void);

@@ -5,6 +5,8 @@
 #include <glob.h>
 #include <sys/stat.h>
 
+enum { DEADLINE_S = 300 }; /* of every attempt, as settings have it at first */
+
 /* ---- Reading ----------------------------------------------------------------------------- */
 
 /* A last record that was cut off by a kill does not count. */
@@ -162,7 +164,8 @@ pair_troubles(struct history *h)
                               .proc = (uint32_t)list[i]->key,
                               .from_ns = list[i]->mono_ns,
                               .to_ns = ended ? list[i + 1]->mono_ns : UINT64_MAX,
-                              .wall_us = list[i]->wall_us };
+                              .step_s = (int64_t)list[i]->job,
+                              .back_s = ended ? (int64_t)list[i + 1]->job : 0 };
         if (ended && list[i + 1]->phase == PHASE_FAIL) /* it hit nothing */
             h->ntroubles--;
         i += ended;
@@ -174,8 +177,9 @@ pair_troubles(struct history *h)
 static bool
 concerns_a_key(const struct record *r)
 {
-    return r->key != 0 && (r->op == OP_START || r->op == OP_END || r->op == OP_OPERATE ||
-                           r->op == OP_JOB || r->op == OP_EFFECT || r->op == OP_BUSINESS);
+    return r->key != 0 &&
+           (r->op == OP_START || r->op == OP_END || r->op == OP_OPERATE || r->op == OP_JOB ||
+            r->op == OP_EFFECT || r->op == OP_BUSINESS || r->op == OP_OUTPUT);
 }
 
 static bool
@@ -237,6 +241,22 @@ history_done(struct history *h)
 
 /* ---- Questions --------------------------------------------------------------------------- */
 
+const struct insert *
+insert_of(const struct history *h, uint64_t key)
+{
+    size_t low = 0, high = h->ninserts;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (h->inserts[middle].key + h->inserts[middle].n <= key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < h->ninserts && h->inserts[low].key <= key ? &h->inserts[low] : NULL;
+}
+
 bool
 concerns(const struct history *h, const struct trouble *t, uint32_t proc)
 {
@@ -262,21 +282,29 @@ outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
 }
 
 bool
-refuses_sessions(enum fault fault)
+stop_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
 {
-    return is_outage(fault) || fault == FAULT_CONNECTIONS;
+    return any_between(h, from_ns, to_ns, stops_everybody);
 }
 
 bool
-refusal_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
+deadlines_between(const struct history *h, uint64_t from_ns, uint64_t to_ns)
 {
-    return any_between(h, from_ns, to_ns, refuses_sessions);
+    for (size_t i = 0; i < h->ntroubles; i++) {
+        const struct trouble *t = &h->troubles[i];
+
+        if ((t->step_s >= DEADLINE_S && t->from_ns >= from_ns && t->from_ns <= to_ns) ||
+            (t->back_s >= DEADLINE_S && t->to_ns >= from_ns && t->to_ns <= to_ns))
+            return true;
+    }
+    return false;
 }
 
 static bool
 may_cost_an_answer(enum fault fault)
 {
-    return is_outage(fault) || fault == FAULT_THIEF || /* it may win a deadlock */
+    return is_outage(fault) || fault == FAULT_STALL || fault == FAULT_READONLY ||
+           fault == FAULT_THIEF || /* it may win a deadlock */
            (fault >= FAULT_CLAIMER && fault <= FAULT_HOLE);
 }
 

@@ -17,7 +17,8 @@ struct insert {
 struct trouble {
     enum fault fault;
     uint32_t proc;
-    uint64_t from_ns, to_ns, wall_us;
+    uint64_t from_ns, to_ns;
+    int64_t step_s, back_s; /* of the server's clock, at its beginning and its end */
 };
 
 struct history {
@@ -39,15 +40,20 @@ struct history {
 awa_status history_read(const char *dir, struct history *ret, awa_error *err) AWA_CHECKED;
 void history_done(struct history *h);
 
+/* The insertion of a key; NULL: there was none. */
+const struct insert *insert_of(const struct history *h, uint64_t key);
+
 /* Does a trouble concern a process? One of a network does, whoever had that before. */
 bool concerns(const struct history *h, const struct trouble *t, uint32_t proc);
 
 /* Was there an outage that touches [from, to]? */
 bool outage_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
 
-/* One in which nobody gets a session: an outage, or no connection is left. */
-bool refuses_sessions(enum fault fault);
-bool refusal_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
+/* One that stops everybody? */
+bool stop_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
+
+/* Was the server's clock set forward by so much that the deadline of every attempt passed? */
+bool deadlines_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);
 
 /* Any fault that may cost a client its session or an answer. */
 bool trouble_between(const struct history *h, uint64_t from_ns, uint64_t to_ns);

@@ -18,10 +18,22 @@ static const struct {
     [FAULT_PAUSE] = { 1000, 12000 },      [FAULT_FREEZE] = { 17000, 25000 },
     [FAULT_CONNECTIONS] = { 2000, 5000 }, [FAULT_DELAY] = { 3000, 8000 },
     [FAULT_HOLE] = { 2000, 25000 },       [FAULT_SNAPSHOT] = { 10000, 60000 },
-    [FAULT_WRITER] = { 5000, 45000 },     [FAULT_DISK] = { 1500, 4000 },
+    [FAULT_WRITER] = { 5000, 45000 },     [FAULT_DISK] = { 1500, 10000 },
+    [FAULT_STALL] = { 5000, 60000 },      [FAULT_SERVER_CLOCK] = { 5000, 20000 },
+    [FAULT_READONLY] = { 3000, 20000 },   [FAULT_LOCKED] = { 2000, 25000 },
+    [FAULT_NEIGHBOUR] = { 10000, 60000 }, [FAULT_STARVED] = { 2000, 10000 },
+    [FAULT_DUMP] = { 2000, 12000 },
 };
 
-enum { FIRST_MS = 3000, LAST_MS = 3000, GAP_LOW_MS = 400, GAP_HIGH_MS = 2400 };
+enum {
+    FIRST_MS = 3000,
+    LAST_MS = 3000,
+    GAP_LOW_MS = 400,
+    GAP_HIGH_MS = 2400,
+    HOUR_S = 3600,
+    MINUTE_S = 60,
+    SHARE = 5, /* what stops everybody lasts for a fifth of the run at most */
+};
 
 const char *
 fault_name(enum fault fault)
@@ -34,6 +46,29 @@ is_outage(enum fault fault)
 {
     return fault == FAULT_BACKEND || fault == FAULT_POSTMASTER || fault == FAULT_FAST ||
            fault == FAULT_IMMEDIATE || fault == FAULT_DISK;
+}
+
+bool
+stops_everybody(enum fault fault)
+{
+    return is_outage(fault) || fault == FAULT_CONNECTIONS || fault == FAULT_STALL ||
+           fault == FAULT_READONLY || fault == FAULT_LOCKED;
+}
+
+/* One step of three is an hour back, the others a minute forward. */
+int64_t
+step_at_first(const struct planned *what)
+{
+    if (what->fault != FAULT_SERVER_CLOCK)
+        return 0;
+    return what->value % 3 == 0 ? -HOUR_S : MINUTE_S;
+}
+
+/* One of four stays; the others are taken back. */
+int64_t
+step_in_the_end(const struct planned *what)
+{
+    return what->value / 3 % 4 == 0 ? 0 : -step_at_first(what);
 }
 
 bool
@@ -75,11 +110,34 @@ choose(struct dice *dice, uint32_t set)
     return FAULT_KILL;
 }
 
+/* A stall of 5 s comes often, one of 60 s seldom, and in a run of five minutes or more only. */
+static int32_t
+stall_ms(struct dice *dice, int32_t most)
+{
+    uint32_t at = dice_below(dice, 16);
+
+    if (at == 0 && most >= 60000)
+        return 60000;
+    return at < 4 && most >= 20000 ? 20000 : 5000;
+}
+
+static int32_t
+choose_length(struct dice *dice, enum fault fault, int64_t run_ms)
+{
+    int32_t low = lengths[fault].low, high = lengths[fault].high;
+    int32_t most = run_ms / SHARE < high ? (int32_t)(run_ms / SHARE) : high;
+
+    if (fault == FAULT_STALL)
+        return stall_ms(dice, most);
+    return dice_between(dice, low, !stops_everybody(fault) ? high : most > low ? most : low);
+}
+
 size_t
 plan_faults(uint64_t seed, int64_t length_ms, uint32_t set, struct planned *plan, size_t max)
 {
     struct dice dice = { mix(seed) };
     int64_t at = FIRST_MS;
+    int32_t locked = 0;
     size_t n = 0;
 
     while (set != 0 && n < max && at < length_ms - LAST_MS) {
@@ -88,8 +146,10 @@ plan_faults(uint64_t seed, int64_t length_ms, uint32_t set, struct planned *plan
         f->at_ms = at;
         f->fault = choose(&dice, set);
         f->target = (uint32_t)dice_roll(&dice);
-        f->length_ms = dice_between(&dice, lengths[f->fault].low, lengths[f->fault].high);
+        f->length_ms = choose_length(&dice, f->fault, length_ms);
         f->value = dice_between(&dice, 0, 1000000);
+        if (f->fault == FAULT_LOCKED)
+            f->value = locked++; /* each table in turn */
         at += dice_between(&dice, GAP_LOW_MS, GAP_HIGH_MS);
     }
     return n;

@@ -28,8 +28,15 @@
     X(SNAPSHOT, "snapshot", 20, "a transaction holds an old snapshot")               \
     X(WRITER, "writer", 30, "a transaction has inserted jobs, and idles")            \
     X(THIEF, "thief", 70, "VACUUM FULL, REINDEX, ALTER, LOCK TABLE")                 \
-    X(DISK, "disk", 10, "the disk of the WAL is full")                               \
-    X(CLOCK, "clock", 50, "the wall clock of a worker jumps")
+    X(DISK, "disk", 25, "the disk of the WAL is full")                               \
+    X(CLOCK, "clock", 50, "the wall clock of a worker jumps")                        \
+    X(STALL, "stall", 50, "SIGSTOP of the whole server")                             \
+    X(SERVER_CLOCK, "server-clock", 50, "the wall clock of the server's host steps") \
+    X(READONLY, "readonly", 40, "the database is read-only; all sessions are ended") \
+    X(LOCKED, "locked", 50, "an administrator locks a table of the ring, for long")  \
+    X(NEIGHBOUR, "neighbour", 30, "a transaction with an id, in another database")   \
+    X(DUMP, "dump", 40, "pg_dump, which is restored and compared")                   \
+    X(STARVED, "starved", 30, "a worker can start no programs, or open no files")
 
 enum fault {
 #define X(name, word, share, text) FAULT_##name,
@@ -50,6 +57,13 @@ const char *fault_name(enum fault fault);
 
 /* Is it one after which the server's sessions are gone, and claims may be forgotten? */
 bool is_outage(enum fault fault);
+
+/* One during which nobody can work: an outage, or nobody gets a session, a lock, or a write. */
+bool stops_everybody(enum fault fault);
+
+/* By how many seconds a fault sets the server's clock when it begins, and when it ends. */
+int64_t step_at_first(const struct planned *what);
+int64_t step_in_the_end(const struct planned *what);
 
 /* A set of faults from a list of names, "all" or "none"; false: there is no such name. */
 bool faults_read(const char *list, uint32_t *ret_set, const char **ret_bad);

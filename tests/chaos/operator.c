@@ -89,6 +89,7 @@ pause_a_queue(struct clerk *c)
 
         if (succeeded(res))
             return;
+        sleep_ms(100);
     }
 }
 

@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "cli/binaries.h"
 #include "cli/disk.h"
 #include "cli/spawn.h"
+#include "process.h"
 
-enum { START_TRIES = 100 };
+enum { START_TRIES = 100, CHILDREN_MAX = 400 };
 
 /*
  * full_page_writes is on because a killed process may leave half a page behind. wal_writer_delay
@@ -27,6 +29,25 @@ static const char *const settings[] = {
 };
 
 #define DISK_SIZE "384m"
+
+/*
+ * What the run keeps that the engine forgets: outputs of jobs, which go with their slot, and what
+ * was taken from workers that the engine deletes once they have been dead for an hour, by a clock
+ * that may be set.
+ */
+static const char keepsakes[] =
+    "CREATE TABLE outputs (key bigint);"
+    "CREATE TABLE old_workers (name text, rescued bigint);"
+    "CREATE FUNCTION keep_output() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$"
+    " BEGIN INSERT INTO public.outputs VALUES ((NEW.output ->> 'k')::bigint); RETURN NULL; END $$;"
+    "CREATE FUNCTION keep_worker() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$"
+    " BEGIN INSERT INTO public.old_workers VALUES (OLD.name, OLD.rescued); RETURN NULL; END $$;"
+    "CREATE TRIGGER keep AFTER INSERT ON awa.done_entries FOR EACH ROW"
+    " WHEN (NEW.output IS NOT NULL) EXECUTE FUNCTION keep_output();"
+    "CREATE TRIGGER keep AFTER DELETE ON awa.workers FOR EACH ROW EXECUTE FUNCTION keep_worker();"
+    "CREATE VIEW taken AS SELECT w.name, sum(w.rescued)::bigint AS jobs"
+    " FROM (SELECT name, rescued FROM awa.workers UNION ALL TABLE old_workers) AS w"
+    " WHERE w.name ~ '^c[0-9]+$' GROUP BY w.name";
 
 static const char tables[] =
     "CREATE ROLE chaos_producer LOGIN; CREATE ROLE chaos_worker LOGIN;"
@@ -54,6 +75,83 @@ administer(const struct place *p, const char *what, const char *sql, awa_error *
     return s == AWA_OK ? awa__sql_exec(conn, what, sql, err) : s;
 }
 
+/* ---- The server's clock ------------------------------------------------------------------ */
+
+/* The library lies beside this executable; the server may not be allowed to look there. */
+static bool
+copy_library(const char *to)
+{
+    char from[300];
+    ssize_t n = readlink("/proc/self/exe", from, sizeof from - 1);
+
+    if (n < 0)
+        return false;
+    from[n] = '\0';
+    snprintf(strrchr(from, '/'), sizeof from - (size_t)(strrchr(from, '/') - from),
+             "/libserver_clock.so");
+    return process_run((const char *const[]){ "/bin/cp", from, to, NULL });
+}
+
+/* A `postgres` that preloads the library, among links to the other programs of the server. */
+static bool
+write_programs(const struct place *p, const char *library, const char *postgres)
+{
+    char path[160], all[800];
+    int folder = (int)(strrchr(postgres, '/') - postgres);
+
+    snprintf(path, sizeof path, "%s/bin", p->dir);
+    snprintf(all, sizeof all, "ln -s %.*s/* %s && rm %s/postgres", folder, postgres, path, path);
+    if (mkdir(path, 0755) != 0 || !process_run((const char *const[]){ "/bin/sh", "-c", all, NULL }))
+        return false;
+    snprintf(path, sizeof path, "%s/bin/postgres", p->dir);
+    AUTO(file) FILE *file = fopen(path, "we");
+    if (file == NULL || fchmod(fileno(file), 0755) != 0)
+        return false;
+    fprintf(file, "#!/bin/sh\nexec /usr/bin/env LD_PRELOAD=%s CHAOS_CLOCK=%s/clock %s \"$@\"\n",
+            library, p->dir, postgres);
+    snprintf(path, sizeof path, "%s/bin", p->dir);
+    return setenv("AWA_PG_BINDIR", path, true) == 0;
+}
+
+static void
+make_clock(struct place *p)
+{
+    char path[140], library[140];
+    AUTO(free) char *postgres = NULL;
+    awa_error err;
+
+    snprintf(path, sizeof path, "%s/clock", p->dir);
+    snprintf(library, sizeof library, "%s/libserver_clock.so", p->dir);
+    if (pg_program("postgres", 0, &postgres, &err) == AWA_OK && copy_library(library) &&
+        write_programs(p, library, postgres))
+        p->clock = fake_clock_map(path, true);
+}
+
+/* Whether the server's clock follows: a step that nothing came of would prove nothing. */
+static bool
+clock_follows(struct place *p)
+{
+    AUTO(pgconn) PGconn *conn = PQconnectdb(cluster_dsn(p->cluster));
+    AUTO(pgresult) PGresult *res = NULL;
+    char text[24];
+
+    snprintf(text, sizeof text, "%lld", (long long)time(NULL));
+    atomic_store(p->clock, 100000);
+    res = PQexecParams(conn, "SELECT extract(epoch FROM clock_timestamp()) - $1::bigint > 90000", 1,
+                       NULL, (const char *[]){ text }, NULL, NULL, 0);
+    atomic_store(p->clock, 0);
+    return PQresultStatus(res) == PGRES_TUPLES_OK && PQgetvalue(res, 0, 0)[0] == 't';
+}
+
+bool
+place_step_clock(const struct place *p, int seconds)
+{
+    if (p->clock == NULL)
+        return false;
+    atomic_fetch_add(p->clock, seconds);
+    return true;
+}
+
 /* ---- The disk of the WAL ----------------------------------------------------------------- */
 
 /*
@@ -75,13 +173,8 @@ move_wal(struct place *p, const struct stat *owner)
         p->disk[0] = '\0';
         return true;
     }
-    const char *const copy[] = { "/bin/cp", "-a", old, new, NULL };
-    const struct spawn what = { .argv = copy, .owner = owner_now(), .output = 2, .keep = -1 };
-    pid_t pid;
-    int status;
-
-    return spawn_start(&what, &pid, NULL) == AWA_OK && spawn_wait(pid, 30000, &status) &&
-           status == 0 && disk_remove(old, NULL) == AWA_OK && symlink(new, old) == 0;
+    return process_run((const char *const[]){ "/bin/cp", "-a", old, new, NULL }) &&
+           disk_remove(old, NULL) == AWA_OK && symlink(new, old) == 0;
 }
 
 void
@@ -133,6 +226,56 @@ place_end_server(const struct place *p, int signal)
         (void)waitpid(pid, NULL, WNOHANG);
 }
 
+/* Its processes: all are children of the postmaster. */
+static size_t
+list_children(pid_t postmaster, pid_t *pids)
+{
+    char path[60];
+    size_t n = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", postmaster, postmaster);
+    AUTO(file) FILE *file = fopen(path, "re");
+    while (file != NULL && n < CHILDREN_MAX && fscanf(file, "%d", &pids[n]) == 1)
+        n++;
+    return n;
+}
+
+static void
+signal_children(pid_t postmaster, int signal)
+{
+    pid_t pids[CHILDREN_MAX];
+    size_t n = list_children(postmaster, pids);
+
+    for (size_t i = 0; i < n; i++)
+        (void)kill(pids[i], signal);
+}
+
+/* Its children twice: one may just have been born when the postmaster stopped. */
+bool
+place_stop_server(const struct place *p)
+{
+    pid_t pid = place_postmaster(p);
+
+    if (pid == 0 || kill(pid, SIGSTOP) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        signal_children(pid, SIGSTOP);
+        (void)usleep(10000);
+    }
+    return true;
+}
+
+void
+place_continue_server(const struct place *p)
+{
+    pid_t pid = place_postmaster(p);
+
+    if (pid == 0)
+        return;
+    signal_children(pid, SIGCONT);
+    (void)kill(pid, SIGCONT);
+}
+
 /* While backends of a killed postmaster live, a new one gives up. */
 awa_status
 place_start(struct place *p, awa_error *err)
@@ -169,7 +312,7 @@ configure(struct place *p, awa_error *err)
 }
 
 awa_status
-place_make(struct place *p, awa_error *err)
+place_make(struct place *p, bool wants_clock, awa_error *err)
 {
     AUTO(pgconn) PGconn *conn = NULL;
     char events[120];
@@ -181,6 +324,8 @@ place_make(struct place *p, awa_error *err)
     snprintf(p->server, sizeof p->server, "%s/server", p->dir);
     if (mkdir(p->dir, 0755) != 0 || mkdir(events, 0700) != 0)
         return awa__fail(err, AWA_ESYS, "%s: %m", p->dir);
+    if (wants_clock)
+        make_clock(p);
     s = cluster_new(p->server, true, &p->cluster, err);
     if (s == AWA_OK)
         s = folder_init(&p->folder, p->server, err);
@@ -188,11 +333,15 @@ place_make(struct place *p, awa_error *err)
         s = cluster_start(p->cluster, &started, err);
     if (s == AWA_OK)
         s = configure(p, err);
+    if (s == AWA_OK && p->clock != NULL && !clock_follows(p))
+        p->clock = NULL;
     if (s == AWA_OK)
         s = awa_connect(cluster_dsn(p->cluster), &conn, err);
     if (s == AWA_OK)
         s = awa_migrate(conn, err);
-    return s == AWA_OK ? administer(p, "tables", tables, err) : s;
+    if (s == AWA_OK)
+        s = administer(p, "tables", tables, err);
+    return s == AWA_OK ? administer(p, "keepsakes", keepsakes, err) : s;
 }
 
 void

@@ -8,6 +8,10 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "cli/spawn.h"
+
+enum { RUN_MS = 120000 };
+
 static volatile sig_atomic_t ends;
 
 static void
@@ -111,4 +115,29 @@ int64_t
 number_at(const PGresult *res, int row, int column)
 {
     return strtoll(PQgetvalue(res, row, column), NULL, 10);
+}
+
+bool
+process_run(const char *const *argv)
+{
+    const struct spawn what = {
+        .argv = argv, .owner = owner_now(), .output = 2, .keep = -1, .tied = true
+    };
+    pid_t pid;
+    int status;
+
+    return spawn_start(&what, &pid, NULL) == AWA_OK && spawn_wait(pid, RUN_MS, &status) &&
+           status == 0;
+}
+
+int
+guest_length_ms(const struct process *p)
+{
+    return p->argc > 0 ? (int)strtol(p->argv[0], NULL, 10) : 1000;
+}
+
+unsigned
+guest_value(const struct process *p)
+{
+    return p->argc > 1 ? (unsigned)strtoul(p->argv[1], NULL, 10) : 0;
 }

@@ -61,6 +61,13 @@ enum phase_of phase_of_failure(const PGconn *conn, const PGresult *res);
 /* A number in a result; 0 for NULL. */
 int64_t number_at(const PGresult *res, int row, int column);
 
+/* Runs a program and waits for it; true: it has succeeded. */
+bool process_run(const char *const *argv);
+
+/* What a guest was told: for how long to stay, and a number. */
+int guest_length_ms(const struct process *p);
+unsigned guest_value(const struct process *p);
+
 /* The modes: main() of each. */
 int worker_main(struct process *p);
 int producer_main(struct process *p);
@@ -68,8 +75,14 @@ int zombie_main(struct process *p);
 int operator_main(struct process *p);
 int watcher_main(struct process *p);
 int proxy_main(struct process *p);
-int holder_main(struct process *p);
+int programs_main(struct process *p);
+int program_main(struct process *p);
+int reader_main(struct process *p);
+int writer_main(struct process *p);
+int neighbour_main(struct process *p);
+int dumper_main(struct process *p);
 int thief_main(struct process *p);
+int locker_main(struct process *p);
 int hog_main(struct process *p);
 int conductor_main(int argc, char **argv);
 

@@ -68,13 +68,30 @@ settle(struct producer *w, struct record r, awa_status s, const awa_error *err)
     close_if_broken(w, phase);
 }
 
+/* One operation of ten, if it has no unique key, is rolled back: then nothing has happened. */
+static bool
+rolls_back(struct producer *w)
+{
+    return w->mode != MODE_UNIQUE && dice_below(&w->dice, 10) == 0;
+}
+
+/* Once something was sent in a transaction that is to be rolled back. */
+static void
+roll_back(struct producer *w, struct record r)
+{
+    awa__ignore(awa__sql_exec(w->conn, "rollback", "ROLLBACK", NULL));
+    record_end(r, PHASE_FAIL);
+    close_if_broken(w, PHASE_FAIL);
+}
+
 static void
 insert_one(struct producer *w)
 {
     struct record r = make_jobs(w, 1);
+    bool back = rolls_back(w);
     int64_t id = 0;
     awa_error err;
-    awa_status s;
+    awa_status s = AWA_OK;
 
     if (w->queue == QUEUE_UNIQUE && w->mode == MODE_UNIQUE) {
         w->jobs[0].unique_key = w->texts[0].unique;
@@ -85,9 +102,15 @@ insert_one(struct producer *w)
         r.mode |= MODE_DEFERRED;
     }
     r = record_begin(r);
-    s = awa_job_insert(w->conn, &w->jobs[0], &id, &err);
+    if (back)
+        s = awa__sql_exec(w->conn, "begin", "BEGIN", &err);
+    if (s == AWA_OK)
+        s = awa_job_insert(w->conn, &w->jobs[0], &id, &err);
     r.job = (uint64_t)id;
-    settle(w, r, s, &err);
+    if (back)
+        roll_back(w, r);
+    else
+        settle(w, r, s, &err);
 }
 
 static void
@@ -96,12 +119,19 @@ insert_many(struct producer *w)
     bool copy = w->mode == MODE_COPY;
     size_t n = (size_t)dice_between(&w->dice, 1, copy ? COPY_MAX : BATCH_MAX);
     struct record r = record_begin(make_jobs(w, n));
+    bool back = rolls_back(w);
     awa_error err;
-    awa_status s;
+    awa_status s = AWA_OK;
 
-    s = copy ? awa_jobs_copy(w->conn, w->jobs, n, NULL, &err)
-             : awa_jobs_insert(w->conn, w->jobs, n, NULL, &err);
-    settle(w, r, s, &err);
+    if (back)
+        s = awa__sql_exec(w->conn, "begin", "BEGIN", &err);
+    if (s == AWA_OK)
+        s = copy ? awa_jobs_copy(w->conn, w->jobs, n, NULL, &err)
+                 : awa_jobs_insert(w->conn, w->jobs, n, NULL, &err);
+    if (back)
+        roll_back(w, r);
+    else
+        settle(w, r, s, &err);
 }
 
 static awa_status
@@ -125,7 +155,7 @@ insert_business(struct producer *w, size_t n, awa_error *err)
 
 /* Jobs and rows of the business in one transaction, which may take its time, or roll back. */
 static void
-insert_in_transaction(struct producer *w, int hold_ms, bool roll_back)
+insert_in_transaction(struct producer *w, int hold_ms, bool back)
 {
     struct record r = record_begin(make_jobs(w, (size_t)dice_between(&w->dice, 1, 4)));
     awa_error err;
@@ -137,13 +167,10 @@ insert_in_transaction(struct producer *w, int hold_ms, bool roll_back)
         return;
     }
     sleep_ms(hold_ms);
-    if (roll_back) {
-        awa__ignore(awa__sql_exec(w->conn, "rollback", "ROLLBACK", NULL));
-        record_end(r, PHASE_FAIL);
-        close_if_broken(w, PHASE_FAIL);
-        return;
-    }
-    settle(w, r, awa__sql_exec(w->conn, "commit", "COMMIT", &err), &err);
+    if (back)
+        roll_back(w, r);
+    else
+        settle(w, r, awa__sql_exec(w->conn, "commit", "COMMIT", &err), &err);
 }
 
 static void
@@ -174,7 +201,7 @@ choose_door(struct producer *w, const char *door)
         { "single", MODE_SINGLE, QUEUE_BULK },   { "batch", MODE_BATCH, QUEUE_BULK },
         { "copy", MODE_COPY, QUEUE_BULK },       { "transaction", MODE_TRANSACTION, QUEUE_BULK },
         { "unique", MODE_UNIQUE, QUEUE_UNIQUE }, { "letters", MODE_SINGLE, QUEUE_LETTERS },
-        { "fifo", MODE_SINGLE, QUEUE_FIFO },
+        { "fifo", MODE_SINGLE, QUEUE_FIFO },     { "programs", MODE_SINGLE, QUEUE_PROGRAMS },
     };
 
     for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
@@ -223,24 +250,49 @@ producer_main(struct process *p)
     return 0;
 }
 
-/* Held for argv[1] ms: "snapshot", or "writer", a transaction that has inserted jobs and idles. */
+/* ---- Guests ------------------------------------------------------------------------------ */
+
+/* A transaction that has inserted jobs, and idles. */
 int
-holder_main(struct process *p)
+writer_main(struct process *p)
 {
-    int hold_ms = p->argc > 1 ? (int)strtol(p->argv[1], NULL, 10) : 1000;
     AUTO(free) struct producer *w = producer_new(p, "transaction");
 
-    if (w == NULL || p->argc < 2 || (w->conn = process_session(p, NULL)) == NULL)
+    if (w == NULL || (w->conn = process_session(p, NULL)) == NULL)
         return 2;
-    if (strcmp(p->argv[0], "writer") == 0) {
-        insert_in_transaction(w, hold_ms, dice_below(&w->dice, 2) == 0);
-    } else {
-        awa__ignore(awa__sql_exec(w->conn, "snapshot",
-                                  "BEGIN ISOLATION LEVEL REPEATABLE READ;"
-                                  "SELECT count(*) FROM business",
-                                  NULL));
-        sleep_ms(hold_ms);
-    }
+    insert_in_transaction(w, guest_length_ms(p), dice_below(&w->dice, 2) == 0);
     PQfinish(w->conn);
     return 0;
+}
+
+/* Keeps a transaction open that begins with a statement. */
+static int
+hold(struct process *p, const char *sql)
+{
+    AUTO(pgconn) PGconn *conn = process_session(p, NULL);
+
+    if (conn == NULL)
+        return 2;
+    awa__ignore(awa__sql_exec(conn, "guest", sql, NULL));
+    sleep_ms(guest_length_ms(p));
+    return 0;
+}
+
+/* One that holds an old snapshot. */
+int
+reader_main(struct process *p)
+{
+    return hold(p, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM business");
+}
+
+/* One in another database, with an id: every snapshot of the cluster looks as old as it is. */
+int
+neighbour_main(struct process *p)
+{
+    char dsn[400];
+    struct process there = *p;
+
+    snprintf(dsn, sizeof dsn, "%s dbname=postgres", p->dsn);
+    there.dsn = dsn;
+    return hold(&there, "BEGIN; SELECT pg_current_xact_id()");
 }

@@ -23,12 +23,18 @@ enum op {
     OP_END,      /* the handler has returned; res: awa_outcome */
     OP_WRITE,    /* a stale or foreign attempt writes; res: enum verb; FAIL: it was refused */
     OP_OPERATE,  /* an operator's verb on a job; res: enum verb; FAIL: it changed nothing */
-    OP_FAULT,    /* INVOKE: injected, OK: lifted; res: enum fault, key: process, aux: its number */
+    OP_FAULT,    /* INVOKE: injected, OK: lifted; res: enum fault, key: process, aux: its number,
+                    job: by how many seconds the server's clock is set */
     OP_SAMPLE,   /* of the watcher; res: enum sample, FAIL: it found something wrong */
-    OP_TERM,     /* leadership; job: term, key: process, wall_us: since when */
+    OP_TERM,     /* a new leader is seen; job: term, key: process */
+    OP_TAKEN,    /* aux jobs were taken from process key since position, a time in ns */
+    OP_DUMP,     /* OK: what was committed before claim and lived at position, times in ns, must be
+                    in it */
+    OP_DUMPED,   /* a job in the dump of this process; res: it waits or runs */
     OP_JOB,      /* in the end, a job as awa.jobs shows it; res: enum state, aux: attempt */
     OP_EFFECT,   /* in the end, a row of effects; hash: of the worker's number */
     OP_BUSINESS, /* in the end, a row of business */
+    OP_OUTPUT,   /* in the end, a job whose output was kept */
     OP_RESCUED,  /* in the end, aux jobs were taken from workers of process key */
     OP_COUNT,    /* in the end, queue lane says that it has job jobs, position of them pruned */
     OP_CHECK,    /* something that the conductor itself found; FAIL: wrong */

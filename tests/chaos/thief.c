@@ -2,9 +2,11 @@
 /* Guests of the database that take what workers need: locks, or connections; for a while. */
 #include "process.h"
 
-enum { HOGS_MAX = 300 };
+enum { HOGS_MAX = 300, HELD_MS = 1000 };
 
-/* What an administrator, or a cron job of one, does to tables; %s is the slot that is written to.
+/*
+ * What an administrator, or a cron job of one, does to tables; %s is the slot that is written to.
+ * Locks are held for HELD_MS by us: pg_sleep() goes by the server's clock, which may be set back.
  */
 static const char *const thefts[] = {
     "VACUUM FULL awa.deferred_jobs",
@@ -14,36 +16,71 @@ static const char *const thefts[] = {
     "REINDEX TABLE awa.closures_%s",
     "ALTER TABLE awa.deferred_jobs SET (fillfactor = 90)",
     "ALTER TABLE awa.unique_keys SET (fillfactor = 90)",
-    "BEGIN; LOCK TABLE awa.lanes IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1); COMMIT",
-    "BEGIN; LOCK TABLE awa.claims_%s IN SHARE MODE; SELECT pg_sleep(1); COMMIT",
-    "BEGIN; LOCK TABLE awa.deferred_jobs IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1); COMMIT",
+    "BEGIN; LOCK TABLE awa.lanes IN ACCESS EXCLUSIVE MODE",
+    "BEGIN; LOCK TABLE awa.claims_%s IN SHARE MODE",
+    "BEGIN; LOCK TABLE awa.deferred_jobs IN ACCESS EXCLUSIVE MODE",
     "ANALYZE awa.ready_entries_%s",
     "VACUUM FULL awa.leaders",
 };
 
-/* Argument: which theft. Gives up after 2 s, as a careful administrator would. */
+/* Runs a statement of ours about the slot that is written to; false: it failed. */
+static bool
+run_on_current_slot(PGconn *conn, const char *format)
+{
+    AUTO(pgresult)
+    PGresult *slot =
+        query(conn, "SELECT ready_slot FROM awa.ring_rotations ORDER BY generation DESC LIMIT 1", 0,
+              NULL);
+    char sql[200];
+    awa_error err;
+
+    if (!succeeded(slot) || PQntuples(slot) == 0)
+        return false;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* texts of the tables here */
+    snprintf(sql, sizeof sql, format, PQgetvalue(slot, 0, 0));
+#pragma GCC diagnostic pop
+    if (awa__sql_exec(conn, "guest", sql, &err) == AWA_OK)
+        return true;
+    fprintf(stderr, "guest: %s\n", err.message);
+    return false;
+}
+
+/* Arguments: none, which theft. Gives up after 2 s, as a careful administrator would. */
 int
 thief_main(struct process *p)
 {
     AUTO(pgconn) PGconn *conn = process_session(p, "SET lock_timeout = '2s'");
-    AUTO(pgresult) PGresult *slot = NULL;
-    size_t which = strtoul(p->argc > 0 ? p->argv[0] : "0", NULL, 10);
-    char sql[200];
-    awa_error err;
 
     if (conn == NULL)
         return 1;
-    slot = query(conn, "SELECT ready_slot FROM awa.ring_rotations ORDER BY generation DESC LIMIT 1",
-                 0, NULL);
-    if (!succeeded(slot) || PQntuples(slot) == 0)
-        return 1;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* texts of the table above */
-    snprintf(sql, sizeof sql, thefts[which % (sizeof thefts / sizeof thefts[0])],
-             PQgetvalue(slot, 0, 0));
-#pragma GCC diagnostic pop
-    if (awa__sql_exec(conn, "thief", sql, &err) != AWA_OK)
-        fprintf(stderr, "thief: %s\n", err.message);
+    (void)run_on_current_slot(conn, thefts[guest_value(p) % (sizeof thefts / sizeof thefts[0])]);
+    if (PQtransactionStatus(conn) == PQTRANS_INTRANS)
+        sleep_ms(HELD_MS);
+    return 0;
+}
+
+/* Arguments: for how many ms, which table. Locks a table of the ring, whole or one slot of it. */
+int
+locker_main(struct process *p)
+{
+    static const char *const tables[] = {
+        "ready_entries",
+        "claims",
+        "closures",
+        "done_entries",
+        "ready_tombstones",
+        "queue_terminal_count_deltas",
+        "queue_terminal_live_counts",
+    };
+    AUTO(pgconn) PGconn *conn = process_session(p, "SET lock_timeout = '5s'");
+    unsigned which = guest_value(p);
+    char format[120];
+
+    snprintf(format, sizeof format, "BEGIN; LOCK TABLE awa.%s%s IN ACCESS EXCLUSIVE MODE",
+             tables[which / 2 % (sizeof tables / sizeof tables[0])], which % 2 == 0 ? "" : "_%s");
+    if (conn != NULL && run_on_current_slot(conn, format))
+        sleep_ms(guest_length_ms(p));
     return 0;
 }
 
@@ -80,7 +117,7 @@ shut_out(PGconn *conn)
 int
 hog_main(struct process *p)
 {
-    uint64_t until = mono_ns() + strtoull(p->argc > 0 ? p->argv[0] : "1000", NULL, 10) * 1000000;
+    uint64_t until = mono_ns() + (uint64_t)guest_length_ms(p) * 1000000;
     PGconn *conns[HOGS_MAX];
     size_t n = hog(p, conns, 0);
 

@@ -10,6 +10,7 @@
 
 enum {
     LOOK_MS = 100,
+    SLOW_MS = 3000,
     PRUNES = 5,         /* tries in one look */
     RECOUNT_MS = 10000, /* between two recounts, which cost much */
 };
@@ -58,9 +59,17 @@ static const char sizes[] =
     "       (pg_notification_queue_usage() * 1000000)::bigint";
 
 static const char terms[] = "SELECT l.term, coalesce((SELECT w.name FROM awa.workers AS w"
-                            "                          WHERE w.worker_id = l.worker_id), 'c0'),"
-                            "       (extract(epoch FROM l.elected_at) * 1000000)::bigint"
+                            "                          WHERE w.worker_id = l.worker_id), 'c0')"
                             "  FROM awa.leaders AS l WHERE l.term > $1::bigint ORDER BY l.term";
+
+static const char taken[] = "SELECT substr(name, 2), jobs FROM taken WHERE jobs > 0";
+
+/* What was seen last. */
+struct seen {
+    int64_t term, lead;
+    int64_t taken[PROCS_MAX]; /* by process */
+    uint64_t taken_ns;        /* when that was */
+};
 
 static void
 sample(enum sample what, bool good, uint64_t number)
@@ -114,21 +123,55 @@ look_at_sizes(PGconn *conn)
 }
 
 static void
-look_at_terms(PGconn *conn, int64_t *last)
+look_at_terms(PGconn *conn, struct seen *seen)
 {
     char text[24];
     AUTO(pgresult) PGresult *res = NULL;
 
-    snprintf(text, sizeof text, "%lld", (long long)*last);
+    snprintf(text, sizeof text, "%lld", (long long)seen->term);
     res = query(conn, terms, 1, (const char *[]){ text });
     for (int i = 0; succeeded(res) && i < PQntuples(res); i++) {
-        *last = number_at(res, i, 0);
+        seen->term = number_at(res, i, 0);
         record_write((struct record){ .op = OP_TERM,
                                       .phase = PHASE_OK,
-                                      .job = (uint64_t)*last,
-                                      .key = strtoull(PQgetvalue(res, i, 1) + 1, NULL, 10),
-                                      .wall_us = (uint64_t)number_at(res, i, 2) });
+                                      .job = (uint64_t)seen->term,
+                                      .key = strtoull(PQgetvalue(res, i, 1) + 1, NULL, 10) });
     }
+}
+
+/* A leader that lives renews its term again and again. */
+static void
+look_at_leader(PGconn *conn, struct seen *seen)
+{
+    AUTO(pgresult)
+    PGresult *res = query(conn, "SELECT last_value FROM awa.leader_until", 0, NULL);
+
+    if (!succeeded(res) || number_at(res, 0, 0) == seen->lead)
+        return;
+    seen->lead = number_at(res, 0, 0);
+    sample(SAMPLE_LEAD, true, (uint64_t)seen->lead);
+}
+
+static void
+look_at_rescues(PGconn *conn, struct seen *seen)
+{
+    uint64_t now = mono_ns();
+    AUTO(pgresult) PGresult *res = query(conn, taken, 0, NULL);
+
+    for (int i = 0; succeeded(res) && i < PQntuples(res); i++) {
+        uint64_t proc = (uint64_t)number_at(res, i, 0) % PROCS_MAX;
+        int64_t n = number_at(res, i, 1);
+
+        if (n > seen->taken[proc])
+            record_write((struct record){ .op = OP_TAKEN,
+                                          .phase = PHASE_OK,
+                                          .key = proc,
+                                          .position = seen->taken_ns,
+                                          .aux = (uint32_t)(n - seen->taken[proc]) });
+        seen->taken[proc] = n;
+    }
+    if (succeeded(res))
+        seen->taken_ns = now;
 }
 
 static void
@@ -161,12 +204,31 @@ prune(PGconn *conn)
     }
 }
 
-static void
-look(PGconn *conn, const struct process *p, int64_t *term, uint64_t *look_at)
+/* A look that takes long is worth a line: until it ends, nothing is seen. */
+static uint64_t
+say_if_slow(const struct process *p, const char *what, uint64_t since_ns)
 {
+    uint64_t now = mono_ns();
+
+    if (now - since_ns > SLOW_MS * 1000000ull)
+        fprintf(stderr, "%llu watcher %u: %s took %llu ms\n", (unsigned long long)(now / 1000000),
+                p->proc, what, (unsigned long long)((now - since_ns) / 1000000));
+    return now;
+}
+
+static void
+look(PGconn *conn, const struct process *p, struct seen *seen, uint64_t *look_at)
+{
+    uint64_t since = mono_ns();
+
+    look_at_terms(conn, seen);
+    look_at_leader(conn, seen);
+    look_at_rescues(conn, seen);
+    since = say_if_slow(p, "a look at the workers", since);
     look_at_backlog(conn, p);
+    since = say_if_slow(p, "a look at the backlog", since);
     prune(conn);
-    look_at_terms(conn, term);
+    (void)say_if_slow(p, "a prune", since);
     if (mono_ns() < *look_at)
         return;
     expect_nothing(conn, p, SAMPLE_WAITS, waits);
@@ -188,7 +250,7 @@ watcher_main(struct process *p)
 {
     bool counts = p->argc > 0 && strcmp(p->argv[0], "counts") == 0;
     PGconn *conn = NULL;
-    int64_t term = 0;
+    static struct seen seen;
     uint64_t look_at = 0;
 
     while (!process_ends()) {
@@ -199,7 +261,7 @@ watcher_main(struct process *p)
         if (counts)
             count(conn, p);
         else
-            look(conn, p, &term, &look_at);
+            look(conn, p, &seen, &look_at);
         sleep_ms(counts ? RECOUNT_MS : LOOK_MS);
     }
     PQfinish(conn);

@@ -12,6 +12,7 @@
     X(SESSIONS, "sessions of the clients")                                    \
     X(DEAD, "dead rows of ringed tables")                                     \
     X(NOTIFY, "use of the notification queue, in millionths")                 \
+    X(LEAD, "somebody leads")                                                 \
     X(RECOUNT_MS, "how long the recount took")                                \
     X(RSS, "memory of a process, in kB") /* key: process, by the conductor */ \
     X(FDS, "open files of a process")

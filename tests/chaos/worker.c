@@ -33,6 +33,15 @@ retry(awa_job *job, int delay_ms, const char *why)
 }
 
 static awa_outcome
+complete(awa_job *job, uint64_t key)
+{
+    char json[40];
+    size_t n = (size_t)snprintf(json, sizeof json, "{\"k\": %llu}", (unsigned long long)key);
+
+    return awa_job_set_output(job, json, n) == AWA_OK ? AWA_COMPLETE : retry(job, 100, "no room");
+}
+
+static awa_outcome
 run_effect(awa_job *job, uint64_t key)
 {
     char k[24], claim[24], pos[24], worker[24];
@@ -56,12 +65,12 @@ run(awa_job *job, uint64_t key)
 {
     switch (key_kind(key)) {
     case KIND_SHORT:
-        return work_for(job, 1 + (int)(key_hash(key) % 50), true) ? AWA_RETRY : AWA_COMPLETE;
+        return work_for(job, 1 + (int)(key_hash(key) % 50), true) ? AWA_RETRY : complete(job, key);
     case KIND_LONG:
-        return work_for(job, 2000, false) ? retry(job, 100, "told to end") : AWA_COMPLETE;
+        return work_for(job, 2000, false) ? retry(job, 100, "told to end") : complete(job, key);
     case KIND_DEAF:
         (void)work_for(job, 3000, true);
-        return AWA_COMPLETE;
+        return complete(job, key);
     case KIND_FAILS:
         if ((uint64_t)awa_job_attempt(job) <= key_fails(key))
             return retry(job, 100, "fails at first");

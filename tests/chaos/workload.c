@@ -99,6 +99,14 @@ key_kind(uint64_t key)
     return KIND_INSTANT;
 }
 
+bool
+key_has_output(uint64_t key)
+{
+    enum kind kind = key_kind(key);
+
+    return kind == KIND_SHORT || kind == KIND_LONG || kind == KIND_DEAF;
+}
+
 unsigned
 key_fails(uint64_t key)
 {

@@ -29,11 +29,12 @@ enum kind {
 };
 
 /* Where they go. The queue of a key stands in the key. */
-#define QUEUE_MAP(X)                                            \
-    X(BULK, "bulk")                                             \
-    X(UNIQUE, "unique")   /* some with unique keys */           \
-    X(LETTERS, "letters") /* failed ones become dead letters */ \
-    X(FIFO, "fifo")       /* one producer, one worker, one thread */
+#define QUEUE_MAP(X)                                                   \
+    X(BULK, "bulk")                                                    \
+    X(UNIQUE, "unique")     /* some with unique keys */                \
+    X(LETTERS, "letters")   /* failed ones become dead letters */      \
+    X(FIFO, "fifo")         /* one producer, one worker, one thread */ \
+    X(PROGRAMS, "programs") /* run by `awa work` */
 
 enum queue {
 #define X(name, text) QUEUE_##name,
@@ -49,7 +50,8 @@ uint64_t key_make(uint32_t proc, enum queue queue, uint32_t n);
 enum queue key_queue(uint64_t key);
 uint32_t key_proc(uint64_t key);
 enum kind key_kind(uint64_t key);
-uint32_t key_hash(uint64_t key); /* evenly spread; also what the payload must say */
+uint32_t key_hash(uint64_t key);   /* evenly spread; also what the payload must say */
+bool key_has_output(uint64_t key); /* its key, as JSON */
 unsigned key_fails(uint64_t key);
 int64_t key_max_attempts(uint64_t key);
 int64_t key_priority(uint64_t key);
