@@ -381,8 +381,9 @@ static const struct refusal reconciles_not[] = {
 };
 static const struct refusal expires_none[] = { { "0" }, { "55P03" }, { 0 } };
 static const struct refusal stays[] = { { "f" }, { 0 } };
+/* Whoever opens the gate for it may still have a snapshot. */
 static const struct refusal prunes_not[] = {
-    { "busy" }, { "snapshots" }, { "heads", NULL, true }, { 0 }
+    { "busy" }, { "snapshots", NULL, true }, { "heads", NULL, true }, { 0 }
 };
 
 const struct verb verbs[] = {
