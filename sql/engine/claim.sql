@@ -69,10 +69,12 @@ DECLARE
     v_head awa.claims := awa.lane_head((p_lane).lane_id);
     v_last CONSTANT bigint := awa.last_position(p_lane);
 BEGIN
+    IF v_last <= v_head.cursor THEN -- as most often; it begins no query
+        RETURN awa.gaps_have_news(v_head.gaps);
+    END IF;
     RETURN awa.gaps_have_news(v_head.gaps)
-           OR (v_last > v_head.cursor
-               AND EXISTS (SELECT 1 FROM awa.ready_entries AS e
-                            WHERE e.pos > v_head.cursor AND e.pos <= v_last));
+           OR EXISTS (SELECT 1 FROM awa.ready_entries AS e
+                       WHERE e.pos > v_head.cursor AND e.pos <= v_last);
 END
 $$;
 

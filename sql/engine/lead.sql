@@ -44,7 +44,8 @@ BEGIN
     listens := coalesce(awa.is_listener(v_number), false);
     -- Whoever merely sees that another leads locks nothing.
     IF NOT p_resign AND awa.other_leads(v_number) THEN
-        wait_ms := awa.rest_of_term();
+        wait_ms := awa.rest_of_term()
+                   + CASE WHEN listens THEN 0 ELSE least(30 * awa.fleet_size(), 10000) END;
         RETURN;
     END IF;
     PERFORM awa.take_lock('leadership') WHERE p_resign;
@@ -67,6 +68,7 @@ END
 $$;
 
 -- For how many milliseconds a candidate waits: the rest of the term, and a little more, each its own.
+-- (Of a large fleet, those that do not listen wait longer, in awa.lead().)
 CREATE OR REPLACE FUNCTION awa.rest_of_term()
 RETURNS bigint
 LANGUAGE sql VOLATILE

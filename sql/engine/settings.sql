@@ -2,10 +2,11 @@
 -- Small things that every other engine file uses: the clock in milliseconds, limits of a job, sets
 -- of positions.
 
--- Milliseconds since 1970, as sequences and clients keep them.
+-- Milliseconds since 1970, as sequences and clients keep them. (Not IMMUTABLE, for extract() is not,
+-- and it would not be inlined.)
 CREATE OR REPLACE FUNCTION awa.to_ms(p_at timestamptz)
 RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
 RETURN (extract(epoch FROM p_at) * 1000)::bigint;
 
 CREATE OR REPLACE FUNCTION awa.interval_ms(p_interval interval)

@@ -242,8 +242,7 @@ $$;
 
 -- Whether a worker is to listen for notifications: it is one of the first four that serve one of its
 -- queues. Each notification wakes every session of the database that listens, whatever to; so of a
--- large fleet only few do. The others look by themselves, all of them together a hundred times a
--- second.
+-- large fleet only few do. The others look by themselves, all of them together fifty times a second.
 CREATE OR REPLACE FUNCTION awa.is_listener(p_number bigint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -259,13 +258,12 @@ BEGIN
 END
 $$;
 
--- After how many milliseconds an idle worker that does not listen is to look again.
-CREATE OR REPLACE FUNCTION awa.fleet_poll_ms()
-RETURNS int
+CREATE OR REPLACE FUNCTION awa.fleet_size()
+RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN (SELECT least(10 * count(*), 2000) FROM awa.workers AS w WHERE w.ended_at IS NULL);
+    RETURN (SELECT count(*) FROM awa.workers AS w WHERE w.ended_at IS NULL);
 END
 $$;
 
@@ -292,7 +290,8 @@ $$;
 -- Returns: known, which identities are still registered and not given up for dead; ready, the
 -- hungry queues in which there is work now; lost, which of the positions it no longer
 -- holds; server, a number that changes when the server restarts or is replaced; listens, whether the
--- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle.
+-- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle. Where
+-- that is less often than heartbeats come, each 2 s, only some of them look.
 CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
         p_claims bigint[] DEFAULT '{}', p_positions int8multirange[] DEFAULT '{}',
         p_session boolean DEFAULT false, p_queues text[] DEFAULT NULL, p_held int[] DEFAULT NULL)
@@ -335,7 +334,10 @@ BEGIN
     IF cardinality(p_hungry) > 0 THEN
         PERFORM awa.mark_hungry(p_hungry);
     END IF;
-    ready := awa.ready_queues(p_hungry);
+    listens := coalesce((SELECT awa.is_listener(max(n)) FROM unnest(v_numbers) AS n), false);
+    poll_ms := CASE WHEN NOT listens THEN 20 * awa.fleet_size()::int END;
+    ready := CASE WHEN listens OR random() * poll_ms < 2000 THEN awa.ready_queues(p_hungry)
+                  ELSE '{}' END;
     lost := '{}';
     IF cardinality(p_claims) > 0 THEN
         lost := (SELECT coalesce(range_agg(l.lost), '{}')
@@ -348,8 +350,6 @@ BEGIN
                           WHERE NOT isempty(m.positions)) AS l);
     END IF;
     server := awa.server_number();
-    listens := coalesce((SELECT awa.is_listener(max(n)) FROM unnest(v_numbers) AS n), false);
-    poll_ms := CASE WHEN NOT listens THEN awa.fleet_poll_ms() END;
     RETURN NEXT;
 END
 $$;

@@ -206,12 +206,42 @@ of_a_fleet_only_four_listen(void **state)
     test_exec(worker, "SELECT awa.register_worker(8, 'w', '{b,c}')");
     assert_string_equal(test_rows(worker, "SELECT s, h.listens, h.poll_ms FROM generate_series(1,"
                                           " 8) AS s, awa.heartbeat(ARRAY[s::bigint]) AS h"),
-                        "1|t| 2|t| 3|t| 4|t| 5|f|80 6|f|80 7|f|80 8|t|");
+                        "1|t| 2|t| 3|t| 4|t| 5|f|160 6|f|160 7|f|160 8|t|");
     test_exec(worker, "SELECT awa.deregister_worker(2)");
     assert_string_equal(test_rows(worker, "SELECT listens FROM awa.heartbeat('{5}')"), "t");
 }
 
-/* A hundred times a second, all of them together: that must not use up transaction ids. */
+/* How many of 300 heartbeats of a worker find the job that waits. */
+static int64_t
+looks_of(PGconn *conn, int worker)
+{
+    return test_int(conn, test_format("SELECT count(*) FROM generate_series(1, 300) AS s CROSS JOIN"
+                                      " LATERAL awa.heartbeat(ARRAY[%d + s * 0], '{default}') AS h"
+                                      " WHERE h.ready = '{default}'",
+                                      worker));
+}
+
+/* Looks and candidates do not grow with the fleet. */
+static void
+of_a_large_fleet_some_heartbeats_look(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_connect(db, "worker");
+    int64_t n;
+
+    test_exec(worker, "SELECT awa.register_worker(s, 'w', '{default}', p_session => false)"
+                      " FROM generate_series(1, 300) AS s ORDER BY s");
+    test_exec(db, "SELECT awa.insert_job('k')");
+    assert_int_equal(looks_of(worker, 1), 300);
+    n = looks_of(worker, 300);
+    if (n < 50 || n > 150) /* of 100 to be expected */
+        fail_msg("%" PRId64 " of 300 looked", n);
+    assert_int_equal(test_int(worker, "SELECT (term IS NOT NULL)::int FROM awa.lead(1)"), 1);
+    assert_true(test_int(worker, "SELECT wait_ms FROM awa.lead(2)") < 5000);
+    assert_true(test_int(worker, "SELECT wait_ms FROM awa.lead(300)") > 9000);
+}
+
+/* Fifty times a second, all of them together: that must not use up transaction ids. */
 static void
 a_worker_that_looks_for_work_writes_nothing(void **state)
 {
@@ -240,6 +270,7 @@ main(void)
         TEST_DB(a_list_does_not_walk_over_ids_that_are_gone),
         TEST_DB(gauges_are_the_leaders_report),
         TEST_DB(of_a_fleet_only_four_listen),
+        TEST_DB(of_a_large_fleet_some_heartbeats_look),
         TEST_DB(a_worker_that_looks_for_work_writes_nothing),
     };
 
