@@ -4,14 +4,17 @@
 
 Writes sql_ids.h (one enum member per statement) and embedded.c (what src/lib/embedded.h
 declares). Refuses what would only fail later, at a user's: gaps in $n, statements and schema
-files without a comment, gaps in the numbers of schema files, engine files that require each
-other in a circle.
+files without a comment, gaps in the numbers of schema files. And what would make the engine
+hard to follow: a file that calls one on a floor above it, and files that call each other in a
+circle (tools/floors.py). The engine's files are applied in the order of their calls.
 """
 import argparse
 import hashlib
 import os
 import re
 import sys
+
+import floors
 
 # What a parameter cannot be inside of: strings, quoted names, dollar quotes, comments.
 OPAQUE = re.compile(
@@ -25,7 +28,7 @@ OPAQUE = re.compile(
 )
 SCHEMA_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*\.sql")
-REQUIRES = re.compile(r"--\s*requires:\s*(.+)")
+DOORS = "doors.sql"
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
@@ -94,40 +97,26 @@ def read_schema(folder):
     return files
 
 
-def required(text):
-    """The topics after `-- requires:` in the head of an engine file."""
-    found = [REQUIRES.fullmatch(line.strip()) for line in head_and_body(text)[0]]
-    return [topic for match in found if match for topic in re.split(r"[,\s]+", match[1].strip())]
-
-
 def read_engine(folder):
-    """(number, name, text, checksum) of each engine file, in an order that works."""
+    """(number, name, text, checksum) of each engine file, in the order of their calls. The doors
+    come last: they name functions of all floors."""
     texts = {
-        name[:-4]: read(f"{folder}/{name}")
-        for name in sql_files(folder, TOPIC_NAME, "want topic.sql")
+        f"{floor}/{name}": read(f"{folder}/{floor}/{name}")
+        for floor in floors.ENGINE
+        for name in sql_files(f"{folder}/{floor}", TOPIC_NAME, "want topic.sql")
     }
-    files = []
-    done = set()
-    while len(done) < len(texts):
-        ready = [t for t in texts if t not in done and done.issuperset(required(texts[t]))]
-        if not ready:
-            raise Refused(f"{folder}: {', '.join(blocked(texts, done))}")
-        topic = ready[0]
-        done.add(topic)
-        checksum = hashlib.sha256(texts[topic].encode()).hexdigest()
-        files.append((len(files) + 1, f"{topic}.sql", texts[topic], checksum))
-    return files
-
-
-def blocked(texts, done):
-    """Why no engine file can come next."""
+    strays = [name for name in os.listdir(folder) if name not in (*floors.ENGINE, DOORS)]
+    if strays:
+        raise Refused(f"{folder}/{strays[0]}: want one of the folders {', '.join(floors.ENGINE)}")
+    try:
+        order = floors.in_order(texts, floors.sql_arrows(texts), floors.ENGINE)
+    except floors.Broken as broken:
+        raise Refused(f"{folder}: {broken}") from broken
+    texts[DOORS] = read(f"{folder}/{DOORS}")
+    order.append(DOORS)
     return [
-        f"{topic} requires {need}, which "
-        + ("requires it" if need in texts else "is not there")
-        for topic in texts
-        if topic not in done
-        for need in required(texts[topic])
-        if need not in done
+        (number, name, texts[name], hashlib.sha256(texts[name].encode()).hexdigest())
+        for number, name in enumerate(order, 1)
     ]
 
 

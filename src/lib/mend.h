@@ -44,7 +44,7 @@ awa_status mend_objects(PGconn *conn, bool check, const PGresult *catalog, const
 /* All objects are right now: this is how they are to be. */
 awa_status record_objects(PGconn *conn, awa_error *err) AWA_CHECKED;
 
-/* What does not travel with the tables; see sql/engine/mend.sql. */
+/* What does not travel with the tables; see sql/engine/operator/mend.sql. */
 awa_status mend_tables(PGconn *conn, bool check, struct awa__findings *f,
                        awa_error *err) AWA_CHECKED;
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """tools/embed.py refuses what would only fail later. Argument: the path of embed.py."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,15 +10,21 @@ import tempfile
 GOOD = {
     "bootstrap.sql": "-- ledger\nSELECT 1;\n",
     "schema/0001_first.sql": "-- tables\nCREATE TABLE a ();\n",
-    "engine/close.sql": "-- requires: lane\n-- closes\nSELECT 2;\n",
-    "engine/lane.sql": "-- lanes\nSELECT 'a \"quoted\" \\ text\t';\n",
+    "engine/jobs/close.sql": "-- closes\nCREATE OR REPLACE FUNCTION awa.close() ... awa.open();\n",
+    "engine/jobs/open.sql": "-- opens\nCREATE OR REPLACE FUNCTION awa.open() ... awa.lane();\n",
+    "engine/storage/lane.sql": "-- lanes, unlike awa.close()\n"
+    "CREATE OR REPLACE FUNCTION awa.lane() ... 'a \"quoted\" \\ text\t for awa.close()';\n",
+    "engine/doors.sql": "-- doors\nSELECT 1;\n",
     "statements/job_get.sql": "-- SPDX\n-- Job $1.\nSELECT $1::bigint, '$7', $$ $9 $$ -- $8\n",
 }
 
 # What to change in GOOD, and a part of the message; None: it must be accepted.
 CASES = {
     "good files are embedded": ({}, None),
-    "empty folders are embedded": (dict.fromkeys(k for k in GOOD if "/" in k), None),
+    "empty folders are embedded": (
+        dict.fromkeys(k for k in GOOD if "/" in k and "doors" not in k),
+        None,
+    ),
     "a statement without a comment is refused": (
         {"statements/job_get.sql": "-- SPDX-License-Identifier: MIT\nSELECT 1\n"},
         "wants a comment",
@@ -50,23 +57,35 @@ CASES = {
         {"schema/first.sql": "-- t\nSELECT 1;\n"},
         "want NNNN_words.sql",
     ),
-    "an engine file that requires nothing real is refused": (
-        {"engine/lane.sql": "-- requires: moon\nSELECT 1;\n"},
-        "moon, which is not there",
+    "a call of a function on a floor above is refused": (
+        {"engine/storage/lane.sql": "CREATE OR REPLACE FUNCTION awa.lane() ... awa.close();\n"},
+        "storage/lane.sql: awa.lane uses awa.close of jobs/close.sql, which is on a floor above it",
+    ),
+    "a view of a floor above is refused": (
+        {
+            "engine/jobs/view.sql": "CREATE OR REPLACE VIEW awa.jobs AS SELECT 1;\n",
+            "engine/storage/lane.sql": "CREATE OR REPLACE FUNCTION awa.lane() FROM awa.jobs;\n",
+        },
+        "storage/lane.sql: awa.lane uses awa.jobs of jobs/view.sql",
     ),
     "engine files in a circle are refused": (
-        {"engine/lane.sql": "-- requires: close\nSELECT 1;\n"},
-        "which requires it",
+        {"engine/jobs/open.sql": "CREATE OR REPLACE FUNCTION awa.open() ... awa.close();\n"},
+        "a circle: jobs/close.sql: awa.close uses awa.open of jobs/open.sql;"
+        " jobs/open.sql: awa.open uses awa.close of jobs/close.sql",
     ),
+    "an engine file outside the floors is refused": (
+        {"engine/more.sql": "-- more\nSELECT 1;\n"},
+        "engine/more.sql: want one of the folders base, ",
+    ),
+    "an engine without doors is refused": ({"engine/doors.sql": None}, "doors.sql"),
     "a missing bootstrap is refused": ({"bootstrap.sql": None}, "bootstrap.sql"),
-    "a NUL is refused": ({"engine/lane.sql": "-- a\0b\n"}, "NUL"),
+    "a NUL is refused": ({"engine/jobs/open.sql": "-- a\0b\n"}, "NUL"),
 }
 
 
 def write(folder, files):
-    for kind in ("schema", "engine", "statements"):
-        os.makedirs(f"{folder}/sql/{kind}")
     for path, text in files.items():
+        os.makedirs(os.path.dirname(f"{folder}/sql/{path}"), exist_ok=True)
         if text is not None:
             with open(f"{folder}/sql/{path}", "w", encoding="utf-8") as file:
                 file.write(text)
@@ -87,7 +106,7 @@ def case_passes(changes, message):
 
 
 def output_is_right():
-    """One parameter is counted, the required file comes first, text survives as it is."""
+    """One parameter is counted, files come after those that they call, text survives as it is."""
     with tempfile.TemporaryDirectory() as folder:
         write(folder, GOOD)
         embed(folder)
@@ -98,8 +117,9 @@ def output_is_right():
     return (
         "SQL_JOB_GET,\n    SQL_COUNT,\n" in ids
         and '.name = "job_get", .nparams = 1' in text
-        and text.index('"lane.sql"') < text.index('"close.sql"')
-        and r'"SELECT \'a \"quoted\" \\ text\t\';\n"'.replace(r"\'", "'") in text
+        and re.findall(r'name = "(\w+/\w+|doors)\.sql"', text)
+        == ["storage/lane", "jobs/open", "jobs/close", "doors"]
+        and r'''... 'a \"quoted\" \\ text\t for''' in text
     )
 
 

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- Into the dead-letter queue, and out of it for good. A job there is out of the ring and out of its
+-- terminal counts; its state stays failed.
+
+-- Failed attempts, closed as dead-lettered by this transaction, become dead letters. The reason is
+-- read from what the worker or the leader had asked for; see awa.decide().
+CREATE OR REPLACE FUNCTION awa.bury(p_rows awa.closing[], p_now timestamptz)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
+           run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
+           tags, metadata, unique_key, errors, output)
+    SELECT e.id, p_now, p_now, coalesce(e.created_at, e.enqueued_at), e.enqueued_at, c.claimed_at,
+           c.claim_id, l.priority, l.enqueue_shard, r.attempt, e.max_attempts, l.queue, e.kind,
+           CASE r.error ->> 'outcome' WHEN 'failed' THEN 'terminal_error'
+                                      WHEN 'expired' THEN 'deadline_exceeded'
+                                      ELSE 'max_attempts_exhausted' END,
+           e.args, e.tags, e.metadata, e.unique_key, awa.append_error(e.errors, r.error), r.output
+      FROM unnest(p_rows) AS r
+     CROSS JOIN LATERAL (SELECT e.*
+                           FROM awa.ready_entries AS e
+                          WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                          LIMIT 1) AS e
+      JOIN awa.lanes AS l ON l.lane_id = (r.pos >> 44)::int
+      LEFT JOIN LATERAL (SELECT c.claimed_at, c.claim_id
+                           FROM awa.claims AS c
+                          WHERE c.ready_slot = r.ready_slot AND c.positions @> r.pos
+                          LIMIT 1) AS c ON true;
+END
+$$;
+
+-- Failed jobs that were taken out of the ring become dead letters.
+CREATE OR REPLACE FUNCTION awa.add_dead_letters(p_jobs awa.jobs[], p_reason text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
+           run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
+           tags, metadata, unique_key, errors, output)
+    SELECT j.id, clock_timestamp(), j.finalized_at, j.created_at, j.run_at, c.claimed_at,
+           c.claim_id, j.priority, j.enqueue_shard, j.attempt, j.max_attempts, j.queue, j.kind,
+           p_reason, j.args, j.tags, j.metadata, j.unique_key, j.errors, j.output
+      FROM unnest(p_jobs) AS j
+      LEFT JOIN LATERAL (SELECT c.claimed_at, c.claim_id
+                           FROM awa.claims AS c
+                          WHERE c.ready_slot = j.ready_slot AND c.positions @> j.pos
+                          LIMIT 1) AS c ON true;
+END
+$$;
+
+-- Forget dead letters, and their unique keys. Returns how many there were.
+CREATE OR REPLACE FUNCTION awa.forget_dead(p_ids bigint[])
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_ids bigint[];
+    v_keys text[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
+                                    WHERE o.id = ANY (p_ids) ORDER BY o.id FOR UPDATE))
+        RETURNING d.id, d.unique_key)
+    SELECT coalesce(array_agg(g.id), '{}'), array_agg(g.unique_key) INTO v_ids, v_keys
+      FROM gone AS g;
+    PERFORM awa.drop_unique_keys(v_keys, v_ids);
+    RETURN cardinality(v_ids);
+END
+$$;

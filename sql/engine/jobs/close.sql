@@ -1,0 +1,425 @@
+-- SPDX-License-Identifier: MIT
+-- Close: end attempts. Whoever ends one inserts its position into closures; what a worker may close
+-- is what a claim of its own holds.
+
+-- ---- What follows --------------------------------------------------------------------------
+
+-- The positions of p_rows are closed, by this transaction; do what follows from their outcomes:
+-- terminal ones that have something to tell leave a done entry or a dead letter, the others live on
+-- as deferred jobs or as new entries.
+CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_again awa.new_job[];
+    v_retryable awa.new_job[];
+    v_scheduled awa.new_job[];
+BEGIN
+    INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output, errors)
+    SELECT r.pos, e.id, v_now, r.ready_slot, r.attempt, r.outcome::text::awa.job_state, r.output,
+           awa.append_error(e.errors, r.error)
+      FROM unnest(p_rows) AS r
+     CROSS JOIN LATERAL (SELECT e.*
+                           FROM awa.ready_entries AS e
+                          WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                          LIMIT 1) AS e
+     WHERE r.outcome IN ('completed', 'failed', 'cancelled');
+    IF EXISTS (SELECT 1 FROM unnest(p_rows) AS r WHERE r.outcome = 'dead_lettered') THEN
+        PERFORM awa.bury(array_agg(r), v_now)
+           FROM unnest(p_rows) AS r WHERE r.outcome = 'dead_lettered';
+    END IF;
+
+    SELECT array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NULL),
+           array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND NOT j.given_back),
+           array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND j.given_back)
+      INTO v_again, v_retryable, v_scheduled
+      FROM (SELECT r.pos, awa.attempts_used(r.outcome) = 0 AS given_back,
+                   ROW(row_number() OVER (ORDER BY r.pos), e.id, e.kind, e.args, l.queue,
+                       l.priority, l.enqueue_shard, e.max_attempts, r.run_at, e.tags, e.metadata,
+                       e.unique_key, NULL, r.attempt, awa.append_error(e.errors, r.error),
+                       CASE WHEN r.keep_age THEN e.enqueued_at END,
+                       coalesce(e.created_at, e.enqueued_at))::awa.new_job AS job
+              FROM unnest(p_rows) AS r
+             CROSS JOIN LATERAL (SELECT e.*
+                                   FROM awa.ready_entries AS e
+                                  WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
+                                  LIMIT 1) AS e
+              JOIN awa.lanes AS l ON l.lane_id = (r.pos >> 44)::int
+             WHERE r.outcome IN ('retried', 'snoozed', 'released', 'rescued', 'expired')) AS j;
+    IF v_retryable IS NOT NULL THEN
+        PERFORM awa.add_deferred(v_retryable, 'retryable');
+    END IF;
+    IF v_scheduled IS NOT NULL THEN
+        PERFORM awa.add_deferred(v_scheduled, 'scheduled');
+    END IF;
+    IF v_again IS NOT NULL THEN
+        PERFORM awa.add_entries(v_again);
+    END IF;
+END
+$$;
+
+-- Failed jobs of a queue whose dead-letter queue is on go there.
+CREATE OR REPLACE FUNCTION awa.route_failed(p_rows awa.closing[])
+RETURNS awa.closing[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_rows awa.closing[] := p_rows;
+    v_lanes int[];
+BEGIN
+    SELECT coalesce(array_agg(l.lane_id), '{}') INTO v_lanes
+      FROM (SELECT DISTINCT (r.pos >> 44)::int AS lane_id
+              FROM unnest(p_rows) AS r WHERE r.outcome = 'failed') AS f
+      JOIN awa.lanes AS l ON l.lane_id = f.lane_id
+     CROSS JOIN awa.settings AS s
+      LEFT JOIN awa.queues AS q ON q.queue = l.queue
+     WHERE coalesce(q.dlq_enabled, s.dlq_enabled);
+    FOR i IN 1 .. coalesce(cardinality(v_rows), 0) LOOP
+        EXIT WHEN cardinality(v_lanes) = 0;
+        IF v_rows[i].outcome = 'failed' AND (v_rows[i].pos >> 44)::int = ANY (v_lanes) THEN
+            v_rows[i].outcome := 'dead_lettered';
+        END IF;
+    END LOOP;
+    RETURN v_rows;
+END
+$$;
+
+-- Close the positions of p_rows, and settle those that this call closed. Returns them.
+CREATE OR REPLACE FUNCTION awa.close_and_settle(p_rows awa.closing[])
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_rows awa.closing[] := awa.route_failed(p_rows);
+    v_group record;
+    v_done int8multirange := '{}';
+BEGIN
+    FOR v_group IN
+        SELECT r.ready_slot, (r.pos >> 44)::int AS lane, r.outcome,
+               range_agg(int8range(r.pos, r.pos + 1)) AS positions
+          FROM unnest(v_rows) AS r
+         GROUP BY 1, 2, 3
+         ORDER BY 1, 2, 3
+    LOOP
+        v_done := v_done + awa.add_closure(v_group.ready_slot, v_group.lane, v_group.positions,
+                                           v_group.outcome);
+    END LOOP;
+    IF NOT isempty(v_done) THEN
+        PERFORM awa.settle(array_agg(r)) FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
+    END IF;
+    RETURN v_done;
+END
+$$;
+
+-- The end of jobs of one lane that nobody runs: withdrawn at their positions, and done entries that
+-- say so. The caller holds the lane's lock, or has just inserted them. Returns how many there were.
+CREATE OR REPLACE FUNCTION awa.withdraw_cancelled(p_slot smallint, p_positions int8multirange,
+        p_reason text)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_withdrawn int8multirange := awa.add_tombstones(p_slot, p_positions, 'cancelled');
+    v_n bigint := awa.width(v_withdrawn);
+    v_now timestamptz := clock_timestamp();
+BEGIN
+    IF v_n = 0 THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
+    SELECT e.pos, e.id, v_now, p_slot, e.attempt, 'cancelled',
+           awa.append_error(e.errors, awa.error_entry(e.attempt, p_reason, 'cancelled', v_now))
+      FROM unnest(v_withdrawn) AS r
+     CROSS JOIN LATERAL (
+            SELECT e.*
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+             ORDER BY e.pos) AS e;
+    INSERT INTO awa.queue_terminal_count_deltas (lane_id, cancelled, ready_slot)
+    VALUES ((lower(v_withdrawn) >> 44)::int, v_n, p_slot);
+    RETURN v_n;
+END
+$$;
+
+-- ---- Completed, and nothing to tell --------------------------------------------------------
+
+-- Complete jobs whose result is nothing but that they are done. The worker sends, for each of its
+-- claims, positions that all lie in one lane; what lies between them may be included, because only
+-- what the claim holds counts. Several claims of one slot and lane become one row.
+-- Locks: none of its own. Returns the positions that this call closed; the rest of what the
+-- claims held is stale: somebody else ended those attempts. A repeated call closes nothing.
+CREATE OR REPLACE FUNCTION awa.complete_jobs(p_worker bigint, p_slots smallint[],
+        p_claims bigint[], p_positions int8multirange[])
+RETURNS int8multirange
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
+    v_group record;
+    v_done int8multirange := '{}';
+    v_rest int8multirange;
+BEGIN
+    PERFORM awa.check_length('slots', p_slots, cardinality(p_claims)),
+            awa.check_length('positions', p_positions, cardinality(p_claims)),
+            awa.require_durable();
+    FOR v_group IN
+        SELECT m.slot, m.lane, range_agg(m.held) AS held
+          FROM (SELECT u.slot, (lower(u.positions) >> 44)::int AS lane,
+                       awa.held_positions(v_worker, u.slot, u.claim, u.positions) AS held
+                  FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, positions)
+                 WHERE NOT isempty(u.positions)) AS m
+         GROUP BY m.slot, m.lane
+         ORDER BY m.slot, m.lane -- one order for all, so that two flushes cannot wait in a circle
+    LOOP
+        v_done := v_done + awa.add_closure(v_group.slot, v_group.lane, v_group.held, 'completed');
+    END LOOP;
+
+    -- What was carried into another slot meanwhile is closed there.
+    FOR i IN 1 .. cardinality(p_claims) LOOP
+        v_rest := p_positions[i] - v_done;
+        IF NOT isempty(v_rest) THEN
+            v_done := v_done + awa.complete_carried(v_worker, p_claims[i], v_rest);
+        END IF;
+    END LOOP;
+    RETURN v_done;
+END
+$$;
+
+-- The same for positions whose slot is not the one that the worker remembers. Whoever finds them
+-- closed looks again: they may just have been carried once more.
+CREATE OR REPLACE FUNCTION awa.complete_carried(p_worker bigint, p_claim bigint,
+        p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_open record;
+    v_done int8multirange := '{}';
+BEGIN
+    LOOP
+        SELECT o.* INTO v_open
+          FROM awa.open_in_slots(p_worker, p_claim, p_positions) AS o ORDER BY o.ready_slot LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        v_done := v_done + awa.add_closure(v_open.ready_slot, (lower(p_positions) >> 44)::int,
+                                           v_open.positions, 'completed');
+    END LOOP;
+    RETURN v_done;
+END
+$$;
+
+-- ---- With something to tell ----------------------------------------------------------------
+
+-- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
+-- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
+-- its deadline). p_errors[i] is text; p_outputs[i] JSON, or any text, see awa.read_output();
+-- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
+-- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
+-- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
+-- Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
+        p_outputs text[] DEFAULT NULL, p_delays interval[] DEFAULT NULL)
+RETURNS TABLE (pos bigint, state text, error text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_n int := coalesce(cardinality(p_positions), 0);
+BEGIN
+    PERFORM awa.check_length('slots', p_slots, v_n), awa.check_length('claims', p_claims, v_n),
+            awa.check_length('outcomes', p_outcomes, v_n),
+            awa.check_length('errors', p_errors, v_n),
+            awa.check_length('outputs', p_outputs, v_n),
+            awa.check_length('delays', p_delays, v_n), awa.require_durable();
+    BEGIN
+        RETURN QUERY SELECT c.pos, c.state, NULL::text
+                       FROM awa.close_batch(p_worker, p_slots, p_claims, p_positions, p_outcomes,
+                                            p_errors, p_outputs, p_delays) AS c;
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN
+        IF NOT awa.is_permanent(SQLSTATE) THEN
+            RAISE;
+        END IF;
+        IF v_n <= 1 THEN
+            RETURN QUERY SELECT p_positions[1], NULL::text, SQLERRM WHERE v_n = 1;
+            RETURN;
+        END IF;
+    END;
+    FOR i IN 1 .. v_n LOOP
+        BEGIN
+            RETURN QUERY SELECT c.pos, c.state, NULL::text
+                           FROM awa.close_batch(p_worker, p_slots[i:i], p_claims[i:i],
+                                    p_positions[i:i], p_outcomes[i:i], p_errors[i:i],
+                                    p_outputs[i:i], p_delays[i:i]) AS c;
+        EXCEPTION WHEN OTHERS THEN
+            IF NOT awa.is_permanent(SQLSTATE) THEN
+                RAISE;
+            END IF;
+            RETURN QUERY SELECT p_positions[i], NULL::text, SQLERRM;
+        END;
+    END LOOP;
+END
+$$;
+
+-- The work of close_jobs: all of it, or an exception.
+CREATE OR REPLACE FUNCTION awa.close_batch(p_worker bigint, p_slots smallint[], p_claims bigint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
+        p_delays interval[])
+RETURNS TABLE (pos bigint, state text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
+    v_now timestamptz := clock_timestamp();
+    v_held int8multirange := '{}';
+    v_slots smallint[] := p_slots;
+    v_rows awa.closing[];
+    v_carried awa.closing[];
+    v_done int8multirange;
+    v_outcome text;
+BEGIN
+    FOREACH v_outcome IN ARRAY p_outcomes LOOP
+        IF v_outcome IN ('completed', 'failed', 'cancelled', 'retried', 'snoozed', 'released',
+                         'expired') IS NOT TRUE THEN
+            RAISE EXCEPTION 'outcome: a worker cannot say %', coalesce(v_outcome, 'NULL')
+                  USING ERRCODE = 'JQ001';
+        END IF;
+    END LOOP;
+
+    -- The fence: only what a claim of this worker holds.
+    SELECT coalesce(range_agg(awa.held_positions(v_worker, g.slot, g.claim, g.positions)), '{}')
+      INTO v_held
+      FROM (SELECT u.slot, u.claim, range_agg(int8range(u.pos, u.pos + 1)) AS positions
+              FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, pos)
+             GROUP BY u.slot, u.claim, u.pos >> 44) AS g;
+    v_rows := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs, p_delays,
+                           v_now);
+    v_done := awa.close_and_settle(v_rows);
+
+    -- What was carried into another slot meanwhile is closed there; and looked for again, because
+    -- it may just have been carried once more.
+    WHILE awa.width(v_done) < cardinality(p_positions) LOOP
+        SELECT array_agg(coalesce(o.ready_slot, -1) ORDER BY u.ord),
+               coalesce(range_agg(int8range(u.pos, u.pos + 1))
+                        FILTER (WHERE o.ready_slot IS NOT NULL), '{}')
+          INTO v_slots, v_held
+          FROM unnest(p_claims, p_positions) WITH ORDINALITY AS u (claim, pos, ord)
+          LEFT JOIN LATERAL (
+                SELECT o.ready_slot
+                  FROM awa.open_in_slots(v_worker, u.claim,
+                                         int8multirange(int8range(u.pos, u.pos + 1))) AS o
+                 WHERE NOT v_done @> u.pos
+                 LIMIT 1) AS o ON true;
+        EXIT WHEN isempty(v_held);
+        v_carried := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs,
+                                  p_delays, v_now);
+        EXIT WHEN cardinality(v_carried) = 0;
+        v_done := v_done + awa.close_and_settle(v_carried);
+        v_rows := v_rows || v_carried;
+    END LOOP;
+
+    RETURN QUERY
+        SELECT u.pos, coalesce(r.state, 'stale')
+          FROM unnest(p_positions) WITH ORDINALITY AS u (pos, ord)
+          LEFT JOIN (SELECT DISTINCT ON (r.pos) r.pos, awa.state_after(r.outcome, r.run_at) AS state
+                       FROM unnest(v_rows) AS r
+                      WHERE v_done @> r.pos) AS r ON r.pos = u.pos
+         ORDER BY u.ord;
+END
+$$;
+
+-- What is asked for positions that are held, decided: p_positions[i] in p_slots[i] and so on.
+CREATE OR REPLACE FUNCTION awa.closings(p_held int8multirange, p_slots smallint[],
+        p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
+        p_delays interval[], p_now timestamptz)
+RETURNS awa.closing[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(ROW(u.slot, u.pos, awa.decide(u.outcome, e.attempt, e.max_attempts),
+                   e.id, e.attempt + awa.attempts_used(u.outcome),
+                   CASE WHEN u.error IS NOT NULL
+                          OR u.outcome NOT IN ('completed', 'snoozed', 'released')
+                        THEN awa.error_entry(e.attempt + 1, u.error, u.outcome, p_now) END,
+                   awa.read_output(u.output),
+                   CASE u.outcome
+                       WHEN 'retried' THEN p_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
+                       WHEN 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
+                       WHEN 'released' THEN p_now + nullif(u.delay, '0 s') END,
+                   u.outcome = 'released')::awa.closing), '{}')
+          FROM (SELECT DISTINCT ON (u.pos) u.* -- one end for each, the first
+                  FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs,
+                              p_delays) WITH ORDINALITY
+                       AS u (slot, pos, outcome, error, output, delay, ord)
+                 ORDER BY u.pos, u.ord) AS u
+         CROSS JOIN LATERAL (
+                SELECT e.id, e.attempt, e.max_attempts
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = u.slot AND e.pos = u.pos
+                 LIMIT 1) AS e
+         WHERE p_held @> u.pos);
+END
+$$;
+
+-- ---- In the caller's transaction -----------------------------------------------------------
+
+-- Complete one job inside the caller's own transaction: its effects and the job's end commit
+-- together or not at all. Holds nothing but its own closure, so other jobs of the claim end
+-- freely. Raises JQ003 if the attempt has lost the job, which aborts the effects as well.
+CREATE OR REPLACE FUNCTION awa.complete_job(p_worker bigint, p_claim bigint, p_position bigint,
+        p_output jsonb DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_worker CONSTANT bigint := awa.worker_number(p_worker);
+    v_slot smallint;
+    v_done boolean := false;
+    v_used int;
+    v_id bigint;
+BEGIN
+    PERFORM awa.require_durable();
+    LOOP -- again if it was just being carried into another slot
+        SELECT o.ready_slot INTO v_slot
+          FROM awa.open_in_slots(v_worker, p_claim,
+                                 int8multirange(int8range(p_position, p_position + 1))) AS o
+         LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        v_done := NOT isempty(awa.add_closure(v_slot, (p_position >> 44)::int,
+                          int8multirange(int8range(p_position, p_position + 1)), 'completed'));
+        EXIT WHEN v_done;
+    END LOOP;
+    IF NOT v_done THEN
+        RAISE EXCEPTION 'attempt: claim % does not hold position % any more', p_claim, p_position
+              USING ERRCODE = 'JQ003';
+    END IF;
+    IF p_output IS NOT NULL THEN
+        SELECT e.id, e.attempt INTO v_id, v_used
+          FROM awa.ready_entries AS e WHERE e.ready_slot = v_slot AND e.pos = p_position;
+        PERFORM awa.settle(ARRAY[ROW(v_slot, p_position, 'completed', v_id, v_used + 1, NULL,
+                                     awa.read_output(p_output::text), NULL, false)::awa.closing]);
+    END IF;
+END
+$$;

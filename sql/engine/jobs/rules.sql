@@ -1,0 +1,148 @@
+-- SPDX-License-Identifier: MIT
+-- The rules of a job: limits, defaults, and what follows from an outcome.
+
+-- ---- What the caller may give, and what counts if he does not ------------------------------
+
+-- What is wrong with a job, in words; NULL if nothing is. The limits stand here and nowhere else.
+-- Not more than STABLE, or it would be called for each row instead of inlined: format() is STABLE.
+CREATE OR REPLACE FUNCTION awa.job_problem(p_kind text, p_queue text, p_args jsonb,
+        p_priority int, p_max_attempts int, p_run_at timestamptz, p_delay interval, p_tags jsonb,
+        p_metadata jsonb, p_unique_key text)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN p_kind IS NULL THEN 'kind: missing'
+    WHEN octet_length(p_kind) NOT BETWEEN 1 AND 200
+        THEN format('kind: want 1 to 200 bytes, got %s', octet_length(p_kind))
+    WHEN octet_length(p_queue) NOT BETWEEN 1 AND 200
+        THEN format('queue: want 1 to 200 bytes, got %s', octet_length(p_queue))
+    WHEN p_priority NOT BETWEEN 1 AND 4
+        THEN format('priority: want 1 to 4, got %s', p_priority)
+    WHEN p_max_attempts NOT BETWEEN 1 AND 1000
+        THEN format('max_attempts: want 1 to 1000, got %s', p_max_attempts)
+    WHEN p_run_at IS NOT NULL AND p_delay IS NOT NULL
+        THEN 'run_at: excludes delay'
+    WHEN p_run_at >= '10000-01-01 00:00:00+00'
+        THEN format('run_at: want a time before the year 10000, got %s', p_run_at)
+    WHEN p_delay NOT BETWEEN '-1000 years' AND '1000 years'
+        THEN format('delay: want at most 1000 years, got %s', p_delay)
+    WHEN pg_column_size(p_args) > 512 AND octet_length(p_args::text) > 1048576
+        THEN format('args: want at most 1048576 bytes, got %s', octet_length(p_args::text))
+    WHEN jsonb_typeof(p_tags) <> 'array' OR p_tags @? 'strict $[*] ? (@.type() != "string")'
+        THEN 'tags: want a list of strings'
+    WHEN jsonb_array_length(p_tags) > 20
+        THEN format('tags: want at most 20, got %s', jsonb_array_length(p_tags))
+    WHEN octet_length(p_tags::text) > 8192
+        THEN format('tags: want at most 8192 bytes, got %s', octet_length(p_tags::text))
+    WHEN jsonb_typeof(p_metadata) <> 'object'
+        THEN format('metadata: want an object, got %s', jsonb_typeof(p_metadata))
+    WHEN octet_length(p_metadata::text) > 65536
+        THEN format('metadata: want at most 65536 bytes, got %s', octet_length(p_metadata::text))
+    WHEN octet_length(p_unique_key) NOT BETWEEN 1 AND 200
+        THEN format('unique_key: want 1 to 200 bytes, got %s', octet_length(p_unique_key))
+    END;
+
+-- What the caller left out. The defaults of a job stand here and nowhere else.
+CREATE OR REPLACE FUNCTION awa.default_queue() RETURNS text
+LANGUAGE sql IMMUTABLE RETURN 'default';
+
+CREATE OR REPLACE FUNCTION awa.default_priority() RETURNS int
+LANGUAGE sql IMMUTABLE RETURN 2;
+
+CREATE OR REPLACE FUNCTION awa.default_max_attempts() RETURNS int
+LANGUAGE sql IMMUTABLE RETURN 25;
+
+-- A time after a delay; a delay that awa.job_problem() will refuse changes nothing.
+CREATE OR REPLACE FUNCTION awa.after(p_now timestamptz, p_delay interval)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT
+RETURN CASE WHEN p_delay BETWEEN '-1000 years' AND '1000 years' THEN p_now + p_delay ELSE p_now END;
+
+CREATE OR REPLACE FUNCTION awa.check_dlq_reason(p_reason text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF octet_length(p_reason) BETWEEN 1 AND 200 IS NOT TRUE THEN
+        RAISE EXCEPTION 'reason: want 1 to 200 bytes, got %', coalesce(octet_length(p_reason), 0)
+              USING ERRCODE = 'JQ001';
+    END IF;
+END
+$$;
+
+-- ---- Outcomes ------------------------------------------------------------------------------
+
+-- How many attempts an outcome uses up: none if the job goes back as it came.
+CREATE OR REPLACE FUNCTION awa.attempts_used(p_outcome awa.outcome)
+RETURNS int
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END;
+
+-- What follows from an outcome for a job whose entry says p_used attempts were used up before.
+CREATE OR REPLACE FUNCTION awa.decide(p_asked awa.outcome, p_used int, p_max_attempts int)
+RETURNS awa.outcome
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_asked IN ('retried', 'rescued', 'expired') AND p_used + 1 >= p_max_attempts
+            THEN 'failed' ELSE p_asked END;
+
+-- The state in which an outcome leaves a job.
+CREATE OR REPLACE FUNCTION awa.state_after(p_outcome awa.outcome, p_run_at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE
+RETURN CASE
+    WHEN p_outcome IN ('completed', 'failed', 'cancelled') THEN p_outcome::text
+    WHEN p_outcome IS NULL THEN NULL
+    WHEN p_run_at IS NULL THEN 'available'
+    WHEN awa.attempts_used(p_outcome) = 0 THEN 'scheduled'
+    ELSE 'retryable'
+    END;
+
+-- How long a job waits after its n-th failed attempt: 2^n s and up to a quarter more, a day at
+-- most.
+CREATE OR REPLACE FUNCTION awa.backoff(p_attempt int, p_random float8 DEFAULT random())
+RETURNS interval
+LANGUAGE sql IMMUTABLE
+RETURN least(power(2, least(greatest(p_attempt, 0), 17)) * (1 + p_random / 4), 86400)
+       * interval '1 s';
+
+-- Does an error say something about the row that met it? Then it comes again whenever that row does,
+-- and the row is set aside. Any other one (no room on the disk, no memory, a lock, a deadlock, a
+-- session that may not write, a damaged page) says nothing about the row: it fails the whole call,
+-- which changes nothing, and the caller tries again later.
+CREATE OR REPLACE FUNCTION awa.is_permanent(p_sqlstate text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN left(p_sqlstate, 2) IN (
+           '22',  -- data exception: no JSON, no UTF-8, out of range
+           '23',  -- a constraint refuses it; races end in ON CONFLICT and never come here
+           '54')  -- larger than PostgreSQL can store
+       OR p_sqlstate IN (
+           'JQ001',  -- ours: it breaks the contract
+           'P0001'); -- RAISE without a code: a trigger or a function says no
+
+-- How long after its deadline an attempt is left to its worker.
+CREATE OR REPLACE FUNCTION awa.deadline_grace()
+RETURNS interval
+LANGUAGE sql IMMUTABLE
+RETURN interval '4 s';
+
+-- ---- Errors --------------------------------------------------------------------------------
+
+-- One error as it stands in a job's list.
+CREATE OR REPLACE FUNCTION awa.error_entry(p_attempt int, p_error text, p_outcome awa.outcome,
+        p_at timestamptz)
+RETURNS jsonb
+LANGUAGE sql STABLE
+RETURN jsonb_build_object('attempt', p_attempt, 'error', left(coalesce(p_error, ''), 8192),
+                          'outcome', p_outcome, 'at', p_at);
+
+-- A job's list of errors with one more; the newest 25 are kept.
+CREATE OR REPLACE FUNCTION awa.append_error(p_errors jsonb, p_error jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN p_error IS NULL THEN p_errors
+    WHEN jsonb_typeof(p_errors) <> 'array' THEN jsonb_build_array(p_errors, p_error) -- by COPY
+    WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
+    ELSE coalesce(p_errors, '[]') || p_error
+    END;

@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: MIT
+-- Deferred jobs become runnable when their time has come.
+
+-- Promote up to p_max due jobs, in order of their time. Looks only at jobs due after p_from: the
+-- leader moves it on, so that index entries of jobs promoted long ago are not met again while an
+-- old snapshot keeps them from being cleaned away; and now and then it looks from the beginning,
+-- for jobs whose transaction committed late. Rows that are locked (cancelled just now) are passed
+-- over. Returns how many were promoted, and the time of the last one.
+CREATE OR REPLACE FUNCTION awa.promote_jobs(p_from timestamptz DEFAULT '-infinity',
+        p_max int DEFAULT 5000, p_now timestamptz DEFAULT clock_timestamp(),
+        OUT promoted int, OUT up_to timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_jobs awa.new_job[];
+BEGIN
+    PERFORM awa.require_durable();
+    -- By ctid: a plan that cannot be turned into a join over the whole table. The rows are locked,
+    -- so they stay where they are.
+    WITH gone AS (
+        DELETE FROM awa.deferred_jobs AS d
+         WHERE d.ctid = ANY (ARRAY(
+                SELECT due.ctid
+                  FROM awa.deferred_jobs AS due
+                 WHERE due.run_at > p_from AND due.run_at <= p_now
+                 ORDER BY due.run_at, due.id
+                 LIMIT p_max
+                   FOR UPDATE SKIP LOCKED))
+        RETURNING d.*)
+    SELECT array_agg(ROW(row_number, g.id, g.kind, g.args, g.queue, g.priority, g.enqueue_shard,
+                         g.max_attempts, NULL, g.tags, g.metadata, g.unique_key, NULL, g.attempt,
+                         g.errors, NULL, g.created_at)::awa.new_job), max(g.run_at)
+      INTO v_jobs, up_to
+      FROM (SELECT g.*, row_number() OVER (ORDER BY g.run_at, g.id) FROM gone AS g) AS g;
+    promoted := coalesce(cardinality(v_jobs), 0);
+    IF promoted > 0 THEN
+        PERFORM awa.add_entries(v_jobs);
+    END IF;
+END
+$$;

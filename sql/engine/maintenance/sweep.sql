@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: MIT
+-- Look for late entries in the gaps beside the heads.
+
+-- Look for late entries in the gaps beside the heads. What is found goes back into the lane's head,
+-- where the next claim takes it; what can have no owner any more is forgotten; the rest stays. As long
+-- as its owners are open it is not looked at again, however many gaps there are. Called by the leader.
+-- Locks: each lane's, if free. Returns how many gaps are left aside.
+CREATE OR REPLACE FUNCTION awa.sweep_gaps(p_now timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_lane int;
+BEGIN
+    PERFORM awa.require_read_committed('sweep'); -- rule G5
+    FOR v_lane IN SELECT DISTINCT n.lane_id FROM awa.news_aside() AS n ORDER BY n.lane_id LOOP
+        IF awa.try_lane(v_lane) THEN
+            PERFORM awa.sweep_lane(v_lane, p_now);
+        END IF;
+    END LOOP;
+    RETURN (SELECT coalesce(sum(awa.count_gaps(g.gaps)), 0) FROM awa.lane_gaps AS g);
+END
+$$;
+
+-- The same for one lane, whose lock the caller holds.
+CREATE OR REPLACE FUNCTION awa.sweep_lane(p_lane int, p_now timestamptz)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_search awa.lane_search;
+    v_head awa.claims;
+    v_late int8multirange;
+BEGIN
+    WITH gone AS (
+        DELETE FROM awa.lane_gaps AS g
+         WHERE g.lane_id = p_lane
+           AND EXISTS (SELECT 1 FROM awa.news_aside() AS n
+                        WHERE n.lane_id = p_lane AND n.owners IS NOT DISTINCT FROM g.owners)
+        RETURNING g.gaps, g.owners)
+    SELECT awa.tidy_gaps(array_agg(ROW(g.gaps, g.owners)::awa.gap_group)) INTO v_search.gaps
+      FROM gone AS g;
+    v_search.n := 0;
+    v_search := awa.search_gaps(v_search, p_lane, 10000, 9223372036854775807);
+    SELECT range_agg(r) INTO v_late FROM unnest(v_search.runs) AS r;
+    IF v_late IS NOT NULL THEN
+        v_head := awa.lane_head(p_lane);
+        v_head.claimed_at := p_now;
+        v_head.gaps := awa.with_gaps(v_head.gaps, v_late);
+        v_head.gaps_searched_at := NULL;
+        PERFORM awa.write_head(v_head, nextval('awa.claim_ids'));
+        PERFORM awa.wake_queue(l.queue) FROM awa.lanes AS l WHERE l.lane_id = p_lane;
+    END IF;
+    INSERT INTO awa.lane_gaps (lane_id, gaps, owners)
+    SELECT p_lane, g.gaps, g.owners FROM unnest(v_search.gaps) AS g;
+END
+$$;

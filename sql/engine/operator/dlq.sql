@@ -1,0 +1,263 @@
+-- SPDX-License-Identifier: MIT
+-- The dead-letter queue: failed jobs that an operator wants to see before they are run again or
+-- forgotten.
+
+-- ---- Reading -------------------------------------------------------------------------------
+
+-- Dead letters, newest first, below the cursor (p_before_at, p_before_id). Each filter may be NULL;
+-- p_from and p_to bound dlq_at.
+CREATE OR REPLACE FUNCTION awa.list_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_before_at timestamptz DEFAULT NULL,
+        p_before_id bigint DEFAULT NULL, p_limit int DEFAULT 100)
+RETURNS SETOF awa.dlq_entries
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+BEGIN
+    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
+    END IF;
+    RETURN QUERY
+        SELECT d.*
+          FROM awa.dlq_entries AS d
+         WHERE (d.dlq_at, d.id) < (coalesce(p_before_at, 'infinity'),
+                                   coalesce(p_before_id, 9223372036854775807))
+           AND (p_kind IS NULL OR d.kind = p_kind)
+           AND (p_queue IS NULL OR d.queue = p_queue)
+           AND (p_tag IS NULL OR p_tag = ANY (d.tags))
+           AND (p_reason IS NULL OR d.reason = p_reason)
+           AND (p_from IS NULL OR d.dlq_at >= p_from)
+           AND (p_to IS NULL OR d.dlq_at < p_to)
+         ORDER BY d.dlq_at DESC, d.id DESC
+         LIMIT p_limit;
+END
+$$;
+
+-- How many dead letters each queue has, and since when the oldest is there.
+CREATE OR REPLACE FUNCTION awa.dlq_depth(p_queue text DEFAULT NULL)
+RETURNS TABLE (queue text, depth bigint, oldest_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+    SELECT d.queue, count(*), min(d.dlq_at)
+      FROM awa.dlq_entries AS d
+     WHERE p_queue IS NULL OR d.queue = p_queue
+     GROUP BY d.queue
+     ORDER BY d.queue
+$$;
+
+-- ---- Moving there --------------------------------------------------------------------------
+
+-- Move one failed job to the dead-letter queue. Returns whether it was one.
+CREATE OR REPLACE FUNCTION awa.move_to_dlq(p_id bigint, p_reason text DEFAULT 'manual')
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+BEGIN
+    PERFORM awa.require_read_committed('move');
+    PERFORM awa.check_dlq_reason(p_reason);
+    FOR i IN 1 .. 10 LOOP -- it may be carried while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND OR v_job.state <> 'failed' OR v_job.dlq_at IS NOT NULL THEN
+            RETURN false;
+        END IF;
+        CONTINUE WHEN isempty(awa.take_back(v_job.ready_slot,
+                int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'moved'));
+        PERFORM awa.add_dead_letters(ARRAY[v_job], p_reason);
+        RETURN true;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- Move failed jobs that match every filter to the dead-letter queue, newest id first, at most
+-- p_limit of them. Needs a filter, or p_all. With p_dry_run only counts.
+CREATE OR REPLACE FUNCTION awa.move_failed_to_dlq(p_kind text DEFAULT NULL,
+        p_queue text DEFAULT NULL, p_tag text DEFAULT NULL, p_all boolean DEFAULT false,
+        p_reason text DEFAULT 'manual', p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
+        p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    PERFORM awa.check_dlq_reason(p_reason);
+    v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run AND v_result.matched > 0 THEN
+        v_jobs := awa.take_back_jobs(v_jobs, 'moved');
+        PERFORM awa.add_dead_letters(v_jobs, p_reason);
+        v_result.changed := cardinality(v_jobs);
+    END IF;
+    RETURN v_result;
+END
+$$;
+
+-- ---- Leaving it ----------------------------------------------------------------------------
+
+-- Dead letters as jobs that begin anew, in the queue and priority that the operator names, or in
+-- their own. Those that are locked, or gone, are passed over. Returns how many.
+CREATE OR REPLACE FUNCTION awa.revive(p_ids bigint[], p_run_at timestamptz, p_queue text,
+        p_priority int)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_problem text := awa.job_problem('-', p_queue, '{}', p_priority, NULL, p_run_at, NULL, NULL,
+                                      NULL, NULL);
+    v_jobs awa.new_job[];
+BEGIN
+    IF v_problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', v_problem USING ERRCODE = 'JQ001';
+    END IF;
+    WITH gone AS (
+        DELETE FROM awa.dlq_entries AS d
+         WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
+                                    WHERE o.id = ANY (p_ids) ORDER BY o.id FOR UPDATE))
+        RETURNING d.*)
+    SELECT coalesce(array_agg(ROW(g.ord, g.id, g.kind, g.args, coalesce(p_queue, g.queue),
+                         coalesce(p_priority, g.priority),
+                         CASE WHEN coalesce(p_queue, g.queue) = g.queue THEN g.enqueue_shard
+                              ELSE awa.shard_of(NULL, (SELECT q.enqueue_shards FROM awa.queues AS q
+                                                        WHERE q.queue = p_queue)) END,
+                         g.max_attempts, p_run_at, g.tags, g.metadata, g.unique_key, NULL, 0,
+                         g.errors, NULL, g.created_at)::awa.new_job), '{}')
+      INTO v_jobs
+      FROM (SELECT g.*, row_number() OVER (ORDER BY g.id) AS ord FROM gone AS g) AS g;
+    IF p_run_at > clock_timestamp() THEN
+        PERFORM awa.add_deferred(v_jobs, 'scheduled');
+    ELSE
+        PERFORM awa.add_entries(v_jobs);
+    END IF;
+    RETURN cardinality(v_jobs);
+END
+$$;
+
+-- Run one dead letter again, from attempt 0, its errors kept: now or at p_run_at, in its queue and
+-- with its priority or in others. Returns whether it was there. Raises JQ004 if a newer live job
+-- holds its unique key; then it stays.
+CREATE OR REPLACE FUNCTION awa.retry_dlq(p_id bigint, p_run_at timestamptz DEFAULT NULL,
+        p_queue text DEFAULT NULL, p_priority int DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_key text;
+BEGIN
+    PERFORM awa.require_read_committed('retry');
+    SELECT d.unique_key INTO v_key FROM awa.dlq_entries AS d WHERE d.id = p_id;
+    IF v_key IS NOT NULL AND NOT awa.take_unique_key(v_key, p_id) THEN
+        RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_key
+              USING ERRCODE = 'JQ004';
+    END IF;
+    RETURN awa.revive(ARRAY[p_id], p_run_at, p_queue, p_priority) = 1;
+END
+$$;
+
+-- Dead letters that match every filter, newest id first, at most p_limit, below p_before. Needs a
+-- filter, or p_all. Takes the lock of history.
+CREATE OR REPLACE FUNCTION awa.find_dead(p_kind text, p_queue text, p_tag text, p_reason text,
+        p_from timestamptz, p_to timestamptz, p_all boolean, p_limit int, p_before bigint)
+RETURNS awa.jobs[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM awa.enter_history();
+    PERFORM awa.check_bulk(p_all, p_limit, p_kind, p_queue, p_tag, p_reason, p_from::text,
+                           p_to::text);
+    RETURN (SELECT coalesce(array_agg(j), '{}')
+              FROM (SELECT d.id
+                      FROM awa.dlq_entries AS d
+                     WHERE d.id < coalesce(p_before, 9223372036854775807)
+                       AND (p_kind IS NULL OR d.kind = p_kind)
+                       AND (p_queue IS NULL OR d.queue = p_queue)
+                       AND (p_tag IS NULL OR p_tag = ANY (d.tags))
+                       AND (p_reason IS NULL OR d.reason = p_reason)
+                       AND (p_from IS NULL OR d.dlq_at >= p_from)
+                       AND (p_to IS NULL OR d.dlq_at < p_to)
+                     ORDER BY d.id DESC
+                     LIMIT coalesce(p_limit, awa.default_bulk_limit())) AS d
+             CROSS JOIN LATERAL awa.job_at(d.id, NULL, NULL) AS j);
+END
+$$;
+
+-- Run dead letters that match every filter again, as awa.retry_dlq() does; those whose unique key a
+-- newer job holds stay, and are counted as conflicts.
+CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false,
+        p_run_at timestamptz DEFAULT NULL, p_to_queue text DEFAULT NULL,
+        p_to_priority int DEFAULT NULL, p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
+        p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
+                            p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run AND v_result.matched > 0 THEN
+        v_jobs := awa.take_unique_keys(v_jobs);
+        v_result.conflicts := v_result.matched - cardinality(v_jobs);
+        v_result.changed := awa.revive(ARRAY(SELECT j.id FROM unnest(v_jobs) AS j), p_run_at,
+                                       p_to_queue, p_to_priority);
+    END IF;
+    RETURN v_result;
+END
+$$;
+
+-- Forget dead letters that match every filter.
+CREATE OR REPLACE FUNCTION awa.purge_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
+        p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
+        p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
+RETURNS awa.bulk_result
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_jobs awa.jobs[];
+    v_result awa.bulk_result;
+BEGIN
+    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
+                            p_before);
+    v_result := awa.bulk_report(v_jobs, p_limit);
+    IF NOT p_dry_run THEN
+        v_result.changed := awa.forget_dead(ARRAY(SELECT j.id FROM unnest(v_jobs) AS j));
+    END IF;
+    RETURN v_result;
+END
+$$;

@@ -1,0 +1,264 @@
+-- SPDX-License-Identifier: MIT
+-- What an operator does to single jobs: cancel, retry; and to any job by plain SQL: DELETE FROM and
+-- INSERT INTO awa.jobs.
+
+-- Cancel a job in any live state: deferred, waiting or running. The worker of a running one is
+-- told, and whatever it still reports is stale. Locks: the lane, while the job waits in it.
+-- Returns whether there was something to cancel.
+CREATE OR REPLACE FUNCTION awa.cancel_job(p_id bigint, p_reason text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_reason CONSTANT text := coalesce(p_reason, 'cancelled by an operator');
+    v_job awa.jobs;
+    v_deferred awa.deferred_jobs;
+    v_lane awa.lanes;
+    v_pos bigint;
+    v_slot smallint;
+BEGIN
+    PERFORM awa.require_read_committed('cancel');
+    FOR i IN 1 .. 10 LOOP -- the job may move on while we look
+        DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id RETURNING d.* INTO v_deferred;
+        IF FOUND THEN
+            v_lane := awa.open_lane(v_deferred.queue, v_deferred.priority,
+                                    v_deferred.enqueue_shard);
+            INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
+                   kind, args, tags, metadata, unique_key, errors, created_at)
+            VALUES (awa.draw_positions(v_lane, 1), v_deferred.id, clock_timestamp(),
+                    awa.current_slot(), v_deferred.attempt, v_deferred.max_attempts,
+                    v_deferred.kind, v_deferred.args, v_deferred.tags, v_deferred.metadata,
+                    v_deferred.unique_key, v_deferred.errors, v_deferred.created_at)
+            RETURNING pos, ready_slot INTO v_pos, v_slot;
+            RETURN awa.withdraw_cancelled(v_slot, int8multirange(int8range(v_pos, v_pos + 1)),
+                                          v_reason) > 0;
+        END IF;
+
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND OR v_job.state IN ('completed', 'failed', 'cancelled') THEN
+            RETURN false;
+        END IF;
+        CONTINUE WHEN v_job.state IN ('scheduled', 'retryable');
+        IF v_job.state = 'running' THEN
+            CONTINUE WHEN isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
+                    int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'cancelled'));
+            INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
+            VALUES (v_job.pos, p_id, clock_timestamp(), v_job.ready_slot, v_job.attempt,
+                    'cancelled',
+                    awa.append_error(v_job.errors, awa.error_entry(v_job.attempt, v_reason,
+                                                                   'cancelled', clock_timestamp())));
+            PERFORM awa.notify_worker(v_job.worker_id);
+            RETURN true;
+        ELSE
+            -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+            PERFORM awa.take_lane((v_job.pos >> 44)::int);
+            SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+            CONTINUE WHEN NOT FOUND OR v_job.state <> 'available';
+            RETURN awa.withdraw_cancelled(v_job.ready_slot,
+                           int8multirange(int8range(v_job.pos, v_job.pos + 1)), v_reason) > 0;
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- Run a failed or cancelled job again, from attempt 0; its errors are kept. A deferred one becomes
+-- due at once. What is in the dead-letter queue is left to awa.retry_dlq(). Returns whether there
+-- was something to retry. Raises JQ004 if a newer live job holds its unique key.
+CREATE OR REPLACE FUNCTION awa.retry_job(p_id bigint)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_job awa.jobs;
+BEGIN
+    PERFORM awa.require_read_committed('retry');
+    FOR i IN 1 .. 10 LOOP -- the job may be carried, promoted or retried while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
+        IF v_job.state IN ('scheduled', 'retryable') THEN
+            UPDATE awa.deferred_jobs AS d SET run_at = clock_timestamp() WHERE d.id = p_id;
+            CONTINUE WHEN NOT FOUND;
+            PERFORM awa.wake_leader(clock_timestamp());
+            RETURN true;
+        END IF;
+        IF v_job.state NOT IN ('failed', 'cancelled') OR v_job.dlq_at IS NOT NULL THEN
+            RETURN false;
+        END IF;
+        -- The key before the job: whoever takes many does it in this order, too.
+        IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
+            RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key
+                  USING ERRCODE = 'JQ004';
+        END IF;
+        CONTINUE WHEN isempty(awa.take_back(v_job.ready_slot,
+                int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'removed'));
+        PERFORM awa.add_entries(ARRAY[awa.fresh_job(v_job, 1)]);
+        RETURN true;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- A job as it begins anew: from attempt 0, with its errors.
+CREATE OR REPLACE FUNCTION awa.fresh_job(p_job awa.jobs, p_ord int)
+RETURNS awa.new_job
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN ROW(p_ord, (p_job).id, (p_job).kind, (p_job).args, (p_job).queue, (p_job).priority,
+               (p_job).enqueue_shard, (p_job).max_attempts, NULL, (p_job).tags, (p_job).metadata,
+               (p_job).unique_key, NULL, 0, (p_job).errors, NULL,
+               (p_job).created_at)::awa.new_job;
+END
+$$;
+
+-- ---- By plain SQL --------------------------------------------------------------------------
+
+-- Delete a job in whatever state it is; the worker of a running one is told, and what it still
+-- reports is stale. Waits half a second at most for somebody who is just moving or ending it; then
+-- it raises JQ006. Returns whether there was such a job.
+CREATE OR REPLACE FUNCTION awa.delete_job_compat(p_id bigint)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '500ms'
+AS $$
+DECLARE
+    v_job awa.jobs;
+BEGIN
+    PERFORM awa.require_read_committed('delete');
+    FOR i IN 1 .. 10 LOOP -- the job may move on while we look
+        SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
+        IF awa.delete_here(v_job) THEN
+            PERFORM awa.drop_unique_keys(ARRAY[v_job.unique_key], ARRAY[p_id])
+              WHERE v_job.unique_key IS NOT NULL;
+            RETURN true;
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'job %: somebody else is just changing it', p_id
+          USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- The same where it was just seen. Returns whether it was still there.
+CREATE OR REPLACE FUNCTION awa.delete_here(p_job awa.jobs)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_here CONSTANT int8multirange := int8multirange(int8range((p_job).pos, (p_job).pos + 1));
+    v_lane CONSTANT int := ((p_job).pos >> 44)::int;
+    v_job awa.jobs;
+BEGIN
+    IF (p_job).dlq_at IS NOT NULL THEN
+        DELETE FROM awa.dlq_entries AS d WHERE d.id = (p_job).id;
+        RETURN FOUND;
+    ELSIF (p_job).state IN ('scheduled', 'retryable') THEN
+        DELETE FROM awa.deferred_jobs AS d WHERE d.id = (p_job).id;
+        RETURN FOUND;
+    ELSIF (p_job).state = 'running' THEN
+        IF isempty(awa.add_closure((p_job).ready_slot, v_lane, v_here, 'deleted')) THEN
+            RETURN false;
+        END IF;
+        PERFORM awa.notify_worker((p_job).worker_id);
+        RETURN true;
+    ELSIF (p_job).state = 'available' THEN
+        -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+        PERFORM awa.take_lane(v_lane);
+        SELECT j.* INTO v_job FROM awa.get_job((p_job).id) AS j LIMIT 1;
+        RETURN v_job.state = 'available' AND v_job.pos = (p_job).pos
+               AND NOT isempty(awa.add_tombstones(v_job.ready_slot, v_here, 'removed'));
+    END IF;
+    RETURN NOT isempty(awa.take_back((p_job).ready_slot, v_here, 'removed'));
+END
+$$;
+
+-- DELETE FROM awa.jobs: one statement after the other, see awa.enter_history().
+CREATE OR REPLACE FUNCTION awa.before_jobs_delete()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+BEGIN
+    PERFORM awa.enter_history();
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.on_job_delete()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+BEGIN
+    IF awa.delete_job_compat(OLD.id) THEN
+        RETURN OLD;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- INSERT INTO awa.jobs: as awa.insert_job(). What a job gets on its way cannot be given.
+CREATE OR REPLACE FUNCTION awa.on_job_insert()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET max_parallel_workers_per_gather = 0
+AS $$
+DECLARE
+    v_given text := CASE
+        WHEN NEW.id IS NOT NULL THEN 'id'
+        WHEN NEW.state IS NOT NULL THEN 'state'
+        WHEN NEW.attempt IS NOT NULL THEN 'attempt'
+        WHEN num_nonnulls(NEW.created_at, NEW.attempted_at, NEW.deadline_at, NEW.finalized_at,
+                          NEW.dlq_at) > 0 THEN 'a time other than run_at'
+        WHEN num_nonnulls(NEW.run_lease, NEW.worker_id, NEW.enqueue_shard, NEW.ready_slot, NEW.pos,
+                          NEW.errors, NEW.output, NEW.dlq_reason) > 0 THEN 'what a worker writes'
+        END;
+BEGIN
+    IF v_given IS NOT NULL THEN
+        RAISE EXCEPTION 'awa.jobs: % cannot be given', v_given USING ERRCODE = 'JQ001';
+    END IF;
+    NEW.id := awa.insert_job(NEW.kind, NEW.args, NEW.queue, NEW.priority, NEW.max_attempts,
+                             NEW.run_at, NULL, NEW.tags, NEW.metadata, NEW.unique_key);
+    IF NEW.id IS NULL THEN
+        RETURN NULL; -- a live job holds the unique key
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER before_delete BEFORE DELETE ON awa.jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION awa.before_jobs_delete();
+
+CREATE OR REPLACE TRIGGER on_delete INSTEAD OF DELETE ON awa.jobs
+    FOR EACH ROW EXECUTE FUNCTION awa.on_job_delete();
+
+CREATE OR REPLACE TRIGGER on_insert INSTEAD OF INSERT ON awa.jobs
+    FOR EACH ROW EXECUTE FUNCTION awa.on_job_insert();

@@ -1,0 +1,238 @@
+-- SPDX-License-Identifier: MIT
+-- Gaps: positions below a lane's cursor whose entries were not seen as it passed. docs/engine.md
+-- section "Gaps" has the rules. Here is what is known of them, and what becomes of those that are too
+-- many for the lane's head.
+
+-- ---- Who may own a gap ---------------------------------------------------------------------
+
+-- A transaction id of 32 bits, as pg_locks has it, in full: of all that end in these bits, the one
+-- nearest to the present.
+CREATE OR REPLACE FUNCTION awa.full_xid(p_xid xid, p_next bigint)
+RETURNS xid8
+LANGUAGE sql IMMUTABLE STRICT
+RETURN ((p_next + ((p_xid::text::bigint - p_next) & 4294967295)
+         - CASE WHEN ((p_xid::text::bigint - p_next) & 4294967295) > 2147483647
+                THEN 4294967296 ELSE 0 END)::text)::xid8;
+
+-- Rule G2: whoever draws a position of a lane has a transaction id by then (rule G1), and holds the
+-- lock on the lane's sequence, which nextval() takes, to the end of the transaction. So these
+-- transactions, and no others, may still own a gap that was seen before this is read; and one that
+-- ended before has committed, and is visible to the next statement, or never will be.
+-- Other lanes that draw from the sequence count as well; ourselves do not.
+CREATE OR REPLACE FUNCTION awa.living_drawers(p_lane int)
+RETURNS xid8[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_sequence CONSTANT oid := awa.numbers(p_lane);
+    v_database CONSTANT oid := (SELECT d.oid FROM pg_database AS d
+                                 WHERE d.datname = current_database());
+    v_next CONSTANT bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+BEGIN
+    RETURN ARRAY(
+        SELECT min(awa.full_xid(k.transactionid, v_next)::text::bigint)::text::xid8 AS xid
+          FROM pg_locks AS k
+         WHERE k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
+           AND ((k.locktype = 'relation' AND k.relation = v_sequence AND k.database = v_database
+                 AND k.mode = 'RowExclusiveLock')
+                OR k.locktype = 'transactionid')
+         GROUP BY k.virtualtransaction
+        HAVING bool_or(k.locktype = 'relation') AND bool_or(k.locktype = 'transactionid')
+         ORDER BY xid);
+END
+$$;
+
+-- Those of p_owners that have not ended.
+CREATE OR REPLACE FUNCTION awa.still_open(p_owners xid8[])
+RETURNS xid8[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT o FROM unnest(p_owners) AS o
+                  WHERE NOT pg_visible_in_snapshot(o, pg_current_snapshot())
+                  ORDER BY o);
+END
+$$;
+
+-- Whether a search of these gaps could find or settle anything: the owners of some are not known, or
+-- one of them has ended. As long as all are open, however long, nothing is searched.
+CREATE OR REPLACE FUNCTION awa.gaps_have_news(p_gaps awa.gap_group[])
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN p_gaps IS NOT NULL
+           AND EXISTS (SELECT 1 FROM unnest(p_gaps) AS g
+                        WHERE g.owners IS NULL OR awa.still_open(g.owners) <> g.owners);
+END
+$$;
+
+-- The gaps of which there is news.
+CREATE OR REPLACE FUNCTION awa.fresh_gaps(p_gaps awa.gap_group[])
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(g.gaps), '{}')
+              FROM unnest(p_gaps) AS g
+             WHERE g.owners IS NULL OR awa.still_open(g.owners) <> g.owners);
+END
+$$;
+
+-- The same groups with the owners that they have now. Rule G3: to be called before the search, whose
+-- snapshot is then younger than the end of every owner that is gone.
+CREATE OR REPLACE FUNCTION awa.ask_owners(p_gaps awa.gap_group[], p_lane int)
+RETURNS awa.gap_group[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_drawers xid8[];
+    v_gaps awa.gap_group[] := p_gaps;
+BEGIN
+    FOR i IN 1 .. coalesce(cardinality(p_gaps), 0) LOOP
+        IF (p_gaps[i]).owners IS NULL THEN
+            v_drawers := coalesce(v_drawers, awa.living_drawers(p_lane));
+            v_gaps[i] := ROW((p_gaps[i]).gaps, v_drawers)::awa.gap_group;
+        ELSE
+            v_gaps[i] := ROW((p_gaps[i]).gaps, awa.still_open((p_gaps[i]).owners))::awa.gap_group;
+        END IF;
+    END LOOP;
+    RETURN v_gaps;
+END
+$$;
+
+-- The gaps of those groups whose owners are others now than they were.
+CREATE OR REPLACE FUNCTION awa.news(p_before awa.gap_group[], p_now awa.gap_group[])
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg((p_before[i]).gaps), '{}')
+              FROM generate_subscripts(p_before, 1) AS i
+             WHERE (p_before[i]).owners IS DISTINCT FROM (p_now[i]).owners);
+END
+$$;
+
+-- ---- Groups of gaps ------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION awa.all_gaps(p_gaps awa.gap_group[])
+RETURNS int8multirange
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    IF p_gaps IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN (SELECT coalesce(range_agg(g.gaps), '{}') FROM unnest(p_gaps) AS g);
+END
+$$;
+
+-- Groups in their shortest form: one for each set of owners; none that is empty, or has no owner left.
+-- NULL: there is no gap.
+CREATE OR REPLACE FUNCTION awa.tidy_gaps(p_gaps awa.gap_group[])
+RETURNS awa.gap_group[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT array_agg(ROW(t.gaps, t.owners)::awa.gap_group ORDER BY lower(t.gaps))
+              FROM (SELECT range_agg(g.gaps) AS gaps, g.owners
+                      FROM unnest(p_gaps) AS g
+                     WHERE NOT isempty(g.gaps) AND g.owners IS DISTINCT FROM '{}'
+                     GROUP BY g.owners) AS t);
+END
+$$;
+
+-- With more gaps, whose owners are not known yet.
+CREATE OR REPLACE FUNCTION awa.with_gaps(p_gaps awa.gap_group[], p_more int8multirange)
+RETURNS awa.gap_group[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF isempty(p_more) THEN
+        RETURN p_gaps;
+    END IF;
+    RETURN awa.tidy_gaps(p_gaps || ROW(p_more, NULL)::awa.gap_group);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.without_gaps(p_gaps awa.gap_group[], p_less int8multirange)
+RETURNS awa.gap_group[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN awa.tidy_gaps(ARRAY(SELECT ROW(g.gaps - p_less, g.owners)::awa.gap_group
+                                 FROM unnest(p_gaps) AS g));
+END
+$$;
+
+-- Stretches of positions to be read in one go: gaps that lie near each other, with what is between
+-- them. Hundreds of gaps of single jobs become one stretch, those of batches one each.
+CREATE OR REPLACE FUNCTION awa.windows(p_gaps int8multirange)
+RETURNS SETOF int8range
+LANGUAGE sql IMMUTABLE STRICT
+AS $$
+    SELECT int8range(min(lower(g.gap)), max(upper(g.gap)))
+      FROM (SELECT n.gap, count(*) FILTER (WHERE n.apart) OVER (ORDER BY lower(n.gap)) AS n
+              FROM (SELECT g AS gap, lower(g) - lag(upper(g)) OVER (ORDER BY lower(g)) > 100 AS apart
+                      FROM unnest(p_gaps) AS g) AS n) AS g
+     GROUP BY g.n
+     ORDER BY g.n
+$$;
+
+-- ---- Gaps beside the head ------------------------------------------------------------------
+
+-- How many gaps, whatever their width.
+CREATE OR REPLACE FUNCTION awa.count_gaps(p_gaps int8multirange)
+RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE STRICT
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM unnest(p_gaps));
+END
+$$;
+
+-- How many gaps a head carries at most.
+CREATE OR REPLACE FUNCTION awa.max_head_gaps()
+RETURNS int
+LANGUAGE sql IMMUTABLE
+RETURN 128;
+
+-- Rule G6: what a head may carry of these gaps. A long transaction, with rollbacks beside it, piles up
+-- gaps that it might own; every claim writes the head, so beyond a number they move to awa.lane_gaps,
+-- exactly as they are. Those of which little is known stay, if that is enough: they are searched soon.
+CREATE OR REPLACE FUNCTION awa.bound_gaps(p_gaps awa.gap_group[], p_lane int)
+RETURNS awa.gap_group[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_left awa.gap_group[];
+BEGIN
+    IF p_gaps IS NULL OR pg_column_size(p_gaps) <= 20 * awa.max_head_gaps() THEN
+        RETURN p_gaps;
+    END IF;
+    v_left := ARRAY(SELECT g FROM unnest(p_gaps) AS g WHERE g.owners IS NULL);
+    IF pg_column_size(v_left) > 20 * awa.max_head_gaps() THEN
+        v_left := '{}';
+    END IF;
+    INSERT INTO awa.lane_gaps (lane_id, gaps, owners)
+    SELECT p_lane, g.gaps, g.owners
+      FROM unnest(p_gaps) AS g
+     WHERE g.owners IS NOT NULL OR cardinality(v_left) = 0;
+    RETURN awa.tidy_gaps(v_left);
+END
+$$;
+
+-- Sets of owners of which there is news, among the gaps beside the heads.
+CREATE OR REPLACE FUNCTION awa.news_aside()
+RETURNS TABLE (lane_id int, owners xid8[])
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT g.lane_id, g.owners
+          FROM (SELECT g.lane_id, g.owners, count(*) AS n
+                  FROM awa.lane_gaps AS g GROUP BY g.lane_id, g.owners) AS g
+         WHERE g.owners IS NULL OR awa.still_open(g.owners) <> g.owners OR g.n > 100;
+END
+$$;

@@ -1,0 +1,199 @@
+-- SPDX-License-Identifier: MIT
+-- Marks on positions: closures end attempts, tombstones withdraw entries. Constraints on them decide
+-- every race: between completion, rescue, cancel, and a repeated flush.
+
+-- ---- Closures ------------------------------------------------------------------------------
+
+-- Close whatever of p_positions nobody has closed before; all of one slot and lane. Waits for
+-- another transaction that is just closing some of them. Returns what this call closed.
+CREATE OR REPLACE FUNCTION awa.add_closure(p_slot smallint, p_lane int,
+        p_positions int8multirange, p_outcome awa.outcome)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_open int8multirange := p_positions;
+BEGIN
+    WHILE NOT isempty(v_open) LOOP
+        INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
+        VALUES (clock_timestamp(), p_lane, awa.width(v_open), p_slot, p_outcome, v_open)
+            ON CONFLICT DO NOTHING;
+        EXIT WHEN FOUND;
+        v_open := v_open - awa.closed_positions(p_slot, v_open);
+    END LOOP;
+    RETURN v_open;
+END
+$$;
+
+-- What of p_positions is closed in a slot.
+CREATE OR REPLACE FUNCTION awa.closed_positions(p_slot smallint, p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(k.positions), '{}') * p_positions
+              FROM awa.closures AS k
+             WHERE k.ready_slot = p_slot AND k.positions && p_positions);
+END
+$$;
+
+-- ---- The fence: what a claim of a worker holds ---------------------------------------------
+
+-- The fence: what of p_positions this claim of this worker holds in a slot.
+CREATE OR REPLACE FUNCTION awa.held_positions(p_worker bigint, p_slot smallint, p_claim bigint,
+        p_positions int8multirange)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(c.positions), '{}') * p_positions
+              FROM awa.claims AS c
+             WHERE c.ready_slot = p_slot
+               AND c.lane_id = (lower(p_positions) >> 44)::int
+               AND c.claim_id = p_claim
+               AND c.worker_id = p_worker);
+END
+$$;
+
+-- Where positions of one lane are held by a claim of a worker and not closed. One statement, so one
+-- snapshot: what is carried meanwhile is seen in the one slot or in the other.
+CREATE OR REPLACE FUNCTION awa.open_in_slots(p_worker bigint, p_claim bigint,
+        p_positions int8multirange)
+RETURNS TABLE (ready_slot smallint, positions int8multirange)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT o.*
+          FROM (SELECT held.ready_slot,
+                       held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
+                                           FROM awa.closures AS k
+                                          WHERE k.ready_slot = held.ready_slot
+                                            AND k.positions && held.positions) AS positions
+                  FROM (SELECT c.ready_slot, range_agg(c.positions) * p_positions AS positions
+                          FROM awa.claims AS c
+                         WHERE c.lane_id = (lower(p_positions) >> 44)::int
+                           AND c.claim_id = p_claim AND c.worker_id = p_worker
+                         GROUP BY c.ready_slot) AS held) AS o
+         WHERE NOT isempty(o.positions);
+END
+$$;
+
+-- What a worker still holds, by slot and lane. One statement, so one snapshot: what is carried
+-- meanwhile is seen in the one slot or in the other. Set algebra, so that the cost hardly depends
+-- on how much the worker has closed.
+CREATE OR REPLACE FUNCTION awa.open_positions(p_worker bigint)
+RETURNS TABLE (ready_slot smallint, lane_id int, positions int8multirange)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT o.*
+          FROM (SELECT held.ready_slot, held.lane_id,
+                       held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
+                                           FROM awa.closures AS k
+                                          WHERE k.ready_slot = held.ready_slot
+                                            AND k.positions && held.positions) AS positions
+                  FROM (SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
+                          FROM awa.claims AS c
+                         WHERE c.worker_id = p_worker
+                         GROUP BY c.ready_slot, c.lane_id) AS held) AS o
+         WHERE NOT isempty(o.positions)
+         ORDER BY o.ready_slot, o.lane_id;
+END
+$$;
+
+-- ---- Tombstones ----------------------------------------------------------------------------
+
+-- Withdraw entries: nobody will claim them, and the originals of carried ones are not shown.
+CREATE OR REPLACE FUNCTION awa.add_tombstones(p_slot smallint, p_positions int8multirange,
+        p_reason awa.withdrawal)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_withdrawn int8multirange;
+BEGIN
+    WITH added AS (
+        INSERT INTO awa.ready_tombstones (pos, ready_slot, reason)
+        SELECT e.pos, p_slot, p_reason
+          FROM unnest(p_positions) AS r
+         CROSS JOIN LATERAL (
+                SELECT e.pos
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+                 ORDER BY e.pos) AS e
+            ON CONFLICT DO NOTHING
+        RETURNING pos)
+    SELECT coalesce(range_agg(int8range(a.pos, a.pos + 1)), '{}') INTO v_withdrawn FROM added AS a;
+    RETURN v_withdrawn;
+END
+$$;
+
+-- ---- Taking back ---------------------------------------------------------------------------
+
+-- Terminal jobs of a slot leave history: retried, moved or removed. The second mark of a position
+-- does that, a tombstone on a closure or a closure on a tombstone, and its unique index or
+-- exclusion constraint decides between two who want the same job. Waits for another transaction
+-- that is just taking one of them; who takes several takes them in order of slot and position.
+-- Returns what this call took.
+CREATE OR REPLACE FUNCTION awa.take_back(p_slot smallint, p_positions int8multirange,
+        p_reason awa.withdrawal)
+RETURNS int8multirange
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_closed int8multirange;
+    v_withdrawn int8multirange;
+    v_lane int;
+    v_taken int8multirange;
+    v_cancelled int8multirange := '{}';
+BEGIN
+    SELECT coalesce(range_agg(k.positions), '{}') * p_positions INTO v_closed
+      FROM awa.closures AS k
+     WHERE k.ready_slot = p_slot AND k.positions && p_positions
+       AND k.outcome IN ('completed', 'failed', 'cancelled');
+    SELECT coalesce(range_agg(int8range(t.pos, t.pos + 1)), '{}') INTO v_withdrawn
+      FROM unnest(p_positions - v_closed) AS r
+     CROSS JOIN LATERAL (
+            SELECT t.pos
+              FROM awa.ready_tombstones AS t
+             WHERE t.ready_slot = p_slot AND t.pos >= lower(r) AND t.pos < upper(r)
+               AND t.reason = 'cancelled') AS t;
+
+    v_taken := awa.add_tombstones(p_slot, v_closed, p_reason);
+    FOR v_lane IN SELECT DISTINCT l FROM unnest(v_withdrawn) AS r,
+                         generate_series(lower(r) >> 44, (upper(r) - 1) >> 44) AS l ORDER BY l
+    LOOP
+        v_cancelled := v_cancelled + awa.add_closure(p_slot, v_lane, v_withdrawn * int8multirange(
+                int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)), 'removed');
+    END LOOP;
+    PERFORM awa.count_taken(p_slot, v_taken, v_cancelled);
+    RETURN v_taken + v_cancelled;
+END
+$$;
+
+-- The deltas of what was just taken back: one row for each lane. p_closed has closures, which say
+-- what the jobs were; p_withdrawn are cancelled ones.
+CREATE OR REPLACE FUNCTION awa.count_taken(p_slot smallint, p_closed int8multirange,
+        p_withdrawn int8multirange)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO awa.queue_terminal_count_deltas (lane_id, completed, failed, cancelled, ready_slot)
+    SELECT t.lane_id, -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'completed'), 0),
+           -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'failed'), 0),
+           -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'cancelled'), 0), p_slot
+      FROM (SELECT k.lane_id, k.outcome, awa.width(k.positions * p_closed) AS n
+              FROM awa.closures AS k
+             WHERE k.ready_slot = p_slot AND k.positions && p_closed
+            UNION ALL
+            SELECT (lower(r) >> 44)::int, 'cancelled', upper(r) - lower(r)
+              FROM unnest(p_withdrawn) AS r) AS t
+     GROUP BY t.lane_id
+     ORDER BY t.lane_id;
+END
+$$;
