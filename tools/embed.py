@@ -29,6 +29,7 @@ OPAQUE = re.compile(
 SCHEMA_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*\.sql")
 DOORS = "doors.sql"
+DOOR = re.compile(r"^(?:-- Door: (\w+)\.\n)?CREATE OR REPLACE FUNCTION awa\.(\w+)", re.MULTILINE)
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
@@ -114,10 +115,28 @@ def read_engine(folder):
         raise Refused(f"{folder}: {broken}") from broken
     texts[DOORS] = read(f"{folder}/{DOORS}")
     order.append(DOORS)
+    check_doors(folder, texts)
     return [
         (number, name, texts[name], hashlib.sha256(texts[name].encode()).hexdigest())
         for number, name in enumerate(order, 1)
     ]
+
+
+def check_doors(folder, texts):
+    """The head comment of a door says its profile, as the table does; of no other function."""
+    table = dict(re.findall(r"^\s+\('(\w+)', '(\w+)', ", texts[DOORS], re.MULTILINE))
+    known = set(re.findall(r'^\s+"(\w+)": "', texts[DOORS], re.MULTILINE)) | {"inlined"}
+    said = {}
+    for text in texts.values():
+        for note, name in DOOR.findall(text):
+            said[name] = note or "inlined"
+    for name in sorted(table.keys() | {n for n, profile in said.items() if profile != "inlined"}):
+        wanted = table.get(name, "inlined")
+        if name not in said or wanted not in known or said[name] != wanted:
+            raise Refused(
+                f"{folder}: awa.{name}: {DOORS} says {table.get(name, 'nothing')}, the comment at"
+                f" its head says {said.get(name, 'nothing: there is no such function')}"
+            )
 
 
 def literal(text):

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Who may do what. Everything is owned by awa_owner, whom nobody logs in as; the other roles
--- execute the functions named here, each SECURITY DEFINER with a pinned search_path, and the
--- viewer reads views. No role has rights on a table, but for the COPY of awa_bulk_producer.
+-- The doors: which functions others may call, who, and how they run. Everything is owned by awa_owner,
+-- whom nobody logs in as. A door runs as its owner (SECURITY DEFINER) with a pinned search_path; the
+-- viewer also reads views. No role has rights on a table, but for the COPY of awa_bulk_producer.
 
 -- What an older version gave, too.
 REVOKE ALL ON SCHEMA awa
@@ -17,36 +17,119 @@ ALTER DEFAULT PRIVILEGES FOR ROLE awa_owner IN SCHEMA awa REVOKE EXECUTE ON FUNC
 GRANT USAGE ON SCHEMA awa
    TO awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 
+-- The profile of a door says with which settings of the planner it, and all that it calls, run:
+-- plain:  without JIT and parallel workers, as all doors;
+-- index:  also by indexes instead of sequential scans;
+-- kept:   also with plans that are kept instead of made anew for each call;
+-- lookup: both;
+-- hot:    both, and index scans that stop early instead of bitmaps;
+-- inlined: a small function that is part of its caller's statement; it has no settings and runs as its caller.
+-- What a single function needs besides (a lock_timeout, say) stands beside its body.
 DO $$
 DECLARE
-    v_grants CONSTANT jsonb := '{
-        "awa_producer, awa_bulk_producer, awa_operator": [
-            "insert_job", "insert_jobs", "from_ms", "ms_interval", "to_int", "need_json"],
-        "awa_bulk_producer": ["reserve_positions"],
-        "awa_worker": [
-            "register_worker", "heartbeat", "ready_queues", "reconcile_worker", "deregister_worker",
-            "server_number", "mark_hungry", "listen", "claim_jobs", "complete_jobs", "close_jobs",
-            "complete_job", "lead", "promote_jobs", "rescue_jobs", "any_to_rescue", "expire_jobs",
-            "sweep_gaps", "turn_ring", "checkpoint_heads", "carry_forward", "prune_slot",
-            "summarize_ids", "seal_full_lanes", "note_maintenance", "deadline_grace", "to_ms", "from_ms"],
-        "awa_operator": [
-            "cancel_job", "retry_job", "pause_queue", "resume_queue", "drain_queue", "set_queue",
-            "remove_queue", "set_defaults",
-            "retry_failed", "discard_failed", "delete_job_compat", "move_to_dlq",
-            "move_failed_to_dlq", "retry_dlq", "retry_dlq_jobs", "purge_dlq",
-            "rebuild_terminal_counters", "reset_storage", "sweep_gaps"],
-        "awa_viewer, awa_operator": [
-            "get_job", "list_jobs", "explain_job", "get_defaults", "dump_job", "queue_counts",
-            "queue_counts_fast", "list_dlq", "dlq_depth", "storage_status", "health", "to_ms"],
-        "awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer": [
-            "schema_version"]}';
-    v_roles text;
-    v_function text;
+    v_door record;
+    v_everywhere CONSTANT text := 'SET search_path = pg_catalog, pg_temp SET jit = off'
+                                  ' SET max_parallel_workers_per_gather = 0';
+    v_profiles CONSTANT jsonb := '{
+        "plain": "",
+        "index": "SET enable_seqscan = off",
+        "kept": "SET plan_cache_mode = force_generic_plan",
+        "lookup": "SET enable_seqscan = off SET plan_cache_mode = force_generic_plan",
+        "hot": "SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan"}';
+    v_roles CONSTANT jsonb := '{
+        "producers": "awa_producer, awa_bulk_producer, awa_operator",
+        "bulk_producer": "awa_bulk_producer",
+        "worker": "awa_worker",
+        "operator": "awa_operator",
+        "readers": "awa_viewer, awa_operator",
+        "all": "awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer"}';
 BEGIN
-    FOR v_roles, v_function IN
-        SELECT g.key, f FROM jsonb_each(v_grants) AS g, jsonb_array_elements_text(g.value) AS f
+    FOR v_door IN SELECT * FROM (VALUES
+        -- Producers.
+        ('insert_job', 'kept', 'producers'),
+        ('insert_jobs', 'kept', 'producers'),
+        ('need_json', 'plain', 'producers'),
+        ('from_ms', 'inlined', 'producers, worker'),
+        ('ms_interval', 'inlined', 'producers'),
+        ('to_int', 'inlined', 'producers'),
+        ('reserve_positions', 'kept', 'bulk_producer'),
+        -- Workers.
+        ('register_worker', 'plain', 'worker'),
+        ('heartbeat', 'lookup', 'worker'),
+        ('ready_queues', 'hot', 'worker'),
+        ('reconcile_worker', 'hot', 'worker'),
+        ('deregister_worker', 'plain', 'worker'),
+        ('server_number', 'inlined', 'worker'),
+        ('mark_hungry', 'plain', 'worker'),
+        ('listen', 'plain', 'worker'),
+        ('claim_jobs', 'hot', 'worker'),
+        ('complete_jobs', 'hot', 'worker'),
+        ('close_jobs', 'hot', 'worker'),
+        ('complete_job', 'hot', 'worker'),
+        -- The leader, who is a worker.
+        ('lead', 'lookup', 'worker'),
+        ('promote_jobs', 'hot', 'worker'),
+        ('rescue_jobs', 'hot', 'worker'),
+        ('any_to_rescue', 'plain', 'worker'),
+        ('expire_jobs', 'hot', 'worker'),
+        ('sweep_gaps', 'hot', 'worker, operator'),
+        ('turn_ring', 'hot', 'worker'),
+        ('checkpoint_heads', 'hot', 'worker'),
+        ('carry_forward', 'hot', 'worker'),
+        ('prune_slot', 'hot', 'worker'),
+        ('summarize_ids', 'plain', 'worker'),
+        ('seal_full_lanes', 'index', 'worker'),
+        ('note_maintenance', 'plain', 'worker'),
+        ('deadline_grace', 'inlined', 'worker'),
+        -- Operators.
+        ('cancel_job', 'lookup', 'operator'),
+        ('retry_job', 'lookup', 'operator'),
+        ('delete_job_compat', 'lookup', 'operator'),
+        ('retry_failed', 'index', 'operator'),
+        ('discard_failed', 'index', 'operator'),
+        ('move_to_dlq', 'lookup', 'operator'),
+        ('move_failed_to_dlq', 'index', 'operator'),
+        ('retry_dlq', 'index', 'operator'),
+        ('retry_dlq_jobs', 'index', 'operator'),
+        ('purge_dlq', 'index', 'operator'),
+        ('pause_queue', 'plain', 'operator'),
+        ('resume_queue', 'plain', 'operator'),
+        ('drain_queue', 'plain', 'operator'),
+        ('set_queue', 'plain', 'operator'),
+        ('remove_queue', 'plain', 'operator'),
+        ('set_defaults', 'plain', 'operator'),
+        ('rebuild_terminal_counters', 'plain', 'operator'),
+        ('reset_storage', 'plain', 'operator'),
+        -- Readers.
+        ('get_job', 'lookup', 'readers'),
+        ('list_jobs', 'lookup', 'readers'),
+        ('explain_job', 'index', 'readers'),
+        ('dump_job', 'lookup', 'readers'),
+        ('queue_counts', 'kept', 'readers'),
+        ('queue_counts_fast', 'lookup', 'readers'),
+        ('list_dlq', 'index', 'readers'),
+        ('dlq_depth', 'plain', 'readers'),
+        ('get_defaults', 'plain', 'readers'),
+        ('storage_status', 'plain', 'readers'),
+        ('health', 'plain', 'readers'),
+        ('to_ms', 'inlined', 'readers, worker'),
+        ('schema_version', 'plain', 'all'),
+        -- Triggers of awa.jobs, and a part of turn_ring() that tests call by itself.
+        ('before_jobs_delete', 'plain', NULL),
+        ('on_job_delete', 'plain', NULL),
+        ('on_job_insert', 'plain', NULL),
+        ('rotate_ring', 'plain', NULL)
+        ) AS d (name, profile, who)
     LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION awa.%I TO %s', v_function, v_roles);
+        IF v_door.profile <> 'inlined' THEN
+            EXECUTE format('ALTER FUNCTION awa.%I SECURITY DEFINER %s %s', v_door.name, v_everywhere,
+                           v_profiles ->> v_door.profile);
+        END IF;
+        IF v_door.who IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION awa.%I TO %s', v_door.name,
+                           (SELECT string_agg(v_roles ->> w, ', ')
+                              FROM unnest(string_to_array(v_door.who, ', ')) AS w));
+        END IF;
     END LOOP;
 END
 $$;

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import tempfile
 
+GOOD_DOORS = '-- doors\n    "hot": "",\n    (\'close\', \'hot\', NULL),\n'
 GOOD = {
     "bootstrap.sql": "-- ledger\nSELECT 1;\n",
     "schema/0001_first.sql": "-- tables\nCREATE TABLE a ();\n",
-    "engine/jobs/close.sql": "-- closes\nCREATE OR REPLACE FUNCTION awa.close() ... awa.open();\n",
+    "engine/jobs/close.sql": "-- closes\n-- Door: hot.\n"
+    "CREATE OR REPLACE FUNCTION awa.close() ... awa.open();\n",
     "engine/jobs/open.sql": "-- opens\nCREATE OR REPLACE FUNCTION awa.open() ... awa.lane();\n",
     "engine/storage/lane.sql": "-- lanes, unlike awa.close()\n"
     "CREATE OR REPLACE FUNCTION awa.lane() ... 'a \"quoted\" \\ text\t for awa.close()';\n",
-    "engine/doors.sql": "-- doors\nSELECT 1;\n",
+    "engine/doors.sql": GOOD_DOORS,
     "statements/job_get.sql": "-- SPDX\n-- Job $1.\nSELECT $1::bigint, '$7', $$ $9 $$ -- $8\n",
 }
 
@@ -22,7 +24,7 @@ GOOD = {
 CASES = {
     "good files are embedded": ({}, None),
     "empty folders are embedded": (
-        dict.fromkeys(k for k in GOOD if "/" in k and "doors" not in k),
+        {**dict.fromkeys(k for k in GOOD if "/" in k), "engine/doors.sql": "-- none\n"},
         None,
     ),
     "a statement without a comment is refused": (
@@ -78,6 +80,22 @@ CASES = {
         "engine/more.sql: want one of the folders base, ",
     ),
     "an engine without doors is refused": ({"engine/doors.sql": None}, "doors.sql"),
+    "a door whose comment says nothing is refused": (
+        {"engine/doors.sql": GOOD_DOORS + "    ('open', 'hot', NULL),\n"},
+        "awa.open: doors.sql says hot, the comment at its head says inlined",
+    ),
+    "a comment about a door that is none is refused": (
+        {"engine/doors.sql": '-- none\n    "hot": "",\n'},
+        "awa.close: doors.sql says nothing, the comment at its head says hot",
+    ),
+    "a door that is not there is refused": (
+        {"engine/doors.sql": GOOD_DOORS + "    ('moon', 'inlined', NULL),\n"},
+        "there is no such function",
+    ),
+    "an unknown profile is refused": (
+        {"engine/doors.sql": GOOD_DOORS.replace('"hot"', '"cold"')},
+        "awa.close: doors.sql says hot",
+    ),
     "a missing bootstrap is refused": ({"bootstrap.sql": None}, "bootstrap.sql"),
     "a NUL is refused": ({"engine/jobs/open.sql": "-- a\0b\n"}, "NUL"),
 }

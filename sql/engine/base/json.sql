@@ -28,10 +28,10 @@ END
 $$;
 
 -- JSON text that is the field p_name of a job. Raises JQ001, naming the field.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.need_json(p_name text, p_text text)
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
 DECLARE
     v_read record := awa.read_json(p_text);

@@ -19,13 +19,11 @@ RETURN ('awa.hunger_' || (hashtext(p_queue) & 15))::regclass;
 
 -- A worker of each queue waits for work until p_until. Not transactional, so that producers see
 -- it at once, whatever their snapshot, and it leaves no dead row behind.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.mark_hungry(p_queues text[],
         p_until timestamptz DEFAULT clock_timestamp() + interval '5 s')
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_until CONSTANT bigint := awa.to_ms(p_until);
@@ -61,12 +59,10 @@ END
 $$;
 
 -- Listen for work in the queues of a worker, and for cancellations.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.listen(p_queues text[])
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_queue text;

@@ -169,18 +169,13 @@ $$;
 -- or SERIALIZABLE (rule G5): it would read an old head.
 -- An attempt is (p_worker, claim_id, pos), and ends by awa.complete_jobs(), awa.close_jobs() or
 -- awa.complete_job(). The commit may be asynchronous: a claim that a crash forgets never was.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.claim_jobs(p_worker bigint, p_queue text, p_max int,
         p_now timestamptz DEFAULT clock_timestamp(), p_max_bytes bigint DEFAULT 16777216)
 RETURNS TABLE (pos bigint, id bigint, claim_id bigint, ready_slot smallint, attempt smallint,
                max_attempts smallint, kind text, args jsonb, metadata jsonb, tags text[],
                enqueued_at timestamptz, deadline_at timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -150,16 +150,11 @@ $$;
 -- what the claim holds counts. Several claims of one slot and lane become one row.
 -- Locks: none of its own. Returns the positions that this call closed; the rest of what the
 -- claims held is stale: somebody else ended those attempts. A repeated call closes nothing.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.complete_jobs(p_worker bigint, p_slots smallint[],
         p_claims bigint[], p_positions int8multirange[])
 RETURNS int8multirange
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_worker CONSTANT bigint := awa.worker_number(p_worker);
@@ -224,17 +219,12 @@ $$;
 -- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
 -- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
 -- Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
         p_outputs text[] DEFAULT NULL, p_delays interval[] DEFAULT NULL)
 RETURNS TABLE (pos bigint, state text, error text)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -382,16 +372,11 @@ $$;
 -- Complete one job inside the caller's own transaction: its effects and the job's end commit
 -- together or not at all. Holds nothing but its own closure, so other jobs of the claim end
 -- freely. Raises JQ003 if the attempt has lost the job, which aborts the effects as well.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.complete_job(p_worker bigint, p_claim bigint, p_position bigint,
         p_output jsonb DEFAULT NULL)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_worker CONSTANT bigint := awa.worker_number(p_worker);

@@ -51,6 +51,7 @@ $$;
 -- Locks: none beyond the first use of a lane. Wakes waiting workers at commit.
 -- Returns one row per job, in order: its id, or NULL for a duplicate of a unique key, or NULL
 -- and the error. With p_strict the first bad job raises JQ001 instead.
+-- Door: kept.
 CREATE OR REPLACE FUNCTION awa.insert_jobs(
         p_kinds text[],
         p_args text[] DEFAULT NULL,
@@ -65,11 +66,7 @@ CREATE OR REPLACE FUNCTION awa.insert_jobs(
         p_ordering_keys text[] DEFAULT NULL,
         p_strict boolean DEFAULT true)
 RETURNS TABLE (ord int, id bigint, error text)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -142,6 +139,7 @@ $$;
 
 -- Insert one job. NULL means the default. Returns its id, or NULL if a live job holds the
 -- unique key. Raises JQ001, naming the field and the limit.
+-- Door: kept.
 CREATE OR REPLACE FUNCTION awa.insert_job(
         p_kind text,
         p_args jsonb DEFAULT NULL,
@@ -155,11 +153,7 @@ CREATE OR REPLACE FUNCTION awa.insert_job(
         p_unique_key text DEFAULT NULL,
         p_ordering_key text DEFAULT NULL)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_job awa.new_job;
@@ -193,15 +187,12 @@ $$;
 -- not: names and priority. Wakes waiting workers at commit.
 -- Returns one row per group: the slot to name, the first of its consecutive ids and positions, the
 -- time as binary COPY writes it (microseconds since 2000), and the default of max_attempts.
+-- Door: kept.
 CREATE OR REPLACE FUNCTION awa.reserve_positions(p_queues text[], p_priorities int[],
         p_ordering_keys text[], p_counts int[])
 RETURNS TABLE (ord int, ready_slot smallint, first_id bigint, first_pos bigint, now_us bigint,
                max_attempts int)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE

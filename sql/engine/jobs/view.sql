@@ -64,14 +64,10 @@ SELECT d.id, d.kind, d.queue, d.args, 'failed', d.priority, d.attempt, d.max_att
   FROM awa.dlq_entries AS d;
 
 -- One job by its id; no row if it is not known (any more).
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.get_job(p_id bigint)
 RETURNS SETOF awa.jobs
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN QUERY SELECT j.* FROM awa.jobs AS j WHERE j.id = p_id;
@@ -171,16 +167,12 @@ $$;
 -- live or has failed is found where it is; completed jobs, or jobs in any state, in windows of
 -- ids from the top down, wider ones as long as a window takes little time: so what was there once, and is
 -- not any more, costs nothing.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
         p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_limit int DEFAULT 100)
 RETURNS SETOF awa.jobs
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_top bigint := least(p_before, awa.newest_id() + 1);

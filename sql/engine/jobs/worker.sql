@@ -166,14 +166,12 @@ $$;
 -- p_session the caller's session holds a lock from now on, and its end is noticed when the connection
 -- dies; without, only when heartbeats stop. p_kinds NULL: it runs every kind.
 -- Returns the number by which everybody else knows it.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.register_worker(p_worker bigint, p_name text, p_queues text[],
         p_kinds text[] DEFAULT NULL, p_session boolean DEFAULT true,
         p_lease interval DEFAULT NULL)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_queue text;
@@ -267,15 +265,10 @@ END
 $$;
 
 -- Those of the queues in which there is work now. Cheap, and it locks and writes nothing.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.ready_queues(p_queues text[])
 RETURNS text[]
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN ARRAY(SELECT q FROM unnest(p_queues) AS q WHERE awa.queue_has_work(q));
@@ -291,17 +284,13 @@ $$;
 -- holds; server, a number that changes when the server restarts or is replaced; listens, whether the
 -- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle. Where
 -- that is less often than heartbeats come, each 2 s, only some of them look.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
         p_claims bigint[] DEFAULT '{}', p_positions int8multirange[] DEFAULT '{}',
         p_session boolean DEFAULT false, p_queues text[] DEFAULT NULL, p_held int[] DEFAULT NULL)
 RETURNS TABLE (known bigint[], ready text[], lost int8multirange, server bigint, listens boolean,
                poll_ms int)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -365,12 +354,10 @@ RETURN (extract(epoch FROM greatest(pg_postmaster_start_time(),
 
 -- The worker ends and holds nothing any more: what is still open of it is rescued at once, by a
 -- leader that is woken for it.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.deregister_worker(p_worker bigint)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_number CONSTANT bigint := awa.worker_number(p_worker);

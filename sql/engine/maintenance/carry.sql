@@ -114,16 +114,11 @@ $$;
 -- constraint lets one of them win, and a close that loses finds the copy. Lanes that are busy are
 -- passed over. By how much the current slot grew meanwhile is written down for awa.slot_limit().
 -- Returns how many entries were carried.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.carry_forward(p_slot smallint, p_max int DEFAULT 10000,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '100ms'
 AS $$
 DECLARE

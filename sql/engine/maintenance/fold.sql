@@ -328,12 +328,10 @@ $$;
 -- Compare the counters with the facts, and unless p_check add what is missing and trust them from
 -- now on. Both are read in one snapshot, and what is added is the difference, so writers go on
 -- meanwhile. Waits for another who does the same. Returns one row for each queue.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.rebuild_terminal_counters(p_check boolean DEFAULT false)
 RETURNS TABLE (queue text, counted bigint, found bigint, corrected bigint)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -5,13 +5,10 @@
 -- sealed ones on their way: retired when nothing waits or lies in them and nobody may still put
 -- something there, and gone, with what is left of their queue, when no slot has a claim of them either.
 -- Returns how many were sealed.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.seal_full_lanes()
 RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_n int;

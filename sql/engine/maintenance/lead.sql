@@ -9,17 +9,13 @@
 -- due, in order; after how many milliseconds to call again; the newest job's id, which tells
 -- how busy the queue is; and whether to LISTEN on awa.lead meanwhile. p_promote_from and p_expire_from
 -- are where the leader's last look ended. With p_resign the term ends now.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.lead(p_worker bigint,
         p_promote_from timestamptz DEFAULT '-infinity',
         p_expire_from timestamptz DEFAULT '-infinity', p_resign boolean DEFAULT false,
         OUT term bigint, OUT tasks text[], OUT wait_ms bigint, OUT newest_id bigint,
         OUT listens boolean)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_number CONSTANT bigint := awa.worker_number(p_worker);
@@ -160,15 +156,10 @@ $$;
 
 -- The ring's turn: rotate if it is due, fold the counts of sealed slots, forget dead letters and
 -- heartbeats that are too old, and say which slot wants to be emptied. Called by the leader about once a second.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.turn_ring(p_now timestamptz DEFAULT clock_timestamp(),
         OUT opened smallint, OUT to_prune smallint)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM awa.require_read_committed('turn');
@@ -186,13 +177,11 @@ $$;
 
 -- A task, which is one statement, has failed with an error, or succeeded (NULL). Called by the leader
 -- when that changes, and once a minute while it goes on, so that nobody takes an old note for news.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.note_maintenance(p_task text, p_error text DEFAULT NULL,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_error text := left(p_error, 250); -- characters of up to four bytes

@@ -6,17 +6,12 @@
 -- old snapshot keeps them from being cleaned away; and now and then it looks from the beginning,
 -- for jobs whose transaction committed late. Rows that are locked (cancelled just now) are passed
 -- over. Returns how many were promoted, and the time of the last one.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.promote_jobs(p_from timestamptz DEFAULT '-infinity',
         p_max int DEFAULT 5000, p_now timestamptz DEFAULT clock_timestamp(),
         OUT promoted int, OUT up_to timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
+LANGUAGE plpgsql
 SET enable_sort = off
-SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_jobs awa.new_job[];

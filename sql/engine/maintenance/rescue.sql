@@ -63,15 +63,10 @@ $$;
 -- Rescue what dead workers hold; awa.dead_workers() says which those are. Called by the leader. p_now in
 -- the future looks so far ahead. Locks: each worker's, so that no claim of it is in flight; then none.
 -- Returns how many jobs were rescued.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.rescue_jobs(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '100ms'
 AS $$
 DECLARE
@@ -102,12 +97,10 @@ END
 $$;
 
 -- Is there a worker that rescue_jobs() should look at?
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.any_to_rescue(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN EXISTS (SELECT 1 FROM awa.dead_workers(p_now - clock_timestamp()));
@@ -119,15 +112,10 @@ $$;
 -- still on its way under its number would bring more of that kind. Locks: the worker's, exclusively,
 -- so that no claim of it is in flight; then none. Returns how many jobs went back; NULL, and then
 -- it is to be asked again, while a claim is in flight or somebody is just closing one of them.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.reconcile_worker(p_worker bigint, p_known int8multirange)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '100ms'
 AS $$
 DECLARE
@@ -164,16 +152,11 @@ $$;
 -- itself, a program and its 2 s of grace included. Looks at claims with deadlines in
 -- (p_from, p_now - 4 s]; the leader moves p_from on and
 -- now and then starts from the beginning. Returns how many were ended.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.expire_jobs(p_from timestamptz DEFAULT '-infinity',
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '100ms'
 AS $$
 DECLARE

@@ -14,13 +14,11 @@
 -- Open the next generation if the current slot is large or old enough and an empty slot exists.
 -- It takes any empty slot, so one slot with a stubborn backlog does not stop the ring.
 -- Returns the slot that is current now if it changed, else NULL.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.rotate_ring(p_force boolean DEFAULT false,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS smallint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_next smallint;
@@ -64,15 +62,10 @@ $$;
 -- in the current slot. Not inside the prune: a claimer that waits for the pruned table could
 -- otherwise read an older head on an older snapshot. Lanes that are busy just now write newer
 -- claims themselves. Returns how many heads still lie in the slot.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.checkpoint_heads(p_slot smallint)
 RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_lane int;
@@ -304,16 +297,11 @@ $$;
 -- for whoever has a snapshot in which something still lives there; most of them are gone in a moment.
 -- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes),
 -- 'snapshots' or 'keys' (more unique keys than go at once).
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
         p_now timestamptz DEFAULT clock_timestamp())
 RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '10ms'
 AS $$
 DECLARE
@@ -366,12 +354,10 @@ $$;
 -- ---- The index of ids ----------------------------------------------------------------------
 
 -- Bring the index that finds jobs by id up to date with what was appended.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.summarize_ids()
 RETURNS int
-LANGUAGE sql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql
 AS $$
     SELECT coalesce(sum(brin_summarize_new_values(i.indexrelid)), 0)::int
       FROM pg_index AS i

@@ -5,15 +5,10 @@
 -- where the next claim takes it; what can have no owner any more is forgotten; the rest stays. As long
 -- as its owners are open it is not looked at again, however many gaps there are. Called by the leader.
 -- Locks: each lane's, if free. Returns how many gaps are left aside.
+-- Door: hot.
 CREATE OR REPLACE FUNCTION awa.sweep_gaps(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_lane int;

@@ -103,15 +103,12 @@ $$;
 -- Run failed jobs that match every filter again, as awa.retry_job() does, newest id first, at most
 -- p_limit of them. Needs a filter, or p_all. Those whose unique key a newer job holds stay, and are
 -- counted as conflicts. With p_dry_run only counts.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_jobs awa.jobs[];
@@ -133,15 +130,12 @@ END
 $$;
 
 -- Forget failed jobs that match every filter.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.discard_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_jobs awa.jobs[];

@@ -74,16 +74,13 @@ $$;
 -- is waiting is counted one by one, and so are deferred and dead-lettered jobs; what ran, by
 -- batches, and by slots once they are folded. So the cost follows the backlog and the newest
 -- slots, not the history.
+-- Door: kept.
 CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
 RETURNS TABLE (queue text, available bigint, scheduled bigint, retryable bigint, running bigint,
                waiting_external bigint, completed bigint, failed bigint, cancelled bigint,
                dead_lettered bigint, pruned_completed bigint, pruned_failed bigint,
                pruned_cancelled bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -136,15 +133,11 @@ $$;
 
 -- The gauges of each queue; see awa.measure_gauges(). At most 5 s old: the leader's last report, or made
 -- now if that is older, if a queue came since, or if there are more than 1,000 lanes.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.queue_counts_fast()
 RETURNS TABLE (queue text, available bigint, deferred bigint, running bigint, completed bigint,
                failed bigint, cancelled bigint, dead_lettered bigint)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE

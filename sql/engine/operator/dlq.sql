@@ -6,16 +6,13 @@
 
 -- Dead letters, newest first, below the cursor (p_before_at, p_before_id). Each filter may be NULL;
 -- p_from and p_to bound dlq_at.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.list_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
         p_to timestamptz DEFAULT NULL, p_before_at timestamptz DEFAULT NULL,
         p_before_id bigint DEFAULT NULL, p_limit int DEFAULT 100)
 RETURNS SETOF awa.dlq_entries
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 BEGIN
     IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
@@ -38,12 +35,10 @@ END
 $$;
 
 -- How many dead letters each queue has, and since when the oldest is there.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.dlq_depth(p_queue text DEFAULT NULL)
 RETURNS TABLE (queue text, depth bigint, oldest_at timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql STABLE
 AS $$
     SELECT d.queue, count(*), min(d.dlq_at)
       FROM awa.dlq_entries AS d
@@ -55,14 +50,10 @@ $$;
 -- ---- Moving there --------------------------------------------------------------------------
 
 -- Move one failed job to the dead-letter queue. Returns whether it was one.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.move_to_dlq(p_id bigint, p_reason text DEFAULT 'manual')
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_job awa.jobs;
@@ -85,16 +76,13 @@ $$;
 
 -- Move failed jobs that match every filter to the dead-letter queue, newest id first, at most
 -- p_limit of them. Needs a filter, or p_all. With p_dry_run only counts.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.move_failed_to_dlq(p_kind text DEFAULT NULL,
         p_queue text DEFAULT NULL, p_tag text DEFAULT NULL, p_all boolean DEFAULT false,
         p_reason text DEFAULT 'manual', p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
         p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_jobs awa.jobs[];
@@ -155,14 +143,11 @@ $$;
 -- Run one dead letter again, from attempt 0, its errors kept: now or at p_run_at, in its queue and
 -- with its priority or in others. Returns whether it was there. Raises JQ004 if a newer live job
 -- holds its unique key; then it stays.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_dlq(p_id bigint, p_run_at timestamptz DEFAULT NULL,
         p_queue text DEFAULT NULL, p_priority int DEFAULT NULL)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_key text;
@@ -206,6 +191,7 @@ $$;
 
 -- Run dead letters that match every filter again, as awa.retry_dlq() does; those whose unique key a
 -- newer job holds stay, and are counted as conflicts.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
         p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false,
@@ -213,11 +199,7 @@ CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue 
         p_to_priority int DEFAULT NULL, p_limit int DEFAULT NULL, p_before bigint DEFAULT NULL,
         p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_jobs awa.jobs[];
@@ -237,16 +219,13 @@ END
 $$;
 
 -- Forget dead letters that match every filter.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.purge_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
         p_to timestamptz DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
         p_before bigint DEFAULT NULL, p_dry_run boolean DEFAULT false)
 RETURNS awa.bulk_result
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_jobs awa.jobs[];

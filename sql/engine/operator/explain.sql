@@ -3,13 +3,10 @@
 
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and
 -- what an operator can do. No row if the job is not known.
+-- Door: index.
 CREATE OR REPLACE FUNCTION awa.explain_job(p_id bigint)
 RETURNS TABLE (finding text, since timestamptz, hint text)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
+LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -104,14 +101,10 @@ $$;
 -- Everything that is known about a job, for people: the job; where it is; each of its appearances
 -- in the ring, oldest first, with who ran it, when, and how that ended; its errors. NULL if it is
 -- not known.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.dump_job(p_id bigint)
 RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_job awa.jobs;

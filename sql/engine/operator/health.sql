@@ -2,12 +2,10 @@
 -- Is the whole thing well?
 
 -- Numbers about the storage, as name and value.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.storage_status()
 RETURNS TABLE (item text, value text)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql STABLE
 AS $$
     SELECT 'current slot', awa.current_slot()::text
     UNION ALL
@@ -66,12 +64,10 @@ AS $$
 $$;
 
 -- Checks of the whole: whether each is well, and what was found.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.health()
 RETURNS TABLE (name text, ok boolean, detail text)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql STABLE
 AS $$
     SELECT 'workers', count(*) > 0, format('%s alive', count(*))
       FROM awa.seen_workers AS w, awa.settings AS s
@@ -106,12 +102,10 @@ AS $$
 $$;
 
 -- The version of the schema, for every caller that wants to know whether it fits.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.schema_version()
 RETURNS int
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql STABLE
 AS $$
     SELECT max(m.version) FROM awa.schema_migrations AS m
 $$;

@@ -5,14 +5,10 @@
 -- Cancel a job in any live state: deferred, waiting or running. The worker of a running one is
 -- told, and whatever it still reports is stale. Locks: the lane, while the job waits in it.
 -- Returns whether there was something to cancel.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.cancel_job(p_id bigint, p_reason text DEFAULT NULL)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_reason CONSTANT text := coalesce(p_reason, 'cancelled by an operator');
@@ -70,14 +66,10 @@ $$;
 -- Run a failed or cancelled job again, from attempt 0; its errors are kept. A deferred one becomes
 -- due at once. What is in the dead-letter queue is left to awa.retry_dlq(). Returns whether there
 -- was something to retry. Raises JQ004 if a newer live job holds its unique key.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.retry_job(p_id bigint)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_job awa.jobs;
@@ -129,14 +121,10 @@ $$;
 -- Delete a job in whatever state it is; the worker of a running one is told, and what it still
 -- reports is stale. Waits half a second at most for somebody who is just moving or ending it; then
 -- it raises JQ006. Returns whether there was such a job.
+-- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.delete_job_compat(p_id bigint)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
-SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql
 SET lock_timeout = '500ms'
 AS $$
 DECLARE
@@ -195,12 +183,10 @@ END
 $$;
 
 -- DELETE FROM awa.jobs: one statement after the other, see awa.enter_history().
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.before_jobs_delete()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM awa.enter_history();
@@ -208,12 +194,10 @@ BEGIN
 END
 $$;
 
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.on_job_delete()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     IF awa.delete_job_compat(OLD.id) THEN
@@ -224,12 +208,10 @@ END
 $$;
 
 -- INSERT INTO awa.jobs: as awa.insert_job(). What a job gets on its way cannot be given.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.on_job_insert()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_given text := CASE

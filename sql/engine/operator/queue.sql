@@ -2,12 +2,10 @@
 -- What an operator does to a queue: pause, resume, drain, settings.
 
 -- Workers claim nothing more from the queue; what runs, runs on.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.pause_queue(p_queue text, p_by text DEFAULT session_user)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM awa.open_queue(p_queue);
@@ -17,12 +15,10 @@ BEGIN
 END
 $$;
 
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.resume_queue(p_queue text)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     PERFORM awa.open_queue(p_queue);
@@ -34,12 +30,10 @@ $$;
 -- Cancel what waits in a queue, at most p_max jobs: available and deferred ones. Running jobs
 -- are left alone. Returns how many were cancelled; call again if it is p_max. Locks: the lanes of
 -- the queue in which jobs wait, one after the other.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.drain_queue(p_queue text, p_max int DEFAULT 1000)
 RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_reason CONSTANT text := 'the queue was drained';
@@ -94,16 +88,14 @@ $$;
 -- others are set. More shards than before take effect for new jobs, the dead-letter queue for jobs
 -- that fail from now on, a retention at once. Completed and cancelled jobs of a slot are kept as
 -- long as the most patient of its queues wants, while there is room in the ring.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.set_queue(p_queue text, p_enqueue_shards int DEFAULT NULL,
         p_deadline interval DEFAULT NULL, p_aging_interval interval DEFAULT NULL,
         p_reset boolean DEFAULT false, p_dlq_enabled boolean DEFAULT NULL,
         p_completed_retention interval DEFAULT NULL, p_failed_retention interval DEFAULT NULL,
         p_dlq_retention interval DEFAULT NULL, p_defaults text[] DEFAULT '{}')
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_common CONSTANT text[] := ARRAY['deadline', 'aging_interval', 'dlq_enabled',
@@ -151,12 +143,10 @@ $$;
 -- Remove a queue: its settings at once; its lanes and counts when the history of its jobs has left the
 -- ring. Refuses, with JQ007, while it has jobs that have not ended, dead letters, or workers. An insert
 -- makes it anew. Returns whether there was such a queue.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.remove_queue(p_queue text)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_left record;
@@ -182,15 +172,13 @@ END
 $$;
 
 -- The common settings, which count wherever a queue has none of its own. NULL leaves one as it is.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.set_defaults(p_deadline interval DEFAULT NULL,
         p_aging_interval interval DEFAULT NULL, p_dlq_enabled boolean DEFAULT NULL,
         p_completed_retention interval DEFAULT NULL, p_failed_retention interval DEFAULT NULL,
         p_dlq_retention interval DEFAULT NULL)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 AS $$
 BEGIN
     UPDATE awa.settings AS s
@@ -207,13 +195,11 @@ END
 $$;
 
 -- The common settings.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.get_defaults(OUT deadline interval, OUT aging_interval interval,
         OUT dlq_enabled boolean, OUT completed_retention interval, OUT failed_retention interval,
         OUT dlq_retention interval)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE sql STABLE
 AS $$
     SELECT s.deadline, s.aging_interval, s.dlq_enabled, s.completed_retention, s.failed_retention,
            s.dlq_retention

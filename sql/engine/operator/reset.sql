@@ -8,12 +8,10 @@
 -- Positions go on where they are: a producer may have drawn some that it has not written yet. What
 -- lies below is a gap, aside from the lane's head, until those transactions have ended and
 -- awa.sweep_gaps() has looked; the leader does it within a second.
+-- Door: plain.
 CREATE OR REPLACE FUNCTION awa.reset_storage(p_database text)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET jit = off
-SET max_parallel_workers_per_gather = 0
+LANGUAGE plpgsql
 SET lock_timeout = '500ms'
 AS $$
 DECLARE
