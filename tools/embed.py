@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Turns the files below sql/ into C tables: the statements, the schema and the engine.
 
-Writes sql_ids.h (one enum member per statement) and embedded.c (what src/lib/embedded.h
-declares). Refuses what would only fail later, at a user's: gaps in $n, statements and schema
+Writes statements_OWNER.h and statements_OWNER.c for each folder of sql/statements, and embedded.c
+(all of that is declared as src/pg/embedded.h says). Refuses what would only fail later, at a user's: gaps in $n, statements and schema
 files without a comment, gaps in the numbers of schema files. And what would make the engine
 hard to follow: a file that calls one on a floor above it, and files that call each other in a
 circle (tools/floors.py). The engine's files are applied in the order of their calls.
@@ -28,6 +28,8 @@ OPAQUE = re.compile(
 )
 SCHEMA_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*\.sql")
+# Who sends a statement: a folder of src, or api: JSON for users of awa.h and for --json.
+OWNERS = ("pg", "lib", "worker", "api", "cli", "bench")
 DOORS = "doors.sql"
 DOOR = re.compile(r"^(?:-- Door: (\w+)\.\n)?CREATE OR REPLACE FUNCTION awa\.(\w+)", re.MULTILINE)
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
@@ -73,7 +75,7 @@ def count_params(path, body):
 
 
 def read_statements(folder):
-    """(name, text, number of parameters) of each statement; the comment stays here."""
+    """(name, text, number of parameters) of each statement of an owner; the comment stays here."""
     statements = []
     for name in sql_files(folder, TOPIC_NAME, "want noun_verb.sql"):
         path = f"{folder}/{name}"
@@ -84,6 +86,21 @@ def read_statements(folder):
             raise Refused(f"{path}: is empty")
         statements.append((name[:-4], body.strip(), count_params(path, body)))
     return statements
+
+
+def read_owners(folder):
+    """The statements of each owner. A name is one statement's: a session prepares it by name."""
+    strays = [n for n in os.listdir(folder) if n not in OWNERS] if os.path.isdir(folder) else []
+    if strays:
+        raise Refused(f"{folder}/{strays[0]}: want one of the folders {', '.join(OWNERS)}")
+    owners = {owner: read_statements(f"{folder}/{owner}") for owner in OWNERS}
+    home = {}
+    for owner, statements in owners.items():
+        for name, _, _ in statements:
+            if name in home:
+                raise Refused(f"{folder}/{owner}/{name}.sql: {home[name]} has one of this name")
+            home[name] = owner
+    return owners
 
 
 def read_schema(folder):
@@ -145,13 +162,30 @@ def literal(text):
     return "\n        ".join('"' + line.translate(ESCAPES) + '"' for line in lines)
 
 
-def ids_header(statements):
-    members = "".join(f"    SQL_{name.upper()},\n" for name, _, _ in statements)
+def statements_header(owner, statements):
+    guard = f"AWA_STATEMENTS_{owner.upper()}_H"
+    names = "".join(
+        f"#define SQL_{name.upper()} (&awa__statements_{owner}[{n}])\n"
+        for n, (name, _, _) in enumerate(statements)
+    )
     return (
         "/* Made by tools/embed.py. */\n"
-        "#ifndef AWA_SQL_IDS_H\n#define AWA_SQL_IDS_H\n\n"
-        "/* One for each file in sql/statements. */\n"
-        f"enum awa__sql_id {{\n{members}    SQL_COUNT,\n}};\n\n#endif\n"
+        f'#ifndef {guard}\n#define {guard}\n\n#include "pg/embedded.h"\n\n'
+        f"/* sql/statements/{owner}; the last one has no name. */\n"
+        f"extern const struct awa__sql awa__statements_{owner}[];\n\n{names}\n#endif\n"
+    )
+
+
+def statements_table(owner, statements):
+    rows = "".join(
+        f'    {{ .name = "{name}", .nparams = {nparams},\n      .text = {literal(text)} }},\n'
+        for name, text, nparams in statements
+    )
+    return (
+        "/* Made by tools/embed.py. */\n"
+        f'#include "statements_{owner}.h"\n\n#include <stddef.h>\n\n'
+        f"const struct awa__sql awa__statements_{owner}[] = {{\n"
+        f"{rows}    {{ .name = NULL }},\n}};\n"
     )
 
 
@@ -164,17 +198,11 @@ def file_rows(files):
     return "".join(rows) + "    { .name = NULL },\n"
 
 
-def tables(statements, schema, engine, bootstrap):
-    rows = "".join(
-        f'    [SQL_{name.upper()}] = {{ .name = "{name}", .nparams = {nparams},\n'
-        f"        .text = {literal(text)} }},\n"
-        for name, text, nparams in statements
-    )
+def files_tables(schema, engine, bootstrap):
     whole = hashlib.sha256("\n".join(f"{f[1]} {f[3]}" for f in engine).encode()).hexdigest()
     return (
         "/* Made by tools/embed.py. */\n"
-        '#include "lib/embedded.h"\n\n'
-        f"const struct awa__sql awa__sql_all[SQL_COUNT] = {{\n{rows}}};\n\n"
+        '#include "pg/embedded.h"\n\n#include <stddef.h>\n\n'
         f"const struct awa__sql_file awa__schema_files[] = {{\n{file_rows(schema)}}};\n\n"
         f"const struct awa__sql_file awa__engine_files[] = {{\n{file_rows(engine)}}};\n\n"
         f'const char awa__engine_checksum[] = "{whole}";\n\n'
@@ -203,28 +231,27 @@ def write_depfile(path, target, root):
 
 def embed(args):
     root = args.sql
-    statements = read_statements(f"{root}/statements")
-    write_if_changed(args.header, ids_header(statements))
+    for owner, statements in read_owners(f"{root}/statements").items():
+        path = f"{args.to}/statements_{owner}"
+        write_if_changed(f"{path}.h", statements_header(owner, statements))
+        write_if_changed(f"{path}.c", statements_table(owner, statements))
     write_if_changed(
-        args.source,
-        tables(
-            statements,
+        f"{args.to}/embedded.c",
+        files_tables(
             read_schema(f"{root}/schema"),
             read_engine(f"{root}/engine"),
             read(f"{root}/bootstrap.sql"),
         ),
     )
     if args.depfile:
-        write_depfile(args.depfile, args.target or args.header, root)
+        write_depfile(args.depfile, "embedded.c", root)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sql", help="the folder with schema/, engine/ and statements/")
-    parser.add_argument("header", help="sql_ids.h, to be written")
-    parser.add_argument("source", help="embedded.c, to be written")
+    parser.add_argument("to", help="the folder to write into")
     parser.add_argument("--depfile", help="for ninja: what the outputs are made from")
-    parser.add_argument("--target", help="the output's name in the depfile")
     try:
         embed(parser.parse_args())
     except (Refused, OSError, UnicodeDecodeError) as error:

@@ -3,13 +3,25 @@
 """The floors of this code: a file may need files of its own folder and of folders below it, none
 of a folder above; and no files need each other in a circle. docs/map.md draws them.
 
-tools/embed.py asks this for the engine's SQL at each build.
+tools/embed.py asks this for the engine's SQL at each build. As a program it looks at the C files:
+
+usage: floors.py SRC ARCHIVE...
+
+SRC is the folder src, each ARCHIVE a static library that was built from it. Includes and calls must
+not go up; calls must not go in a circle. (Two files may include each other's headers, for types.)
 """
+import pathlib
 import re
+import subprocess
+import sys
 from typing import NamedTuple
 
 # From the lowest floor up.
 ENGINE = ("base", "storage", "jobs", "maintenance", "operator")
+SRC = ("base", "pg", "lib", "api", "worker", "run", "bench", "cli")
+
+# What sees awa.h and what lies at the bottom, and nothing else: the proof that the API is whole.
+CLIENTS = {"run": ("base", "run")}
 
 # Comments and strings: what stands there is not called.
 SQL_PROSE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
@@ -48,6 +60,48 @@ def sql_arrows(texts):
     ]
 
 
+INCLUDE = re.compile(r'^#include "(?:(\w+/\w+)\.h|statements_(\w+)\.h)"', re.MULTILINE)
+
+
+def c_includes(src):
+    """Which file includes what of which other. A file is a pair of .c and .h: lib/insert."""
+    arrows = []
+    for path in sorted(src.glob("*/*.[ch]")):
+        file = str(path.relative_to(src).with_suffix(""))
+        for header, owner in INCLUDE.findall(path.read_text(encoding="utf-8")):
+            home = header or f"{owner}/statements"
+            if home != file:
+                arrows.append(Arrow(file, path.name, f"{home}.h", home))
+    return arrows
+
+
+def file_of(member):
+    """The file that a member of an archive was made from: src_lib_insert.c.o is lib/insert."""
+    generated = re.search(r"statements_(\w+)\.c\.o$", member)
+    if generated:
+        return f"{generated[1]}/statements"
+    made = re.search(r"src_([a-z]+)_(\w+)\.c\.o$", member)
+    return f"{made[1]}/{made[2]}" if made else "pg/embedded"
+
+
+def c_calls(archives):
+    """Which file needs a symbol of which other."""
+    home, needs_symbol = {}, []
+    for archive in archives:
+        names = subprocess.run(["nm", "-A", archive], check=True, capture_output=True, text=True)
+        for line in names.stdout.splitlines():
+            member, symbol = line.split(":")[1], line.split()[-2:]
+            if symbol[0] == "U":
+                needs_symbol.append((file_of(member), symbol[1]))
+            elif symbol[0] in "TDBR":
+                home[symbol[1]] = file_of(member)
+    return [
+        Arrow(file, "it", symbol, home[symbol])
+        for file, symbol in needs_symbol
+        if home.get(symbol, file) != file
+    ]
+
+
 def floor_of(file, folders):
     return folders.index(file.split("/")[0])
 
@@ -57,6 +111,8 @@ def in_order(files, arrows, folders):
     for arrow in arrows:
         if floor_of(arrow.home, folders) > floor_of(arrow.file, folders):
             raise Broken(f"{arrow}, which is on a floor above it")
+        if arrow.home.split("/")[0] not in CLIENTS.get(arrow.file.split("/")[0], folders):
+            raise Broken(f"{arrow}, but may use awa.h only")
     order = []
     left = sorted(files, key=lambda file: (floor_of(file, folders), file))
     while left:
@@ -80,3 +136,20 @@ def circle(left, arrows):
         path.append(needs(file, arrows, left)[0])
         file = path[-1].home
     return path[[a.file for a in path].index(file) :]
+
+
+def main():
+    src, archives = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    calls = c_calls(archives)
+    files = {str(p.relative_to(src).with_suffix("")) for p in src.glob("*/*.[ch]")}
+    files |= {arrow.home for arrow in calls}
+    try:
+        for arrow in c_includes(src):
+            in_order({arrow.file, arrow.home}, [arrow], SRC)
+        in_order(files, calls, SRC)
+    except Broken as broken:
+        sys.exit(f"floors: {broken}")
+
+
+if __name__ == "__main__":
+    main()

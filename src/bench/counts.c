@@ -7,7 +7,9 @@
 #include "bench/login.h"
 #include "bench/metric.h"
 #include "bench/payload.h"
-#include "cli/interrupt.h"
+#include "pg/interrupt.h"
+#include "statements_bench.h"
+#include "statements_worker.h"
 
 enum {
     CLAIM_MAX = 10000,  /* jobs of awa.claim_jobs() */
@@ -163,12 +165,12 @@ fill(struct bench *b, awa_error *err)
 
 /* Counts as the statement does; checks that it finds all of the history. */
 static awa_status
-count_once(struct bench *b, enum awa__sql_id id, double *ret_ms, awa_error *err)
+count_once(struct bench *b, const struct awa__sql *sql, double *ret_ms, awa_error *err)
 {
     static const char *const columns[] = { "n", "completed", "failed" };
     AUTO(pgresult) PGresult *res = NULL;
     int64_t began = clock_us(), found = 0;
-    awa_status s = awa__sql_run(b->login.conn, id, (const char *[]){ NULL }, &res, err);
+    awa_status s = awa__sql_run(b->login.conn, sql, (const char *[]){ NULL }, &res, err);
 
     *ret_ms = (double)(clock_us() - began) / 1000;
     if (s != AWA_OK)
@@ -186,7 +188,7 @@ count_once(struct bench *b, enum awa__sql_id id, double *ret_ms, awa_error *err)
 }
 
 static awa_status
-measure(struct bench *b, enum awa__sql_id id, int64_t repeat, enum counts_metric metric,
+measure(struct bench *b, const struct awa__sql *sql, int64_t repeat, enum counts_metric metric,
         double *overall, double *min, double *max, awa_error *err)
 {
     size_t n = (size_t)repeat;
@@ -194,9 +196,9 @@ measure(struct bench *b, enum awa__sql_id id, int64_t repeat, enum counts_metric
     awa_status s = AWA_OK;
 
     for (int i = 0; i < ROUNDS_UNTIMED && s == AWA_OK; i++)
-        s = count_once(b, id, &untimed, err);
+        s = count_once(b, sql, &untimed, err);
     for (size_t i = 0; i < n && s == AWA_OK; i++)
-        s = count_once(b, id, &b->times[i], err);
+        s = count_once(b, sql, &b->times[i], err);
     if (s != AWA_OK)
         return s;
     min[metric] = metric_min(b->times, n);
@@ -221,13 +223,13 @@ measure_all(struct bench *b, double *overall, double *min, double *max, awa_erro
     pace_begin(b->pace, "measuring", b->done);
     put_fixed(overall, min, max, TERMINAL_ROWS, (double)b->plan->rows);
     put_fixed(overall, min, max, OPEN_ROWS, (double)b->in_slot);
-    s = measure(b, SQL_QUEUE_COUNTS, repeat, UNFOLDED_MS, overall, min, max, err);
+    s = measure(b, SQL_BENCH_QUEUE_COUNTS, repeat, UNFOLDED_MS, overall, min, max, err);
     if (s == AWA_OK)
         s = seal(b, err);
     if (s == AWA_OK)
         s = turn(b, err);
     if (s == AWA_OK)
-        s = measure(b, SQL_QUEUE_COUNTS, repeat, FOLDED_MS, overall, min, max, err);
+        s = measure(b, SQL_BENCH_QUEUE_COUNTS, repeat, FOLDED_MS, overall, min, max, err);
     if (s == AWA_OK)
         s = measure(b, SQL_BENCH_SCAN, scans, SCAN_MS, overall, min, max, err);
     if (s != AWA_OK)

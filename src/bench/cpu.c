@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* What /proc/PID/stat tells. */
 struct process {

@@ -11,10 +11,11 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "bench/clock.h"
 #include "bench/payload.h"
-#include "cli/interrupt.h"
-#include "lib/buffer.h"
+#include "pg/interrupt.h"
+#include "statements_bench.h"
 
 enum { FIELDS = 10 }; /* columns named in bench_floor_copy.sql */
 
@@ -199,11 +200,11 @@ auto_run(struct run **run)
 /* ---- From outside ------------------------------------------------------------------------ */
 
 static awa_status
-exec(PGconn *conn, enum awa__sql_id id, awa_error *err)
+exec(PGconn *conn, const struct awa__sql *sql, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_run(conn, id, NULL, &res, err);
+    return awa__sql_run(conn, sql, NULL, &res, err);
 }
 
 static awa_status

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/holder.h"
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
 
 /* A session in an open transaction, which the server does not end for being idle. */
 static awa_status

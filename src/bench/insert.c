@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The mode insert: producers, and nobody who works. */
 #include "bench/round.h"
+#include "statements_bench.h"
 
 /* Every job that was committed stands in the queue once. */
 static awa_status

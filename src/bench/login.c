@@ -3,6 +3,9 @@
 
 #include <sys/random.h>
 
+#include "statements_pg.h"
+#include "statements_worker.h"
+
 awa_status
 login_init(struct login *l, const char *conninfo, awa_error *err)
 {

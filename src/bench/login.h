@@ -3,7 +3,7 @@
 #ifndef AWA_BENCH_LOGIN_H
 #define AWA_BENCH_LOGIN_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct login {
     PGconn *conn;

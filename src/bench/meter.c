@@ -3,6 +3,7 @@
 
 #include "bench/clock.h"
 #include "bench/cpu.h"
+#include "statements_bench.h"
 
 enum { PATIENCE_US = 5000000, NAP_US = 10000 };
 

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct meter {
     PGconn *conn;

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
+#include "statements_bench.h"
 
 #define MARK "made by awa bench, which drops it without asking"
 

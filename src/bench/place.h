@@ -6,7 +6,7 @@
 #ifndef AWA_BENCH_PLACE_H
 #define AWA_BENCH_PLACE_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct place {
     char *home;   /* a conninfo for another database of the server; NULL: the PG* variables */

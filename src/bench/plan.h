@@ -3,7 +3,7 @@
 #ifndef AWA_BENCH_PLAN_H
 #define AWA_BENCH_PLAN_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* How jobs are inserted. */
 enum door {

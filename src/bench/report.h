@@ -3,9 +3,9 @@
 #ifndef AWA_BENCH_REPORT_H
 #define AWA_BENCH_REPORT_H
 
+#include "base/buffer.h"
 #include "bench/metric.h"
-#include "lib/buffer.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct report {
     const char *mode;

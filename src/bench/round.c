@@ -5,7 +5,8 @@
 
 #include "bench/clock.h"
 #include "bench/metric.h"
-#include "cli/interrupt.h"
+#include "pg/interrupt.h"
+#include "statements_bench.h"
 
 enum {
     NAP_US = 1000,       /* between two looks at what is awaited */

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum { SAMPLES_MAX = 1 << 27 };
 

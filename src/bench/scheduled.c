@@ -8,7 +8,9 @@
 #include "bench/login.h"
 #include "bench/metric.h"
 #include "bench/payload.h"
-#include "cli/interrupt.h"
+#include "pg/interrupt.h"
+#include "statements_bench.h"
+#include "statements_worker.h"
 
 enum {
     FILL_ROWS = 100000, /* by one statement */

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "bench/samples.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum { TALLY_MAX = 1 << 26 }; /* jobs */
 

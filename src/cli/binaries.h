@@ -2,7 +2,7 @@
 #ifndef AWA_CLI_BINARIES_H
 #define AWA_CLI_BINARIES_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum { PG_MAJOR_MIN = 15 };
 

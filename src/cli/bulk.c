@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "cli/bar.h"
-#include "cli/interrupt.h"
 #include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "pg/interrupt.h"
+#include "statements_cli.h"
 
 /* What all pages together came to. */
 struct tally {

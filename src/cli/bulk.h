@@ -7,7 +7,7 @@
 #define AWA_CLI_BULK_H
 
 #include "cli/command.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 typedef awa_status bulk_call(PGconn *conn, const awa_bulk_options *options, awa_bulk_result *result,
                              awa_error *err);

@@ -7,6 +7,7 @@
 
 #include "cli/disk.h"
 #include "cli/server.h"
+#include "statements_cli.h"
 
 enum {
     LOG_TAIL = 2000,    /* bytes shown of a log */

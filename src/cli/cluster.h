@@ -6,7 +6,7 @@
 #ifndef AWA_CLI_CLUSTER_H
 #define AWA_CLI_CLUSTER_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct cluster; /* opaque */
 

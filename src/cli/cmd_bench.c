@@ -8,9 +8,10 @@
 #include "bench/round.h"
 #include "bench/scheduled.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "pg/interrupt.h"
+#include "statements_bench.h"
 
 /* One run of the command. */
 struct bench {

@@ -9,6 +9,8 @@
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
+#include "statements_api.h"
+#include "statements_cli.h"
 
 static const struct query list_query = { SQL_DLQ_LIST, SQL_DLQ_LIST_JSON };
 static const struct query depth_query = { SQL_DLQ_DEPTH, SQL_DLQ_DEPTH_JSON };

@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "statements_api.h"
+#include "statements_cli.h"
 
 /* Column 1: in the table, the result of each check; with --json, that of all. */
 static bool

@@ -8,6 +8,8 @@
 #include "cli/ids.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "statements_api.h"
+#include "statements_cli.h"
 
 static const struct query list_query = { SQL_JOBS_LIST, SQL_JOBS_LIST_JSON };
 static const struct query get_query = { SQL_JOB_GET, SQL_JOB_GET_JSON };

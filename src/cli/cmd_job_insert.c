@@ -2,12 +2,14 @@
 /* awa job insert: one job from options, or many from JSON lines. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/job_lines.h"
 #include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "lib/buffer.h"
+#include "lib/options.h"
+#include "statements_lib.h"
 
 const struct option_spec job_insert_options[] = {
     { .name = "kind", .letter = 'k', .value = "KIND", .help = "what to do", .type = OPTION_TEXT },

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "lib/buffer.h"
+#include "lib/migrate.h"
+#include "statements_cli.h"
 
 static void
 print_findings(const struct awa__findings *found)

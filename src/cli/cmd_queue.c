@@ -2,12 +2,14 @@
 /* awa queue: look at queues, and change them. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
-#include "lib/buffer.h"
+#include "statements_api.h"
+#include "statements_cli.h"
 
 enum { DRAIN_BATCH = 10000 }; /* jobs cancelled in one transaction */
 

@@ -4,6 +4,9 @@
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
+#include "statements_api.h"
+#include "statements_cli.h"
+#include "statements_lib.h"
 
 static const struct query counters_query = { SQL_COUNTERS_REBUILD, SQL_COUNTERS_REBUILD_JSON };
 

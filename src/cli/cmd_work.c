@@ -14,13 +14,14 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "base/buffer.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/plain_line.h"
 #include "cli/session.h"
 #include "cli/spawn.h"
-#include "lib/buffer.h"
+#include "pg/interrupt.h"
+#include "statements_worker.h"
 #include "worker/exec.h"
 #include "worker/job.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/commands.h"
 #include "cli/query.h"
+#include "statements_api.h"
+#include "statements_cli.h"
 
 static int
 cmd_worker_list(struct call *call)

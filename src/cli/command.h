@@ -10,15 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit codes, the same for every command; awa --help explains them. */
-enum exit_code {
-    EXIT_DONE = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_NOT_FOUND = 3,
-    EXIT_JOBS_FAILED = 4,
-    EXIT_DUPLICATE = 5,
-};
+#include "cli/complain.h"
 
 enum option_type {
     OPTION_FLAG,     /* takes no value */

@@ -3,7 +3,7 @@
 #ifndef AWA_CLI_DISK_H
 #define AWA_CLI_DISK_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* Deletes a file or a tree; one that is not there is fine. */
 awa_status disk_remove(const char *path, awa_error *err) AWA_CHECKED;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum { SHOWN_MAX = 40 }; /* bytes of a bad duration that are repeated */
 

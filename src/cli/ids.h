@@ -4,7 +4,7 @@
 #define AWA_CLI_IDS_H
 
 #include "cli/command.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* An id is a number above 0. False: a usage error, which has been reported. */
 bool id_check(const struct call *call, const char *text);

@@ -8,6 +8,24 @@
 #include <string.h>
 
 #include "cli/job_input.h"
+#include "statements_cli.h"
+#include "statements_lib.h"
+
+awa_status
+input_refuse(struct input *in, int64_t number, const char *what, awa_error *err)
+{
+    awa_error line;
+
+    (void)awa__fail(&line, AWA_EINVAL, "line %lld: %s", (long long)number, what);
+    in->report->bad++;
+    if (in->strict) {
+        *err = line;
+        return AWA_EINVAL;
+    }
+    bar_clear(&in->bar);
+    log_line(line.message);
+    return AWA_OK;
+}
 
 /* ---- Insert ------------------------------------------------------------------------------ */
 

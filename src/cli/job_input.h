@@ -3,10 +3,10 @@
 #ifndef AWA_CLI_JOB_INPUT_H
 #define AWA_CLI_JOB_INPUT_H
 
+#include "base/buffer.h"
 #include "cli/bar.h"
 #include "cli/job_lines.h"
 #include "cli/lines.h"
-#include "lib/buffer.h"
 
 enum {
     BATCH_LINES = 5000,

@@ -3,28 +3,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/interrupt.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/job_input.h"
 #include "cli/moment.h"
 #include "cli/output.h"
-#include "lib/clock.h"
-#include "lib/utf8.h"
-
-awa_status
-input_refuse(struct input *in, int64_t number, const char *what, awa_error *err)
-{
-    awa_error line;
-
-    (void)awa__fail(&line, AWA_EINVAL, "line %lld: %s", (long long)number, what);
-    in->report->bad++;
-    if (in->strict) {
-        *err = line;
-        return AWA_EINVAL;
-    }
-    bar_clear(&in->bar);
-    log_line(line.message);
-    return AWA_OK;
-}
+#include "pg/interrupt.h"
+#include "statements_cli.h"
 
 /* ---- Gather ------------------------------------------------------------------------------ */
 

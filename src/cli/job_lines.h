@@ -4,7 +4,7 @@
 #define AWA_CLI_JOB_LINES_H
 
 #include "cli/command.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* What was made of the lines. */
 struct lines_report {

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "lib/clock.h"
+#include "base/clock.h"
 
 enum {
     READ_MIN = 64 * 1024,                 /* room for a read(2) */

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct lines {
     int fd;

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
+#include "pg/interrupt.h"
 
 /*
  * A standard descriptor that the caller closed would be given to the next file or socket, which

@@ -4,7 +4,7 @@
 #define AWA_CLI_MOMENT_H
 
 #include "cli/command.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /*
  * The time that an option of that name says, in ms; 0: it was not given. With `ago` a duration such

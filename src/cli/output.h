@@ -8,16 +8,8 @@
 #include <libpq-fe.h>
 
 #include "cli/command.h"
-#include "lib/internal.h"
-
-/* `awa: ` and the message; returns EXIT_USAGE, so that a caller can return it. */
-int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* `awa: ` and the error; returns the exit code that belongs to its status. */
-int report(const awa_error *err);
-
-/* `awa: ` and one line that may hold foreign text. Any thread may call it. */
-void log_line(const char *line);
+#include "cli/complain.h"
+#include "pg/pg.h"
 
 /* News that --quiet suppresses. */
 void say(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 struct owner {
     uid_t uid;

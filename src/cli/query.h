@@ -4,11 +4,11 @@
 #define AWA_CLI_QUERY_H
 
 #include "cli/command.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* The same question in two forms; JSON comes whole, in column 0 of row 0. */
 struct query {
-    enum awa__sql_id table, json;
+    const struct awa__sql *table, *json;
 };
 
 /* Runs the form that the call wants, on a session of its own. */

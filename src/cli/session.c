@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#include "cli/interrupt.h"
 #include "cli/output.h"
+#include "lib/schema.h"
+#include "pg/interrupt.h"
 
 /* Where the private cluster is when nobody says: root's home is closed to the server's user. */
 static char *

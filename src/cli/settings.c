@@ -6,8 +6,8 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "cli/complain.h"
 #include "cli/duration.h"
-#include "cli/output.h"
 
 enum {
     TABLE_MAX = 64,  /* options of one command, global ones included */

@@ -3,10 +3,13 @@
  * Many jobs that have ended, at once. What a caller asks for is either done or refused: a filter
  * that is passed over would do to all what was meant for some.
  */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#include "lib/options.h"
+#include "statements_lib.h"
 
 /* What a statement takes of the options. */
 enum {
@@ -95,7 +98,7 @@ give_result(const PGresult *res, awa_bulk_result *result)
 
 /* The statements number their parameters alike; each takes the first ones only. */
 static awa_status
-run(PGconn *conn, enum awa__sql_id statement, const awa_bulk_options *o, PGresult **ret_res,
+run(PGconn *conn, const struct awa__sql *statement, const awa_bulk_options *o, PGresult **ret_res,
     awa_error *err)
 {
     char limit[24], before[24], from[24], to[24], run_at[24], delay[24], priority[24];
@@ -120,10 +123,10 @@ run(PGconn *conn, enum awa__sql_id statement, const awa_bulk_options *o, PGresul
 }
 
 static awa_status
-bulk(PGconn *conn, enum awa__sql_id statement, int takes, const awa_bulk_options *options,
+bulk(PGconn *conn, const struct awa__sql *statement, int takes, const awa_bulk_options *options,
      awa_bulk_result *result, awa_error *err)
 {
-    const char *what = awa__sql_all[statement].name;
+    const char *what = statement->name;
     AUTO(pgresult) PGresult *res = NULL;
     awa_bulk_options o;
     awa_status s;

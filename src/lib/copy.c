@@ -5,12 +5,13 @@
  * Jobs that wait for their time or have a unique key take the door of insert.c, and so does a
  * batch that is spread over so many lanes that COPY would gain nothing.
  */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <string.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
 #include "lib/insert.h"
+#include "statements_lib.h"
 
 enum {
     SEND_BYTES = 64 * 1024, /* what is gathered before libpq gets it */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The two SQL doors into the queue: one job, and many in one statement. */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <string.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
+#include "base/utf8.h"
 #include "lib/insert.h"
-#include "lib/utf8.h"
+#include "lib/options.h"
+#include "statements_lib.h"
 
 awa_status
 awa__session_check(const PGconn *conn, awa_error *err)

@@ -3,7 +3,7 @@
 #ifndef AWA_INSERT_H
 #define AWA_INSERT_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* Job i of an array; its stride is the size that the first one states. */
 awa_status awa__job_read(const awa_job_options *jobs, size_t i, awa_job_options *ret_job,

@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
+#include "lib/migrate.h"
+#include "statements_lib.h"
 
 /* ---- Findings ---------------------------------------------------------------------------- */
 
@@ -118,10 +120,10 @@ read_catalog(PGconn *conn, PGresult **ret_catalog, awa_error *err)
 
 /* A statement about the catalog. */
 static awa_status
-ask_catalog(PGconn *conn, enum awa__sql_id id, const PGresult *catalog, PGresult **ret_res,
+ask_catalog(PGconn *conn, const struct awa__sql *sql, const PGresult *catalog, PGresult **ret_res,
             awa_error *err)
 {
-    return awa__sql_run(conn, id, (const char *[]){ PQgetvalue(catalog, 0, 0) }, ret_res, err);
+    return awa__sql_run(conn, sql, (const char *[]){ PQgetvalue(catalog, 0, 0) }, ret_res, err);
 }
 
 static awa_status

@@ -7,7 +7,8 @@
 #ifndef AWA_MEND_H
 #define AWA_MEND_H
 
-#include "lib/internal.h"
+#include "lib/migrate.h"
+#include "pg/pg.h"
 
 /* Takes a result of columns what and detail; an empty one is dropped. */
 void findings_take(struct awa__findings *f, PGresult **res);

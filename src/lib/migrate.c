@@ -14,6 +14,9 @@
 
 #include <string.h>
 
+#include "lib/migrate.h"
+#include "statements_lib.h"
+
 /* READ COMMITTED: whoever waited for the lock must see what the other one did. */
 static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 static const char begin_check[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
@@ -58,11 +61,11 @@ check_encoding(const PGconn *conn, awa_error *err)
 
 /* For statements that return no rows, or none that matter. */
 static awa_status
-run(PGconn *conn, enum awa__sql_id id, const char *const *params, awa_error *err)
+run(PGconn *conn, const struct awa__sql *sql, const char *const *params, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_run(conn, id, params, &res, err);
+    return awa__sql_run(conn, sql, params, &res, err);
 }
 
 static int

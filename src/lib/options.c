@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Option structs of callers that were compiled with an older or a newer header. */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#include "lib/options.h"
 
 enum { OPTIONS_MAX = 4096 }; /* no struct of ours will ever be larger; a size that is, is garbage */
 

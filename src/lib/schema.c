@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Do this library and the schema of a database fit? */
-#include "lib/internal.h"
+#include "lib/schema.h"
+
+#include "pg/pg.h"
+#include "statements_lib.h"
 
 awa_status
 awa__schema_check(PGconn *conn, awa_error *err)

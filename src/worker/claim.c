@@ -8,8 +8,12 @@
  */
 #include <string.h>
 
-#include "lib/clock.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "statements_worker.h"
+#include "worker/claim.h"
+#include "worker/flush.h"
+#include "worker/identity.h"
+#include "worker/trouble.h"
 
 enum {
     PREFETCH_MS = 50,    /* unstarted jobs for this long are held ready */
@@ -18,8 +22,6 @@ enum {
     SETTLED_MS = 2000,   /* by then producers that had not seen the mark have mostly committed */
     AGAIN_MS = 100,      /* after a claim that failed; doubles, with jitter */
     AGAIN_MAX_MS = 1000,
-    PAUSE_MS = 250, /* of all claims, after a job that could not be begun or ended; doubles */
-    PAUSE_MAX_MS = 10000,
     JOB_BYTES_MAX = 1024 * 1024, /* about what a job can have */
 };
 
@@ -27,55 +29,6 @@ static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
 static void marked(void *arg, void *tag, PGresult **res, const awa_error *err);
 
 /* ---- Whether ----------------------------------------------------------------------------- */
-
-void
-claim_pause(struct awa_worker *w, int64_t *backoff_ms)
-{
-    w->claim_after = clock_ms() + worker_back_off(backoff_ms, PAUSE_MS, PAUSE_MAX_MS);
-}
-
-/*
- * A job came back that could not be begun. Nothing is claimed for a while, and then one job more
- * than those that run, until it has begun. What waits here goes to other workers. The jobs of one
- * claim say the same, one by one: that is one trouble.
- */
-void
-claim_trouble(struct awa_worker *w, const char *why)
-{
-    worker_complain(w, &w->complaints, "jobs cannot be begun here and are given back: %s",
-                    why != NULL ? why : "out of memory");
-    if (clock_ms() >= w->claim_after)
-        claim_pause(w, &w->trouble.backoff_ms);
-    pthread_mutex_lock(&w->lock);
-    w->in_trouble = true;
-    w->begun = 0;
-    w->trouble.most = w->running.n + 1;
-    pthread_mutex_unlock(&w->lock);
-    worker_release_waiting(w);
-}
-
-/* Jobs that have begun since: one more at once for each, until the worker is what it was. */
-static void
-recover(struct awa_worker *w)
-{
-    size_t begun;
-
-    if (w->trouble.most == 0)
-        return;
-    pthread_mutex_lock(&w->lock);
-    begun = w->begun;
-    w->begun = 0;
-    w->in_trouble = begun == 0 || w->trouble.most + begun <= (size_t)w->nthreads;
-    pthread_mutex_unlock(&w->lock);
-    if (begun == 0)
-        return;
-    w->trouble.backoff_ms = 0;
-    w->trouble.most += begun;
-    if (w->in_trouble)
-        return;
-    w->trouble.most = 0;
-    worker_complain(w, &w->complaints, "jobs can be begun again");
-}
 
 /* Milliseconds for which nothing is claimed from any queue; -1: until something happens. */
 static int64_t
@@ -360,7 +313,7 @@ say_that_ends_wait(struct awa_worker *w, int64_t now)
 void
 claim_turn(struct awa_worker *w, int64_t now)
 {
-    recover(w);
+    trouble_recover(w);
     say_that_ends_wait(w, now);
     if (hold(w, now) != 0)
         return;

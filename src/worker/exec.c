@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "lib/clock.h"
+#include "base/clock.h"
 #include "worker/exec_run.h"
 
 enum {

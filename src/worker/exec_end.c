@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "lib/buffer.h"
-#include "lib/clock.h"
+#include "base/buffer.h"
+#include "base/clock.h"
 #include "worker/exec_run.h"
 
 /*

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
 #include "worker/exec_run.h"
 
 void

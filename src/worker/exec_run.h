@@ -3,9 +3,9 @@
 #ifndef AWA_EXEC_RUN_H
 #define AWA_EXEC_RUN_H
 
+#include "worker/core.h"
 #include "worker/exec.h"
 #include "worker/tail.h"
-#include "worker/worker.h"
 
 struct run {
     const struct exec *exec;

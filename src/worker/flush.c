@@ -8,9 +8,11 @@
  */
 #include <string.h>
 
-#include "lib/clock.h"
-#include "worker/ranges.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "pg/ranges.h"
+#include "statements_worker.h"
+#include "worker/flush.h"
+#include "worker/trouble.h"
 
 enum {
     FLUSH_MAX = 20000,            /* jobs completed in one call */
@@ -41,7 +43,7 @@ take_one(struct awa_worker *w, struct awa_job *job)
     w->finished++;
     job->phase = JOB_DONE;
     if (job->trouble) {
-        claim_trouble(w, job->error);
+        trouble_note(w, job->error);
         free(TAKE(job->error)); /* it says nothing about the job */
     }
     if (job->end == END_IN_TRANSACTION || job->end == END_STALE) {
@@ -372,7 +374,7 @@ strip(struct awa_worker *w, struct awa_job *job, const char *why)
     if (job->stripped) {
         worker_settle(w, job); /* twice refused: it stays open, and is rescued with its identity */
         w->identity_lost = true;
-        claim_pause(w, &w->refused_ms); /* it comes again at once, and perhaps to us */
+        trouble_pause(w, &w->refused_ms); /* it comes again at once, and perhaps to us */
         return;
     }
     job->stripped = true;

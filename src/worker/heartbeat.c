@@ -5,10 +5,14 @@
  */
 #include <string.h>
 
-#include "lib/clock.h"
-#include "worker/array.h"
-#include "worker/ranges.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "lib/schema.h"
+#include "pg/array.h"
+#include "pg/ranges.h"
+#include "statements_worker.h"
+#include "worker/claim.h"
+#include "worker/heartbeat.h"
+#include "worker/identity.h"
 
 enum {
     LONG_RUNNING_MS = 2000, /* attempts that have run for so long are asked about */

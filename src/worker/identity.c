@@ -9,8 +9,9 @@
 
 #include <sys/random.h>
 
-#include "lib/clock.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "statements_worker.h"
+#include "worker/identity.h"
 
 enum {
     AGAIN_MS = 200, /* after a reconciliation that could not be finished */

@@ -8,8 +8,8 @@
 
 #include <arpa/inet.h>
 
-#include "lib/utf8.h"
-#include "worker/worker.h"
+#include "base/utf8.h"
+#include "worker/core.h"
 
 enum {
     ERROR_MAX = 8192,        /* bytes; awa.error_entry() cuts at as many characters */

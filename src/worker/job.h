@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* Under which number the worker had registered when it claimed. */
 struct identity {

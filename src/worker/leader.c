@@ -9,8 +9,9 @@
 #include <poll.h>
 #include <string.h>
 
-#include "lib/clock.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "statements_worker.h"
+#include "worker/leader.h"
 
 enum {
     RETRY_MS = 1000,        /* after a lost session */
@@ -27,10 +28,12 @@ enum {
     KEYS_MS = 500,          /* how long unique keys are forgotten in one turn */
     PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
     PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
+    TASKS_MAX = 16,         /* statements that are tasks, or parts of one */
 };
 
 /* What the database was told of a task, which is one statement. */
 struct noted {
+    const struct awa__sql *task; /* NULL: none */
     bool known, failing;
     int64_t at; /* monotonic ms */
 };
@@ -43,7 +46,7 @@ struct leader {
     atomic_int_least64_t queries;
     PGconn *pg;
     struct vitals vitals;
-    struct noted noted[SQL_COUNT];
+    struct noted noted[TASKS_MAX];
     bool led;                                       /* so it must resign */
     bool pooled;                                    /* through a transaction pooler */
     bool listening;                                 /* the session hears notifications */
@@ -63,7 +66,7 @@ or_null(const char *text)
 
 /* One statement; a failure is logged, and ends a session that is of no use any more. */
 static bool
-try(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
+try(struct leader *l, const struct awa__sql *sql, const char *const *params, PGresult **ret_res,
     awa_error *err)
 {
     awa_status s;
@@ -73,7 +76,7 @@ try(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult *
         return false;
     }
     atomic_fetch_add(&l->queries, 1);
-    s = awa__sql_ask(l->pg, id, params, ret_res, err);
+    s = awa__sql_ask(l->pg, sql, params, ret_res, err);
     if (s != AWA_OK)
         worker_complain(l->worker, &l->complaints, "leader: %s", err->message);
     if (vitals_note(&l->vitals, s != AWA_OK ? err : NULL, clock_ms())) {
@@ -84,11 +87,22 @@ try(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult *
     return s == AWA_OK;
 }
 
+static struct noted *
+noted_of(struct leader *l, const struct awa__sql *task)
+{
+    struct noted *n = l->noted;
+
+    while (n->task != NULL && n->task != task && n < &l->noted[TASKS_MAX - 1])
+        n++;
+    n->task = task;
+    return n;
+}
+
 /* Lets awa health know whether a task succeeds: at once if that has changed, and now and then. */
 static void
-note(struct leader *l, enum awa__sql_id id, const awa_error *failure)
+note(struct leader *l, const struct awa__sql *sql, const awa_error *failure)
 {
-    struct noted *n = &l->noted[id];
+    struct noted *n = noted_of(l, sql);
     bool failing = failure != NULL;
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
@@ -96,21 +110,20 @@ note(struct leader *l, enum awa__sql_id id, const awa_error *failure)
     if (n->known && n->failing == failing && clock_ms() - n->at < NOTE_MS)
         return;
     n->known = try(l, SQL_MAINTENANCE_NOTE,
-                   (const char *[]){ awa__sql_all[id].name, failing ? failure->message : NULL },
-                   &res, &err);
+                   (const char *[]){ sql->name, failing ? failure->message : NULL }, &res, &err);
     n->failing = failing;
     n->at = clock_ms();
 }
 
 /* A statement that is a task, or a part of one. */
 static bool
-ask(struct leader *l, enum awa__sql_id id, const char *const *params, PGresult **ret_res)
+ask(struct leader *l, const struct awa__sql *sql, const char *const *params, PGresult **ret_res)
 {
     awa_error err;
-    bool done = try(l, id, params, ret_res, &err);
+    bool done = try(l, sql, params, ret_res, &err);
 
     if (l->pg != NULL && PQstatus(l->pg) == CONNECTION_OK)
-        note(l, id, done ? NULL : &err);
+        note(l, sql, done ? NULL : &err);
     return done;
 }
 
@@ -181,8 +194,8 @@ sweep(struct leader *l)
 }
 
 /*
- * Snapshots that the slot waits for are mostly those of statements, and gone in a moment; unique keys
- * are forgotten some thousands at a time.
+ * Snapshots that the slot waits for are mostly those of statements, and gone in a moment; unique
+ * keys are forgotten some thousands at a time.
  */
 static bool
 prune(struct leader *l, const char *const *params)

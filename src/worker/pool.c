@@ -3,49 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/clock.h"
-#include "worker/worker.h"
+#include "base/clock.h"
+#include "worker/pool.h"
+#include "worker/transaction.h"
 
 enum {
     CHUNK_MAX = 64,    /* jobs that a thread takes at once while jobs are short */
     SHORT_JOB_US = 50, /* longer ones are taken one by one, so that none waits behind another */
 };
-
-void
-list_push(struct job_list *list, struct awa_job *job)
-{
-    job->next = NULL;
-    job->prev = list->last;
-    if (list->last != NULL)
-        list->last->next = job;
-    else
-        list->first = job;
-    list->last = job;
-    list->n++;
-}
-
-static void
-list_remove(struct job_list *list, struct awa_job *job)
-{
-    if (job->prev != NULL)
-        job->prev->next = job->next;
-    else
-        list->first = job->next;
-    if (job->next != NULL)
-        job->next->prev = job->prev;
-    else
-        list->last = job->prev;
-    list->n--;
-}
-
-struct awa_job *
-list_take_all(struct job_list *list)
-{
-    struct awa_job *first = list->first;
-
-    *list = (struct job_list){ 0 };
-    return first;
-}
 
 static int64_t
 now_us(void)
@@ -102,96 +67,6 @@ end_of(const struct awa_job *job, awa_outcome outcome)
     return end;
 }
 
-/* ---- A job's own transaction ------------------------------------------------------------- */
-
-/* A session that was idle since the last job may have died: then there is a new one. */
-static awa_status
-begin(struct handler *h, awa_error *err)
-{
-    awa_status s;
-
-    if (h->session != NULL && awa__sql_say(h->session, "transaction", "BEGIN", NULL) != AWA_OK)
-        PQfinish(TAKE(h->session));
-    if (h->session != NULL)
-        return AWA_OK;
-    s = awa_connect(h->worker->conninfo, &h->session, err);
-    return s == AWA_OK ? awa__sql_say(h->session, "transaction", "BEGIN", err) : s;
-}
-
-awa_status
-awa_job_transaction(awa_job *job, PGconn **ret_conn, awa_error *reterr)
-{
-    awa_status s;
-
-    if (ret_conn == NULL)
-        return awa__fail(reterr, AWA_EINVAL, "transaction: nowhere to put the session");
-    if (job->session != NULL) {
-        *ret_conn = job->session;
-        return AWA_OK;
-    }
-    s = begin(job->handler, reterr);
-    if (s != AWA_OK)
-        return s;
-    job->session = job->handler->session;
-    *ret_conn = job->session;
-    return AWA_OK;
-}
-
-static awa_status
-complete_and_commit(struct awa_job *job, awa_error *err)
-{
-    char worker[24], claim[24], pos[24];
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_status s;
-
-    snprintf(worker, sizeof worker, "%lld", (long long)job->batch->identity->id);
-    snprintf(claim, sizeof claim, "%lld", (long long)job->batch->claim_id);
-    snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
-    s = awa__sql_ask(job->session, SQL_JOB_COMPLETE,
-                     (const char *[]){ worker, claim, pos, job->output }, &res, err);
-    if (s == AWA_OK)
-        s = awa__sql_say(job->session, "commit", "COMMIT", err);
-    return s;
-}
-
-static void
-rollback(PGconn *session)
-{
-    if (PQtransactionStatus(session) != PQTRANS_IDLE) /* the server would warn */
-        awa__ignore(awa__sql_say(session, "rollback", "ROLLBACK", NULL));
-}
-
-/*
- * Ends the job's transaction as its outcome wants. A commit whose answer was lost may have
- * happened: then the retry that we report is stale, and changes nothing.
- */
-static void
-end_transaction(struct awa_job *job)
-{
-    awa_error err;
-    awa_status s = AWA_OK;
-
-    if (job->end != END_COMPLETED) {
-        rollback(job->session);
-        return;
-    }
-    if (PQtransactionStatus(job->session) != PQTRANS_INTRANS)
-        s = awa__fail(&err, AWA_EINVAL, "the handler's transaction failed, or was ended by it");
-    else
-        s = complete_and_commit(job, &err);
-    if (s == AWA_OK) {
-        job->end = END_IN_TRANSACTION;
-        return;
-    }
-    rollback(job->session);
-    if (s == AWA_ESTALE) {
-        job->end = END_STALE;
-    } else {
-        job->end = END_RETRIED;
-        awa__ignore(awa_job_set_error(job, err.message));
-    }
-}
-
 /* ---- The thread -------------------------------------------------------------------------- */
 
 static void
@@ -207,7 +82,7 @@ run(struct handler *h, struct awa_job *job)
         job->end = job->given_back ? END_RELEASED : end_of(job, outcome);
     }
     if (job->session != NULL) {
-        end_transaction(job);
+        transaction_end(job);
         job->session = NULL;
     }
     job->wordy = job->end != END_COMPLETED || job->output != NULL;

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum op {
     OP_PROCESS,  /* INVOKE: it begins, aux: its link + 1, 0: none; OK: it has ended, aux: how;

@@ -8,8 +8,8 @@
 
 #include "clock.h"
 #include "process.h"
+#include "worker/core.h"
 #include "worker/job.h"
-#include "worker/worker.h"
 
 enum { STOP_MS = 25000 };
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* How their handlers behave. */
 #define KIND_MAP(X)                                                             \

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "lib/clock.h"
+#include "base/clock.h"
 
 /* A session of awa_connect(), with something added to the connection string. */
 static PGconn *

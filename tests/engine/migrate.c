@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "test_jobs.h"
-#include "test_migrate.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+
+#include "lib/migrate.h"
+#include "statements_lib.h"
+#include "test_migrate.h"
 
 enum { MIGRATORS = 8 };
 

@@ -3,20 +3,33 @@
 
 #include <string.h>
 
+#include "lib/schema.h"
+#include "statements_api.h"
+#include "statements_bench.h"
+#include "statements_cli.h"
+#include "statements_lib.h"
+#include "statements_pg.h"
+#include "statements_worker.h"
+
+static const struct awa__sql *const tables[] = {
+    awa__statements_pg,  awa__statements_lib, awa__statements_worker,
+    awa__statements_api, awa__statements_cli, awa__statements_bench,
+};
+
 static void
 every_statement_can_be_prepared(void **state)
 {
     PGconn *db = *state;
 
-    for (int i = 0; i < SQL_COUNT; i++) {
-        const struct awa__sql *sql = &awa__sql_all[i];
-        AUTO(pgresult) PGresult *res = PQprepare(db, sql->name, sql->text, 0, NULL);
-        AUTO(pgresult) PGresult *desc = PQdescribePrepared(db, sql->name);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        for (const struct awa__sql *sql = tables[i]; sql->name != NULL; sql++) {
+            AUTO(pgresult) PGresult *res = PQprepare(db, sql->name, sql->text, 0, NULL);
+            AUTO(pgresult) PGresult *desc = PQdescribePrepared(db, sql->name);
 
-        if (PQresultStatus(res) != PGRES_COMMAND_OK)
-            fail_msg("%s: %s", sql->name, PQresultErrorMessage(res));
-        assert_int_equal(PQnparams(desc), sql->nparams);
-    }
+            if (PQresultStatus(res) != PGRES_COMMAND_OK)
+                fail_msg("%s: %s", sql->name, PQresultErrorMessage(res));
+            assert_int_equal(PQnparams(desc), sql->nparams);
+        }
 }
 
 static void

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "worker/array.h"
+#include "pg/array.h"
 
 /* An array of one element that needs no quotes has that element and no other. */
 static void

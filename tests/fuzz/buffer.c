@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "worker/array.h"
+#include "base/buffer.h"
+#include "pg/array.h"
 
 enum { TEXTS_MAX = 16 };
 

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "lib/utf8.h"
+#include "base/utf8.h"
 #include "worker/exec_run.h"
 
 enum { EXITED = 1 << 8, OUTPUT_MAX = 64, ERROR_BYTES_MAX = 8192 };

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

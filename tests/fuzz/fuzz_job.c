@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "lib/buffer.h"
+#include "base/buffer.h"
 
 enum { COLUMNS = COL_TAGS + 1, TEXT_OID = 25 };
 

@@ -4,7 +4,7 @@
 #define AWA_FUZZ_JOB_H
 
 #include "fuzz.h"
-#include "worker/worker.h"
+#include "worker/core.h"
 
 struct fuzz_job {
     struct awa_worker worker;

@@ -16,12 +16,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/utf8.h"
 #include "cli/job_input.h"
-#include "lib/utf8.h"
+#include "statements_cli.h"
+#include "statements_lib.h"
 
 enum { MANY = 1000, TEXT_LIMIT = 64 * 1024, LINES_LIMIT = 40000 };
 
-awa_status __wrap_awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params,
+awa_status __wrap_awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
                                PGresult **ret_res, awa_error *err);
 awa_status __wrap_awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err);
 awa_status __wrap_awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n,
@@ -151,7 +153,7 @@ insert_jobs(const char *kinds, PGresult **ret_res, awa_error *err)
 }
 
 awa_status
-__wrap_awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params,
+__wrap_awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
                     PGresult **ret_res, awa_error *err)
 {
     size_t before = db.n;
@@ -159,9 +161,9 @@ __wrap_awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params
 
     (void)conn;
     REQUIRE(!db.aborted && !db.broken);
-    REQUIRE(id == SQL_JOBS_READ || id == SQL_JOBS_INSERT);
-    s = id == SQL_JOBS_READ ? read_jobs(params[0], ret_res, err)
-                            : insert_jobs(params[0], ret_res, err);
+    REQUIRE(sql == SQL_JOBS_READ || sql == SQL_JOBS_INSERT);
+    s = sql == SQL_JOBS_READ ? read_jobs(params[0], ret_res, err)
+                             : insert_jobs(params[0], ret_res, err);
     if (s != AWA_OK)
         db.n = before;
     return s;

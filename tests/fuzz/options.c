@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "lib/options.h"
+
 enum { TO_MAX = 64 };
 
 static bool

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "lib/buffer.h"
-#include "worker/ranges.h"
+#include "base/buffer.h"
+#include "pg/ranges.h"
 
 static void
 write_ranges(const struct ranges *r, struct buffer *b)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "lib/utf8.h"
+#include "base/utf8.h"
 
 /* Bytes of the character at b; 0: none. */
 static size_t

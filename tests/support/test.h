@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #define TEST(name)    cmocka_unit_test(name)
 #define TEST_DB(name) cmocka_unit_test_setup_teardown(name, test_db_setup, test_db_teardown)

@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "pg/ranges.h"
 #include "test_jobs.h"
-#include "worker/ranges.h"
 
 struct actor {
     pthread_t thread;

@@ -3,7 +3,7 @@
 #ifndef AWA_TEST_CLUSTER_H
 #define AWA_TEST_CLUSTER_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* Names the cluster that a wrapper has started for several test programs. */
 #define TEST_DSN_VARIABLE "AWA_TEST_DSN"

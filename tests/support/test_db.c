@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "statements_cli.h"
 #include "test_cluster.h"
 
 enum { MUTANT_MAX = 256 * 1024 };

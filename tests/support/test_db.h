@@ -3,7 +3,7 @@
 #ifndef AWA_TEST_DB_H
 #define AWA_TEST_DB_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /* A database of its own and a session there as superuser. */
 awa_status test_db_create(PGconn **ret_db, awa_error *err) AWA_CHECKED;

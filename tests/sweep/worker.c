@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cli/spawn.h"
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum {
     STILL_MS = 4000, /* nothing has moved for so long */

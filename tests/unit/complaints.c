@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "worker/complaints.h"
+#include "base/complaints.h"
 
 static struct complaints all;
 

@@ -17,7 +17,7 @@ GOOD = {
     "engine/storage/lane.sql": "-- lanes, unlike awa.close()\n"
     "CREATE OR REPLACE FUNCTION awa.lane() ... 'a \"quoted\" \\ text\t for awa.close()';\n",
     "engine/doors.sql": GOOD_DOORS,
-    "statements/job_get.sql": "-- SPDX\n-- Job $1.\nSELECT $1::bigint, '$7', $$ $9 $$ -- $8\n",
+    "statements/api/job_get.sql": "-- SPDX\n-- Job $1.\nSELECT $1::bigint, '$7', $$ $9 $$ -- $8\n",
 }
 
 # What to change in GOOD, and a part of the message; None: it must be accepted.
@@ -28,24 +28,32 @@ CASES = {
         None,
     ),
     "a statement without a comment is refused": (
-        {"statements/job_get.sql": "-- SPDX-License-Identifier: MIT\nSELECT 1\n"},
+        {"statements/api/job_get.sql": "-- SPDX-License-Identifier: MIT\nSELECT 1\n"},
         "wants a comment",
     ),
     "a statement without a statement is refused": (
-        {"statements/job_get.sql": "-- Nothing.\n"},
+        {"statements/api/job_get.sql": "-- Nothing.\n"},
         "is empty",
     ),
     "a gap in the parameters is refused": (
-        {"statements/job_get.sql": "-- Job.\nSELECT $1, $3\n"},
+        {"statements/api/job_get.sql": "-- Job.\nSELECT $1, $3\n"},
         "uses $3 but not $2",
     ),
     "a parameter in a string does not fill a gap": (
-        {"statements/job_get.sql": "-- Job.\nSELECT $1, '$2', $3\n"},
+        {"statements/api/job_get.sql": "-- Job.\nSELECT $1, '$2', $3\n"},
         "uses $3 but not $2",
     ),
     "a statement with a strange name is refused": (
-        {"statements/Job-get.sql": "-- Job.\nSELECT 1\n"},
+        {"statements/api/Job-get.sql": "-- Job.\nSELECT 1\n"},
         "want noun_verb.sql",
+    ),
+    "two statements of one name are refused": (
+        {"statements/lib/job_get.sql": "-- Job $1.\nSELECT $1\n"},
+        "statements/api/job_get.sql: lib has one of this name",
+    ),
+    "a statement without an owner is refused": (
+        {"statements/job_get.sql": "-- Job $1.\nSELECT $1\n"},
+        "statements/job_get.sql: want one of the folders pg, lib, ",
     ),
     "a gap in the schema is refused": (
         {"schema/0003_third.sql": "-- t\nSELECT 1;\n"},
@@ -110,7 +118,7 @@ def write(folder, files):
 
 
 def embed(folder):
-    command = [sys.executable, sys.argv[1], f"{folder}/sql", f"{folder}/ids.h", f"{folder}/e.c"]
+    command = [sys.executable, sys.argv[1], f"{folder}/sql", folder]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -128,16 +136,16 @@ def output_is_right():
     with tempfile.TemporaryDirectory() as folder:
         write(folder, GOOD)
         embed(folder)
-        with open(f"{folder}/e.c", encoding="utf-8") as file:
-            text = file.read()
-        with open(f"{folder}/ids.h", encoding="utf-8") as file:
-            ids = file.read()
+        texts = {}
+        for name in ("embedded.c", "statements_api.c", "statements_api.h"):
+            with open(f"{folder}/{name}", encoding="utf-8") as file:
+                texts[name] = file.read()
     return (
-        "SQL_JOB_GET,\n    SQL_COUNT,\n" in ids
-        and '.name = "job_get", .nparams = 1' in text
-        and re.findall(r'name = "(\w+/\w+|doors)\.sql"', text)
+        "#define SQL_JOB_GET (&awa__statements_api[0])\n" in texts["statements_api.h"]
+        and '.name = "job_get", .nparams = 1' in texts["statements_api.c"]
+        and re.findall(r'name = "(\w+/\w+|doors)\.sql"', texts["embedded.c"])
         == ["storage/lane", "jobs/open", "jobs/close", "doors"]
-        and r'''... 'a \"quoted\" \\ text\t for''' in text
+        and r'''... 'a \"quoted\" \\ text\t for''' in texts["embedded.c"]
     )
 
 

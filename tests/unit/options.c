@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include "lib/options.h"
+
 /* A struct as three releases knew it. */
 struct old {
     size_t size;

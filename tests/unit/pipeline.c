@@ -8,8 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/internal.h"
-#include "worker/conn.h"
+#include "pg/conn.h"
+#include "pg/pg.h"
+#include "statements_lib.h"
+#include "statements_worker.h"
 
 #define ANSWER PGRES_TUPLES_OK
 #define SYNC   PGRES_PIPELINE_SYNC

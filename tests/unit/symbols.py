@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The shared library exports what awa.h declares: no more, no less. Arguments: library, header."""
+"""The libraries export what awa.h declares: no more, no less. Arguments: header, libraries."""
 import re
 import subprocess
 import sys
 
 
 def exported(library):
-    command = ["nm", "-D", "--defined-only", library]
+    command = ["nm", "-g" if library.endswith(".a") else "-D", "--defined-only", library]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
-    return {line.split()[2] for line in lines if line}
+    return {line.split()[2] for line in lines if len(line.split()) == 3}
 
 
 def declared(header):
@@ -23,15 +23,20 @@ def declared(header):
     return {match[1] for match in found if match}
 
 
-def main():
-    have, want = exported(sys.argv[1]), declared(sys.argv[2])
+def compare(library, want):
+    have = exported(library)
     for name in sorted(have - want):
-        print(f"exported, but not in awa.h: {name}")
+        print(f"{library}: exported, but not in awa.h: {name}")
     for name in sorted(want - have):
-        print(f"in awa.h, but not exported: {name}")
-    failed = have != want or len(want) == 0
-    print(f"{int(not failed)} passed, {int(failed)} failed")
-    sys.exit(failed)
+        print(f"{library}: in awa.h, but not exported: {name}")
+    return have == want
+
+
+def main():
+    want = declared(sys.argv[1])
+    passed = [compare(library, want) and len(want) > 0 for library in sys.argv[2:]]
+    print(f"{passed.count(True)} passed, {passed.count(False)} failed")
+    sys.exit(not all(passed))
 
 
 main()

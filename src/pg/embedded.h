@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The files below sql/, which tools/embed.py compiles into the library. */
-#ifndef AWA_EMBEDDED_H
-#define AWA_EMBEDDED_H
+#ifndef AWA_PG_EMBEDDED_H
+#define AWA_PG_EMBEDDED_H
 
-#include "sql_ids.h"
-
-/* A file of sql/statements. Its name is prepared name, log label and metric label. */
+/*
+ * A file of sql/statements. Its name is prepared name, log label and metric label. Each folder
+ * there has one owner, and a table of its own, which statements_FOLDER.h declares; a statement is a
+ * pointer into it.
+ */
 struct awa__sql {
     const char *name; /* job_insert */
     const char *text; /* without the comment at its head */
     int nparams;
 };
-
-extern const struct awa__sql awa__sql_all[SQL_COUNT];
 
 /* A file of sql/schema or sql/engine. */
 struct awa__sql_file {

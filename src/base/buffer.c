@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See buffer.h. */
-#include "lib/buffer.h"
+#include "base/buffer.h"
 
 #include <stdarg.h>
 #include <stdio.h>

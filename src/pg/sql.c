@@ -4,14 +4,14 @@
  * transaction pooler may sit in between; and they wait as long as the caller's server does. On the
  * library's own sessions every wait has an end.
  */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "lib/buffer.h"
-#include "lib/clock.h"
+#include "base/buffer.h"
+#include "base/clock.h"
 
 enum { SYNC_MS = 10000 }; /* from the last answer of a pipeline to its end */
 
@@ -22,10 +22,9 @@ went_well(const PGresult *res)
 }
 
 awa_status
-awa__sql_run(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
-             awa_error *err)
+awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+             PGresult **ret_res, awa_error *err)
 {
-    const struct awa__sql *sql = &awa__sql_all[id];
     AUTO(pgresult) PGresult *res = NULL;
 
     res = PQexecParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0);
@@ -91,20 +90,17 @@ awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGr
 }
 
 awa_status
-awa__sql_ask(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
-             awa_error *err)
+awa__sql_ask(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+             PGresult **ret_res, awa_error *err)
 {
-    const struct awa__sql *sql = &awa__sql_all[id];
-
     return awa__sql_await(
         conn, PQsendQueryParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0),
         sql->name, AWA__ANSWER_MS, ret_res, err);
 }
 
 awa_status
-awa__sql_prepare(PGconn *conn, enum awa__sql_id id, awa_error *err)
+awa__sql_prepare(PGconn *conn, const struct awa__sql *sql, awa_error *err)
 {
-    const struct awa__sql *sql = &awa__sql_all[id];
     AUTO(pgresult) PGresult *res = NULL;
 
     return awa__sql_await(conn, PQsendPrepare(conn, sql->name, sql->text, 0, NULL), sql->name,
@@ -145,10 +141,9 @@ next_is_sync(PGconn *conn)
 }
 
 awa_status
-awa__sql_begin(PGconn *conn, enum awa__sql_id id, const char *const *params, PGresult **ret_res,
-               awa_error *err)
+awa__sql_begin(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+               PGresult **ret_res, awa_error *err)
 {
-    const struct awa__sql *sql = &awa__sql_all[id];
     AUTO(pgresult) PGresult *begin = NULL;
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
@@ -216,17 +211,17 @@ awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
 /* ---- COPY -------------------------------------------------------------------------------- */
 
 awa_status
-awa__sql_copy_begin(PGconn *conn, enum awa__sql_id id, bool commit, awa_error *err)
+awa__sql_copy_begin(PGconn *conn, const struct awa__sql *sql, bool commit, awa_error *err)
 {
     AUTO(buffer) struct buffer text = { 0 };
     AUTO(pgresult) PGresult *res = NULL;
 
-    buffer_format(&text, "%s%s", awa__sql_all[id].text, commit ? "; COMMIT" : "");
+    buffer_format(&text, "%s%s", sql->text, commit ? "; COMMIT" : "");
     if (text.failed)
-        return awa__fail(err, AWA_ENOMEM, "%s: out of memory", awa__sql_all[id].name);
+        return awa__fail(err, AWA_ENOMEM, "%s: out of memory", sql->name);
     res = PQexec(conn, text.data);
     if (PQresultStatus(res) != PGRES_COPY_IN)
-        return awa__fail_pg(err, conn, res, awa__sql_all[id].name);
+        return awa__fail_pg(err, conn, res, sql->name);
     return AWA_OK;
 }
 
@@ -258,17 +253,17 @@ place_of(const PGresult *res, struct awa__copy_error *ret_at)
 }
 
 awa_status
-awa__sql_copy_end(PGconn *conn, enum awa__sql_id id, awa_status so_far,
+awa__sql_copy_end(PGconn *conn, const struct awa__sql *sql, awa_status so_far,
                   struct awa__copy_error *ret_at, awa_error *err)
 {
     const char *give_up = so_far == AWA_OK ? NULL : "the client gave up";
     awa_status s = so_far;
 
     if (PQputCopyEnd(conn, give_up) != 1 && s == AWA_OK)
-        s = awa__fail_pg(err, conn, NULL, awa__sql_all[id].name);
+        s = awa__fail_pg(err, conn, NULL, sql->name);
     for (PGresult *res; (res = PQgetResult(conn)) != NULL; PQclear(res))
         if (PQresultStatus(res) != PGRES_COMMAND_OK && s == AWA_OK) {
-            s = awa__fail_pg(err, conn, res, awa__sql_all[id].name);
+            s = awa__fail_pg(err, conn, res, sql->name);
             if (ret_at != NULL)
                 place_of(res, ret_at);
         }

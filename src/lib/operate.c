@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* What an operator does: one call, one function of the engine. */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "statements_lib.h"
+
 /* A statement about one job that says whether there was something to do. */
 static awa_status
-change_job(PGconn *conn, enum awa__sql_id statement, int64_t id, const char *reason,
+change_job(PGconn *conn, const struct awa__sql *statement, int64_t id, const char *reason,
            const char *what, awa_error *err)
 {
     char text[24];
@@ -51,7 +53,7 @@ awa_dlq_move(PGconn *conn, int64_t id, const char *reason, awa_error *reterr)
 }
 
 static awa_status
-change_queue(PGconn *conn, enum awa__sql_id statement, const char *queue, awa_error *err)
+change_queue(PGconn *conn, const struct awa__sql *statement, const char *queue, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 

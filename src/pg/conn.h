@@ -8,7 +8,7 @@
 #ifndef AWA_CONN_H
 #define AWA_CONN_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 /*
  * The answer to a statement: res is its result, or NULL with the reason in err. The callback may
@@ -20,7 +20,7 @@ typedef void on_notify(void *arg, const char *channel, const char *payload);
 enum { CONN_PENDING_MAX = 16 };
 
 struct pending {
-    enum awa__sql_id id;
+    const struct awa__sql *sql;
     on_answer *done;
     void *tag;
     PGresult *res; /* arrived, its sync did not */
@@ -61,20 +61,20 @@ bool vitals_note(struct vitals *v, const awa_error *err, int64_t now);
 awa_status conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err) AWA_CHECKED;
 
 /*
- * Opens a session, prepares all statements of ids[], of which the last one is SQL_COUNT, calls
+ * Opens a session, prepares all statements of ids[], of which the last one is NULL, calls
  * greet unless it is NULL, and begins the pipeline. pooled: it is known that a pooler stands in
  * between; else that is found out. Blocks, but not for ever.
  */
 awa_status conn_open(struct conn *c, const char *conninfo, bool pooled,
-                     const char *synchronous_commit, const enum awa__sql_id *ids, on_open *greet,
-                     awa_error *err) AWA_CHECKED;
+                     const char *synchronous_commit, const struct awa__sql *const *ids,
+                     on_open *greet, awa_error *err) AWA_CHECKED;
 
 /* Ends the session; whatever waits for an answer gets ECONN. May be called when it is closed. */
 void conn_close(struct conn *c);
 
 /* Sends a statement. binary: the result's columns come in binary form. */
-awa_status conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool binary,
-                       on_answer *done, void *tag, awa_error *err) AWA_CHECKED;
+awa_status conn_submit(struct conn *c, const struct awa__sql *sql, const char *const *params,
+                       bool binary, on_answer *done, void *tag, awa_error *err) AWA_CHECKED;
 
 /* What poll() should wait for on PQsocket(c->pg). */
 short conn_events(const struct conn *c);

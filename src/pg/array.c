@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See array.h. */
-#include "worker/array.h"
+#include "pg/array.h"
 
 /* Is the element at *at that text? Moves on to what follows the element. */
 static bool

@@ -10,7 +10,7 @@
 #ifndef AWA_CLI_INTERRUPT_H
 #define AWA_CLI_INTERRUPT_H
 
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 enum { INTERRUPT_ONE_MS = 500 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See utf8.h. RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF. */
-#include "lib/utf8.h"
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>

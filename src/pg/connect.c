@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Opens sessions that notice a dead peer, at both ends. */
-#include "lib/internal.h"
+#include "pg/pg.h"
 
 #include <string.h>
+
+#include "statements_pg.h"
 
 /* Of this side: a black hole is noticed within 15 seconds, in whatever state it swallows us. */
 static const struct {

@@ -3,14 +3,14 @@
  * See interrupt.h. All is done in the handlers, with what may be called there; PQcancel() is meant
  * for it. A cancel that comes before its statement has no effect, so it is repeated.
  */
-#include "cli/interrupt.h"
+#include "pg/interrupt.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-#include "lib/clock.h"
+#include "base/clock.h"
 
 enum {
     REPEAT_S = 1, /* between two cancels */

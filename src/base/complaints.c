@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See complaints.h. */
-#include "worker/complaints.h"
+#include "base/complaints.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See ranges.h. */
-#include "worker/ranges.h"
+#include "pg/ranges.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a worker. Three kinds of threads:
- * - the I/O thread (worker.c, identity.c, claim.c, flush.c, heartbeat.c) owns the two pipelined
+ * The inside of a worker: what its parts share. Three kinds of threads:
+ * - the I/O thread (io.c, identity.c, claim.c, flush.c, heartbeat.c) owns the two pipelined
  *   sessions, claims jobs, tells the database how they ended, and says that the worker is alive;
  * - handler threads (pool.c) run jobs;
  * - the leader thread (leader.c) does the queue's maintenance while it holds the term.
  * They meet in the job lists below, under one lock that nobody holds across a call to libpq or
  * to a handler.
  */
-#ifndef AWA_WORKER_H
-#define AWA_WORKER_H
+#ifndef AWA_WORKER_CORE_H
+#define AWA_WORKER_CORE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-#include "lib/buffer.h"
-#include "worker/complaints.h"
-#include "worker/conn.h"
+#include "base/buffer.h"
+#include "base/complaints.h"
+#include "pg/conn.h"
 #include "worker/job.h"
 
 enum {
@@ -151,7 +151,14 @@ struct awa_worker {
     size_t handlers_started;
 };
 
-/* worker.c */
+/* ---- Lists of jobs ----------------------------------------------------------------------- */
+
+void list_push(struct job_list *list, struct awa_job *job);
+void list_remove(struct job_list *list, struct awa_job *job);
+struct awa_job *list_take_all(struct job_list *list);
+
+/* ---- What every part of a worker does ---------------------------------------------------- */
+
 const awa_kind *worker_find_kind(const struct awa_worker *w, const char *kind);
 void worker_log(struct awa_worker *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -170,40 +177,5 @@ void worker_count(struct awa_worker *w, enum job_end end, size_t n, size_t stale
 void worker_count_end(struct awa_worker *w, enum job_end end, bool stale);
 void worker_queue_names(const struct awa_worker *w, struct buffer *queues); /* as an array */
 void worker_doubt(struct awa_worker *w, int64_t claims); /* so many more are without an answer */
-
-/* identity.c */
-awa_status identity_register(struct awa_worker *w, PGconn *pg, awa_error *err) AWA_CHECKED;
-void identity_lose_claim(struct awa_worker *w);
-awa_status identity_turn(struct awa_worker *w, awa_error *err) AWA_CHECKED;
-void identity_bye(struct awa_worker *w);
-
-/* claim.c */
-void claim_turn(struct awa_worker *w, int64_t now);
-int64_t claim_wait(const struct awa_worker *w, int64_t now);
-void claim_look(struct awa_worker *w, const char *queue);
-void claim_trouble(struct awa_worker *w, const char *why);   /* a job could not be begun */
-void claim_pause(struct awa_worker *w, int64_t *backoff_ms); /* for longer each time */
-
-/* flush.c */
-void flush_take_done(struct awa_worker *w);
-void flush_turn(struct awa_worker *w, int64_t now);
-int64_t flush_wait(const struct awa_worker *w, int64_t now);
-bool flush_is_stuck(const struct awa_worker *w, int64_t now); /* ends cannot be written */
-
-/* heartbeat.c */
-awa_status heartbeat_greet(void *arg, PGconn *pg, awa_error *err);
-void heartbeat_turn(struct awa_worker *w, int64_t now);
-void heartbeat_watch(struct awa_worker *w, int64_t now);
-
-/* pool.c */
-void list_push(struct job_list *list, struct awa_job *job);
-struct awa_job *list_take_all(struct job_list *list);
-awa_status pool_start(struct awa_worker *w, awa_error *err) AWA_CHECKED;
-void pool_join(struct awa_worker *w);
-
-/* leader.c */
-awa_status leader_start(struct awa_worker *w, awa_error *err) AWA_CHECKED;
-void leader_join(struct awa_worker *w); /* resigns */
-int64_t leader_queries(const struct awa_worker *w);
 
 #endif

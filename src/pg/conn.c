@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* See conn.h. */
-#include "worker/conn.h"
+#include "pg/conn.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 
-#include "lib/clock.h"
+#include "base/clock.h"
+#include "statements_pg.h"
 
 enum {
     SICK_FAILURES = 3, /* so many statements in a row, */
@@ -47,18 +48,18 @@ conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err)
 }
 
 static awa_status
-prepare_all(PGconn *pg, const enum awa__sql_id *ids, awa_error *err)
+prepare_all(PGconn *pg, const struct awa__sql *const *ids, awa_error *err)
 {
     awa_status s = AWA_OK;
 
-    for (; *ids != SQL_COUNT && s == AWA_OK; ids++)
+    for (; *ids != NULL && s == AWA_OK; ids++)
         s = awa__sql_prepare(pg, *ids, err);
     return s;
 }
 
 awa_status
 conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchronous_commit,
-          const enum awa__sql_id *ids, on_open *greet, awa_error *err)
+          const struct awa__sql *const *ids, on_open *greet, awa_error *err)
 {
     AUTO(pgconn) PGconn *pg = NULL;
     bool found = false;
@@ -111,7 +112,7 @@ settle(struct conn *c, const awa_error *lost)
         note_vitals(c, NULL);
         p.done(c->arg, p.tag, &p.res, NULL);
     } else {
-        (void)awa__fail_pg(&err, c->pg, p.res, awa__sql_all[p.id].name);
+        (void)awa__fail_pg(&err, c->pg, p.res, p.sql->name);
         note_vitals(c, &err);
         PQclear(TAKE(p.res));
         p.done(c->arg, p.tag, &p.res, &err);
@@ -144,11 +145,9 @@ send_statement(struct conn *c, const struct awa__sql *sql, const char *const *pa
 }
 
 awa_status
-conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool binary,
+conn_submit(struct conn *c, const struct awa__sql *sql, const char *const *params, bool binary,
             on_answer *done, void *tag, awa_error *err)
 {
-    const struct awa__sql *sql = &awa__sql_all[id];
-
     if (c->pg == NULL)
         return awa__fail(err, AWA_ECONN, "%s: the session is gone", sql->name);
     if (conn_pending(c) == CONN_PENDING_MAX)
@@ -159,7 +158,8 @@ conn_submit(struct conn *c, enum awa__sql_id id, const char *const *params, bool
 
     if (conn_pending(c) == 0)
         c->sent_at = clock_ms();
-    c->ring[c->tail++ % CONN_PENDING_MAX] = (struct pending){ .id = id, .done = done, .tag = tag };
+    c->ring[c->tail++ % CONN_PENDING_MAX] =
+        (struct pending){ .sql = sql, .done = done, .tag = tag };
     c->queries++;
     c->want_write = PQflush(c->pg) != 0;
     return AWA_OK;

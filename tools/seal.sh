@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Seals a static library: one object, of which nobody sees more than the public API.
+# usage: seal.sh INSIDE.a SEALED.a; links all members of INSIDE into one, and makes hidden symbols local.
+set -eu
+
+object=$2.o
+ld -r -o "$object" --whole-archive "$1"
+objcopy --localize-hidden "$object"
+rm -f "$2"
+ar rcs "$2" "$object"
+rm -f "$object"
