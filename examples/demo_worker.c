@@ -25,13 +25,13 @@ struct station {
 /* ---- For the view ------------------------------------------------------------------------ */
 
 static int
-waited_ms(const awa_job *job)
+waited_ms(const awa_attempt *job)
 {
     struct timespec t;
     int64_t ms;
 
     clock_gettime(CLOCK_REALTIME, &t);
-    ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - awa_job_enqueued_ms(job);
+    ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - awa_attempt_enqueued_ms(job);
     return ms < 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
@@ -51,9 +51,9 @@ face_death(const struct station *at, int64_t begun)
 }
 
 static void
-note_begin(const struct station *at, const awa_job *job)
+note_begin(const struct station *at, const awa_attempt *job)
 {
-    struct note *note = board_note(at->board, awa_job_id(job));
+    struct note *note = board_note(at->board, awa_attempt_id(job));
 
     if (note == NULL)
         return;
@@ -65,9 +65,9 @@ note_begin(const struct station *at, const awa_job *job)
 }
 
 static void
-note_end(const struct station *at, const awa_job *job, enum note_state state)
+note_end(const struct station *at, const awa_attempt *job, enum note_state state)
 {
-    struct note *note = board_note(at->board, awa_job_id(job));
+    struct note *note = board_note(at->board, awa_attempt_id(job));
 
     if (state == NOTE_RETRYABLE)
         atomic_fetch_add(&at->board->retries, 1);
@@ -80,47 +80,47 @@ note_end(const struct station *at, const awa_job *job, enum note_state state)
 /* ---- The handler ------------------------------------------------------------------------- */
 
 static awa_outcome
-succeed(awa_job *job, const struct digest *d)
+succeed(awa_attempt *job, const struct digest *d)
 {
     char output[200];
     int len = snprintf(output, sizeof output,
                        "{\"sha256\": \"%s\", \"bytes\": %" PRId64 ", \"packed\": %" PRId64 "}",
                        d->sha256, d->bytes, d->packed);
 
-    if (awa_job_set_output(job, output, (size_t)len) != AWA_OK)
+    if (awa_attempt_set_output(job, output, (size_t)len) != AWA_OK)
         return AWA_RETRY;
     return AWA_COMPLETE;
 }
 
 /* The file may come back, so it is tried again; the queue knows when to give up. */
 static awa_outcome
-retry(awa_job *job, const char *path, int error)
+retry(awa_attempt *job, const char *path, int error)
 {
     char *text = NULL;
 
     if (asprintf(&text, "%s: %s", path, strerrordesc_np(error)) >= 0) {
-        if (awa_job_set_error(job, text) != AWA_OK)
-            (void)complain("job %" PRId64 ": out of memory", awa_job_id(job));
+        if (awa_attempt_set_error(job, text) != AWA_OK)
+            (void)complain("job %" PRId64 ": out of memory", awa_attempt_id(job));
         free(text);
     }
-    awa_job_set_delay(job, RETRY_MS);
+    awa_attempt_set_delay(job, RETRY_MS);
     return AWA_RETRY;
 }
 
 /* What will become of a job that is to be retried. */
 static enum note_state
-state_of(const awa_job *job, awa_outcome outcome)
+state_of(const awa_attempt *job, awa_outcome outcome)
 {
     if (outcome == AWA_COMPLETE)
         return NOTE_COMPLETED;
-    return awa_job_attempt(job) < awa_job_max_attempts(job) ? NOTE_RETRYABLE : NOTE_FAILED;
+    return awa_attempt_number(job) < awa_attempt_max_attempts(job) ? NOTE_RETRYABLE : NOTE_FAILED;
 }
 
 static awa_outcome
-digest_job(awa_job *job, void *userdata)
+digest_job(awa_attempt *job, void *userdata)
 {
     struct station *at = userdata;
-    char *path = path_of_args(awa_job_args(job, NULL));
+    char *path = path_of_args(awa_attempt_args(job, NULL));
     struct digest d;
     awa_outcome outcome;
     int error;

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 static awa_outcome
-greet(awa_job *job, void *userdata)
+greet(awa_attempt *attempt, void *userdata)
 {
     (void)userdata;
-    printf("job %lld: %s\n", (long long)awa_job_id(job), awa_job_args(job, NULL));
+    printf("job %lld: %s\n", (long long)awa_attempt_id(attempt), awa_attempt_args(attempt, NULL));
     return AWA_COMPLETE; /* or AWA_RETRY, AWA_FAIL, AWA_CANCEL, AWA_SNOOZE */
 }
 

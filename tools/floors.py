@@ -20,8 +20,9 @@ from typing import NamedTuple
 ENGINE = ("base", "storage", "jobs", "maintenance", "operator")
 SRC = ("base", "pg", "lib", "api", "worker", "run", "bench", "cli")
 
-# What sees awa.h and what lies at the bottom, and nothing else: the proof that the API is whole.
-CLIENTS = {"run": ("base", "run")}
+# Files and folders that see awa.h and what lies at the bottom, and nothing else: the proof that the
+# API is whole.
+CLIENTS = ("run/", "worker/pool")
 
 # Comments and strings: what stands there is not called.
 SQL_PROSE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
@@ -102,6 +103,12 @@ def c_calls(archives):
     ]
 
 
+def is_for_clients(arrow):
+    """The public API, the bottom, or a neighbour."""
+    public = arrow.used.startswith("awa_") and not arrow.used.startswith("awa__")
+    return public or arrow.home.startswith("base/") or arrow.home.startswith(CLIENTS)
+
+
 def floor_of(file, folders):
     return folders.index(file.split("/")[0])
 
@@ -111,7 +118,7 @@ def in_order(files, arrows, folders):
     for arrow in arrows:
         if floor_of(arrow.home, folders) > floor_of(arrow.file, folders):
             raise Broken(f"{arrow}, which is on a floor above it")
-        if arrow.home.split("/")[0] not in CLIENTS.get(arrow.file.split("/")[0], folders):
+        if arrow.file.startswith(CLIENTS) and not is_for_clients(arrow):
             raise Broken(f"{arrow}, but may use awa.h only")
     order = []
     left = sorted(files, key=lambda file: (floor_of(file, folders), file))

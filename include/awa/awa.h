@@ -137,28 +137,33 @@ AWA_API AWA_CHECKED awa_status awa_jobs_copy(PGconn *conn, const awa_job_options
 
 /* ---- Work -------------------------------------------------------------------------------- */
 
-typedef struct awa_worker awa_worker; /* opaque */
-typedef struct awa_job awa_job;       /* opaque; lives while its handler runs */
+typedef struct awa_worker awa_worker;   /* opaque */
+typedef struct awa_attempt awa_attempt; /* opaque; one run of a job, until its end was said */
 
-/* How a handler ends its job. */
+/* How an attempt ends. */
 typedef enum awa_outcome {
     AWA_COMPLETE = 0, /* done */
     AWA_RETRY,        /* failed this time; runs again after backoff while attempts are left */
     AWA_FAIL,         /* failed for good */
     AWA_CANCEL,       /* need not be done any more */
-    AWA_SNOOZE,       /* again later, without burning an attempt; see awa_job_set_delay() */
+    AWA_SNOOZE,       /* again later, without burning an attempt; see awa_attempt_set_delay() */
+    AWA_SETTLED,      /* completed by awa.complete_job() in a transaction of the caller's own */
+    AWA_RELEASE,      /* nothing was begun: goes back as it came; see awa_attempt_begun() */
 } awa_outcome;
 
-/* Runs in a handler thread. May block. Must not keep `job` after it returned. */
-typedef awa_outcome awa_handler(awa_job *job, void *userdata);
+/* Runs in a handler thread. May block. Must not keep `attempt` after it returned. */
+typedef awa_outcome awa_handler(awa_attempt *attempt, void *userdata);
 
 /* What the library has to say on the side, one line, no newline. Any thread may call it. */
 typedef void awa_log(void *userdata, const char *line);
 
-/* A kind that this worker can run. */
+/*
+ * A kind that this worker can run. Either every kind has a handler, which threads of the library
+ * call, or none has: then the program takes attempts itself, see awa_worker_take().
+ */
 typedef struct awa_kind {
-    const char *kind; /* NULL: every kind that has no entry of its own */
-    awa_handler *handler;
+    const char *kind;     /* NULL: every kind that has no entry of its own */
+    awa_handler *handler; /* NULL: awa_worker_take() hands out its attempts */
     void *userdata;
 } awa_kind;
 
@@ -168,9 +173,10 @@ typedef struct awa_worker_options {
     const char *name;          /* shown to operators; NULL means host:pid */
     const char *const *queues; /* nqueues names; none means "default" */
     size_t nqueues;
-    const awa_kind *kinds; /* nkinds of them, copied */
+    const awa_kind *kinds; /* nkinds of them, copied; none: every kind, taken by the program */
     size_t nkinds;
-    int64_t threads;   /* handler threads; 0 means one per CPU */
+    int64_t threads;   /* handler threads, at most 1024; or how many attempts the program wants to
+                          have in hand, at most 100000; 0 means one per CPU */
     int64_t batch;     /* claim at most this many at once, 1 to 10000; 0 means 1000 */
     int64_t prefetch;  /* hold up to this many unstarted jobs; 0: what 50 ms need; -1: none */
     int64_t poll_ms;   /* look for work at least this often; 0 means 2000 */
@@ -191,7 +197,8 @@ AWA_API AWA_CHECKED awa_status awa_worker_start(awa_worker *worker, awa_error *r
 
 /*
  * Stops claiming, gives unstarted jobs back without burning an attempt, and lets running ones
- * finish. Returns at once; safe in any thread, not in a signal handler.
+ * finish; awa_worker_take() hands out no more. Returns at once; safe in any thread, not in a signal
+ * handler.
  */
 AWA_API void awa_worker_drain(awa_worker *worker);
 
@@ -203,7 +210,11 @@ AWA_API void awa_worker_drain(awa_worker *worker);
 AWA_API AWA_CHECKED awa_status awa_worker_stop(awa_worker *worker, int64_t timeout_ms,
                                                awa_error *reterr);
 
-/* Accepts NULL, returns NULL. Waits for running handlers, which see awa_job_is_cancelled(). */
+/*
+ * Accepts NULL, returns NULL. Waits for running handlers, which see awa_attempt_cancelled(). It
+ * does not wait for attempts that the program has taken: they go to other workers, and must not be
+ * used any more.
+ */
 AWA_API awa_worker *awa_worker_free(awa_worker *worker);
 
 /* Numbers of one worker, since it was made. */
@@ -223,51 +234,117 @@ typedef struct awa_worker_stats {
 
 AWA_API void awa_worker_get_stats(awa_worker *worker, awa_worker_stats *stats);
 
-/* The job in the hands of a handler. Texts are borrowed from the job. */
-AWA_API int64_t awa_job_id(const awa_job *job);
-AWA_API const char *awa_job_kind(const awa_job *job);
-AWA_API const char *awa_job_queue(const awa_job *job);
-AWA_API const char *awa_job_args(const awa_job *job, size_t *ret_length); /* JSON text */
-AWA_API const char *awa_job_metadata(const awa_job *job);                 /* JSON text or NULL */
-AWA_API size_t awa_job_ntags(const awa_job *job);
-AWA_API const char *awa_job_tag(const awa_job *job, size_t i); /* NULL from ntags on */
-AWA_API int64_t awa_job_attempt(const awa_job *job);           /* 1, 2, ... */
-AWA_API int64_t awa_job_max_attempts(const awa_job *job);
-AWA_API int64_t awa_job_run_lease(const awa_job *job);   /* identity of this attempt */
-AWA_API int64_t awa_job_position(const awa_job *job);    /* place in its lane */
-AWA_API int64_t awa_job_enqueued_ms(const awa_job *job); /* became runnable */
-AWA_API int64_t awa_job_deadline_ms(const awa_job *job); /* 0: none */
+/*
+ * The pull door, for programs with threads or an event loop of their own. An attempt that was taken
+ * is running until awa_attempt_end(); any thread may take and end, also another one than took it.
+ *
+ * awa_worker_take() waits up to timeout_ms for one (-1: for ever, 0: not at all); *ret_attempt is
+ * NULL if none came. Returns ENOTFOUND once the worker drains: no more will come.
+ */
+AWA_API AWA_CHECKED awa_status awa_worker_take(awa_worker *worker, int64_t timeout_ms,
+                                               awa_attempt **ret_attempt, awa_error *reterr);
+
+/* The same for up to max at once, but no more than a fair share while others take as well. */
+AWA_API AWA_CHECKED awa_status awa_worker_take_many(awa_worker *worker, int64_t timeout_ms,
+                                                    awa_attempt **ret_attempts, size_t max,
+                                                    size_t *ret_n, awa_error *reterr);
 
 /*
- * True once this attempt should end: an operator cancelled the job, the deadline has passed,
- * the job was rescued from this worker, or the worker stops in a hurry. A handler that then gives
- * up returns AWA_RETRY: after the deadline, unless it has set a delay, the attempt counts as
- * expired, and the job runs again at once while attempts are left.
+ * Says how an attempt ended, and sets *attempt to NULL. The result is durable some milliseconds
+ * later. With AWA_COMPLETE it commits the transaction of awa_attempt_transaction() first, and waits
+ * for that. AWA_SETTLED is looked up: if that transaction did not commit, the job is retried.
  */
-AWA_API int awa_job_is_cancelled(const awa_job *job);
+AWA_API void awa_attempt_end(awa_attempt **attempt, awa_outcome outcome);
+AWA_API void awa_attempts_end(awa_attempt **attempts, const awa_outcome *outcomes, size_t n);
 
-/* A descriptor that becomes readable when awa_job_is_cancelled() turns true; -1 on failure. */
-AWA_API int awa_job_cancel_fd(awa_job *job);
+/*
+ * A descriptor that is readable while there is something to take, an attempt that should end (see
+ * awa_worker_next_cancelled()), or a worker that drains. Only poll it. It lives as long as the
+ * worker.
+ */
+AWA_API int awa_worker_fd(awa_worker *worker);
+
+/*
+ * An attempt that was taken and should end, each once; NULL if there is no other. It may be ended
+ * by another thread meanwhile, so call it where attempts are ended.
+ */
+AWA_API awa_attempt *awa_worker_next_cancelled(awa_worker *worker);
+
+/*
+ * How many attempts the program wants to have in hand from now on, 0 to 100000. With 0 nothing is
+ * claimed, and what waits here goes back. EINVAL for a worker with handlers.
+ */
+AWA_API AWA_CHECKED awa_status awa_worker_set_slots(awa_worker *worker, int64_t slots,
+                                                    awa_error *reterr);
+
+/* The job of an attempt. Texts are borrowed from the attempt. */
+AWA_API int64_t awa_attempt_id(const awa_attempt *attempt); /* of the job */
+AWA_API const char *awa_attempt_kind(const awa_attempt *attempt);
+AWA_API const char *awa_attempt_queue(const awa_attempt *attempt);
+AWA_API const char *awa_attempt_args(const awa_attempt *attempt,
+                                     size_t *ret_length);             /* JSON text */
+AWA_API const char *awa_attempt_metadata(const awa_attempt *attempt); /* JSON text or NULL */
+AWA_API size_t awa_attempt_ntags(const awa_attempt *attempt);
+AWA_API const char *awa_attempt_tag(const awa_attempt *attempt, size_t i); /* NULL from ntags on */
+AWA_API int64_t awa_attempt_number(const awa_attempt *attempt);            /* 1, 2, ... */
+AWA_API int64_t awa_attempt_max_attempts(const awa_attempt *attempt);
+AWA_API int64_t awa_attempt_enqueued_ms(const awa_attempt *attempt); /* became runnable */
+AWA_API int64_t awa_attempt_deadline_ms(const awa_attempt *attempt); /* 0: none */
+
+/* By these three awa.complete_job() knows the attempt. worker is a secret of this worker. */
+AWA_API int64_t awa_attempt_worker(const awa_attempt *attempt);
+AWA_API int64_t awa_attempt_run_lease(const awa_attempt *attempt);
+AWA_API int64_t awa_attempt_position(const awa_attempt *attempt);
+
+/* Why an attempt should end; the first reason stays. */
+typedef enum awa_cancel {
+    AWA_GO_ON = 0,       /* it need not */
+    AWA_CANCEL_LOST,     /* an operator cancelled the job, or it was rescued from this worker */
+    AWA_CANCEL_DEADLINE, /* its deadline has passed */
+    AWA_CANCEL_STOPPING, /* the worker stops and does not wait */
+} awa_cancel;
+
+/*
+ * Whether this attempt should end, and why. A handler that then gives up returns AWA_RETRY: after
+ * the deadline, unless it has set a delay, the attempt counts as expired, and the job runs again at
+ * once while attempts are left.
+ */
+AWA_API awa_cancel awa_attempt_cancelled(const awa_attempt *attempt);
+
+/* A descriptor that becomes readable when the attempt should end; -1 on failure. */
+AWA_API int awa_attempt_cancel_fd(awa_attempt *attempt);
 
 /*
  * The result of the job, one JSON value, at most 1 MiB; kept when the job ends. Text that is no
  * JSON is kept as {"stdout": text}.
  */
-AWA_API AWA_CHECKED awa_status awa_job_set_output(awa_job *job, const char *json, size_t length);
-
-/* What went wrong, in words; kept with AWA_RETRY, AWA_FAIL and AWA_CANCEL, up to 8 KiB. */
-AWA_API AWA_CHECKED awa_status awa_job_set_error(awa_job *job, const char *text);
-
-/* With AWA_RETRY: after this delay instead of the backoff. With AWA_SNOOZE: the delay. */
-AWA_API void awa_job_set_delay(awa_job *job, int64_t delay_ms);
+AWA_API AWA_CHECKED awa_status awa_attempt_set_output(awa_attempt *attempt, const char *json,
+                                                      size_t length);
 
 /*
- * A session of this handler thread, inside an open transaction. If the handler then returns
- * AWA_COMPLETE, the job is completed in this transaction and both commit together or not at
- * all; any other outcome rolls it back. Do not commit or close it.
+ * What went wrong, in words; kept with AWA_RETRY, AWA_FAIL and AWA_CANCEL, up to 8 KiB. With
+ * AWA_RELEASE: what keeps this worker from beginning any job; then it claims none for a while, and
+ * says so.
  */
-AWA_API AWA_CHECKED awa_status awa_job_transaction(awa_job *job, PGconn **ret_conn,
-                                                   awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_attempt_set_error(awa_attempt *attempt, const char *text);
+
+/* With AWA_RETRY: after this delay instead of the backoff. With AWA_SNOOZE, AWA_RELEASE: the delay.
+ */
+AWA_API void awa_attempt_set_delay(awa_attempt *attempt, int64_t delay_ms);
+
+/*
+ * For those that may release attempts because of a trouble of their own: this one has begun. A
+ * worker in trouble claims one more for each.
+ */
+AWA_API void awa_attempt_begun(awa_attempt *attempt);
+
+/*
+ * A session for this attempt, inside an open transaction. If it then ends with AWA_COMPLETE, the
+ * job is completed in this transaction and both commit together or not at all; any other outcome
+ * rolls it back. Do not commit or close it.
+ */
+AWA_API AWA_CHECKED awa_status awa_attempt_transaction(awa_attempt *attempt, PGconn **ret_conn,
+                                                       awa_error *reterr);
 
 /* ---- Administer -------------------------------------------------------------------------- */
 

@@ -36,11 +36,11 @@ struct crew {
 
 /* Ends early if the worker is freed in a hurry. */
 static void
-work(const awa_job *job, int64_t us)
+work(const awa_attempt *job, int64_t us)
 {
     int64_t now = clock_us(), until = now + us;
 
-    while (now < until && !awa_job_is_cancelled(job)) {
+    while (now < until && awa_attempt_cancelled(job) == AWA_GO_ON) {
         if (us > SPIN_US)
             clock_sleep_until(until - now < NAP_US ? until : now + NAP_US);
         now = clock_us();
@@ -48,16 +48,16 @@ work(const awa_job *job, int64_t us)
 }
 
 static awa_outcome
-handle(awa_job *job, void *userdata)
+handle(awa_attempt *job, void *userdata)
 {
     struct member *m = userdata;
     int64_t entered = clock_us();
     int64_t number, place;
     size_t len;
-    const char *args = awa_job_args(job, &len);
+    const char *args = awa_attempt_args(job, &len);
 
     if (!payload_read(args, len, &number) || number >= TALLY_MAX) {
-        awa__ignore(awa_job_set_error(job, "not a job of this bench"));
+        awa__ignore(awa_attempt_set_error(job, "not a job of this bench"));
         return AWA_FAIL;
     }
     tally_ran(m->crew->tally, number, entered);
@@ -67,7 +67,7 @@ handle(awa_job *job, void *userdata)
     atomic_store(&m->ended[place % RING], (uint32_t)number + 1);
     if (number % 100 >= m->crew->fail_percent)
         return AWA_COMPLETE;
-    awa__ignore(awa_job_set_error(job, "one of those that fail"));
+    awa__ignore(awa_attempt_set_error(job, "one of those that fail"));
     return AWA_FAIL;
 }
 

@@ -22,8 +22,8 @@
 #include "cli/spawn.h"
 #include "pg/interrupt.h"
 #include "statements_worker.h"
-#include "worker/exec.h"
-#include "worker/job.h"
+#include "run/exec.h"
+#include "worker/attempt.h"
 
 enum {
     NAMES_MAX = 200,   /* queues, and kinds */
@@ -379,7 +379,7 @@ read_program(struct work *w, awa_error *err)
     w->argv = calloc((size_t)call->nargs + strlen(command) + 4, sizeof *w->argv);
     if (w->line == NULL || w->argv == NULL)
         return awa__fail(err, AWA_ENOMEM, "work: out of memory");
-    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS };
+    w->exec = (struct exec){ .argv = w->argv, .grace_ms = GRACE_MS, .log = log_worker };
     if (call->nargs == 0 && plain_line(command)) {
         rest = w->line;
         while ((w->argv[n] = plain_line_next(&rest)) != NULL)
@@ -398,13 +398,13 @@ read_program(struct work *w, awa_error *err)
 
 /* The handler. That somebody took the job away is no failure of its program. */
 static awa_outcome
-run_program(awa_job *job, void *userdata)
+run_program(awa_attempt *job, void *userdata)
 {
     struct work *w = userdata;
     awa_outcome outcome = exec_job(job, &w->exec);
 
     if ((outcome == AWA_RETRY || outcome == AWA_FAIL) &&
-        atomic_load(&job->cancelled) != CANCEL_LOST)
+        awa_attempt_cancelled(job) != AWA_CANCEL_LOST)
         atomic_store(&w->some_failed, true);
     return outcome;
 }

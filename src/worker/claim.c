@@ -45,6 +45,7 @@ hold(const struct awa_worker *w, int64_t now)
 static size_t
 target(const struct awa_worker *w)
 {
+    int64_t slots = atomic_load(&w->slots);
     double ahead = w->rate * PREFETCH_MS;
     double most = 4.0 * (double)w->batch;
 
@@ -56,7 +57,7 @@ target(const struct awa_worker *w)
         ahead = most;
     if (w->trouble.most > 0)
         return w->trouble.most;
-    return (size_t)w->nthreads + (size_t)ahead;
+    return slots > 0 ? (size_t)slots + (size_t)ahead : 0;
 }
 
 /*
@@ -72,7 +73,7 @@ affordable(const struct awa_worker *w, const struct served *q)
 
     if (taken + each <= CLAIMED_BYTES)
         return (CLAIMED_BYTES - taken) / each;
-    return w->busy + w->asked < (size_t)w->nthreads;
+    return w->busy + w->asked < (size_t)atomic_load(&w->slots);
 }
 
 /* How many to ask for now; 0: not worth a question yet. */
@@ -86,7 +87,7 @@ want(const struct awa_worker *w)
     room = goal - have;
     if (room > (size_t)w->batch)
         room = (size_t)w->batch;
-    if (goal > 4 * (size_t)w->nthreads && room < (size_t)w->batch && room < goal / 2)
+    if (goal > 4 * (size_t)atomic_load(&w->slots) && room < (size_t)w->batch && room < goal / 2)
         return 0; /* a larger claim costs hardly more than a small one */
     return room;
 }
@@ -234,10 +235,7 @@ hand_out(struct awa_worker *w, struct batch *b)
         list_push(&w->todo, b->jobs[i]);
     w->counts.claimed += (int64_t)b->n;
     w->counts.in_doubt--;
-    if (b->n == 1)
-        pthread_cond_signal(&w->work);
-    else
-        pthread_cond_broadcast(&w->work);
+    worker_offer(w, b->n > 1);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -314,6 +312,8 @@ void
 claim_turn(struct awa_worker *w, int64_t now)
 {
     trouble_recover(w);
+    if (atomic_load(&w->slots) == 0) /* nothing here could run a job */
+        worker_release_waiting(w);
     say_that_ends_wait(w, now);
     if (hold(w, now) != 0)
         return;

@@ -11,7 +11,7 @@
 /* ---- Lists of jobs ----------------------------------------------------------------------- */
 
 void
-list_push(struct job_list *list, struct awa_job *job)
+list_push(struct job_list *list, struct awa_attempt *job)
 {
     job->next = NULL;
     job->prev = list->last;
@@ -24,7 +24,7 @@ list_push(struct job_list *list, struct awa_job *job)
 }
 
 void
-list_remove(struct job_list *list, struct awa_job *job)
+list_remove(struct job_list *list, struct awa_attempt *job)
 {
     if (job->prev != NULL)
         job->prev->next = job->next;
@@ -37,10 +37,10 @@ list_remove(struct job_list *list, struct awa_job *job)
     list->n--;
 }
 
-struct awa_job *
+struct awa_attempt *
 list_take_all(struct job_list *list)
 {
-    struct awa_job *first = list->first;
+    struct awa_attempt *first = list->first;
 
     *list = (struct job_list){ 0 };
     return first;
@@ -48,18 +48,13 @@ list_take_all(struct job_list *list)
 
 /* ---- What every part of a worker does ---------------------------------------------------- */
 
-const awa_kind *
-worker_find_kind(const struct awa_worker *w, const char *kind)
+bool
+worker_knows(const struct awa_worker *w, const char *kind)
 {
-    const awa_kind *any = NULL;
-
-    for (size_t i = 0; i < w->nkinds; i++) {
-        if (w->kinds[i].kind == NULL)
-            any = &w->kinds[i];
-        else if (strcmp(w->kinds[i].kind, kind) == 0)
-            return &w->kinds[i];
-    }
-    return any;
+    for (size_t i = 0; i < w->nkinds; i++)
+        if (w->kinds[i].kind == NULL || strcmp(w->kinds[i].kind, kind) == 0)
+            return true;
+    return w->nkinds == 0;
 }
 
 void
@@ -103,7 +98,69 @@ worker_wake(struct awa_worker *w)
 }
 
 void
-worker_settle(struct awa_worker *w, struct awa_job *job)
+worker_settle_fd(struct awa_worker *w)
+{
+    bool something = w->todo.first != NULL || w->cancelled != NULL || w->phase >= PHASE_DRAINING;
+    eventfd_t ignored;
+
+    if (w->take_fd < 0 || something == w->take_fd_raised)
+        return;
+    w->take_fd_raised = something;
+    if (something)
+        (void)eventfd_write(w->take_fd, 1);
+    else
+        (void)eventfd_read(w->take_fd, &ignored);
+}
+
+void
+worker_offer(struct awa_worker *w, bool many)
+{
+    if (many)
+        pthread_cond_broadcast(&w->work);
+    else
+        pthread_cond_signal(&w->work);
+    worker_settle_fd(w);
+}
+
+void
+worker_finish(struct awa_worker *w, struct awa_attempt **attempts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (attempts[i]->noted)
+            worker_forget_cancel(w, attempts[i]);
+        list_push(&w->done, attempts[i]);
+    }
+    if (w->io_listens) {
+        w->io_listens = false;
+        worker_wake(w);
+    }
+}
+
+/* Handlers ask by themselves. */
+void
+worker_note_cancel(struct awa_worker *w, struct awa_attempt *attempt)
+{
+    if (!w->pulled)
+        return;
+    attempt->noted = true;
+    attempt->next_cancelled = w->cancelled;
+    w->cancelled = attempt;
+    worker_settle_fd(w);
+}
+
+void
+worker_forget_cancel(struct awa_worker *w, struct awa_attempt *attempt)
+{
+    struct awa_attempt **link = &w->cancelled;
+
+    while (*link != attempt)
+        link = &(*link)->next_cancelled;
+    *link = attempt->next_cancelled;
+    attempt->noted = false;
+}
+
+void
+worker_settle(struct awa_worker *w, struct awa_attempt *job)
 {
     job->phase = JOB_SETTLED;
     job->batch->unsettled--;
@@ -189,7 +246,7 @@ void
 worker_release_waiting(struct awa_worker *w)
 {
     pthread_mutex_lock(&w->lock);
-    for (struct awa_job *job = list_take_all(&w->todo), *next; job != NULL; job = next) {
+    for (struct awa_attempt *job = list_take_all(&w->todo), *next; job != NULL; job = next) {
         next = job->next;
         job->end = END_RELEASED;
         job->wordy = true;

@@ -3,7 +3,7 @@
  * The inside of a worker: what its parts share. Three kinds of threads:
  * - the I/O thread (io.c, identity.c, claim.c, flush.c, heartbeat.c) owns the two pipelined
  *   sessions, claims jobs, tells the database how they ended, and says that the worker is alive;
- * - handler threads (pool.c) run jobs;
+ * - whoever takes attempts (take.c) runs them: handler threads (pool.c), or the program;
  * - the leader thread (leader.c) does the queue's maintenance while it holds the term.
  * They meet in the job lists below, under one lock that nobody holds across a call to libpq or
  * to a handler.
@@ -18,14 +18,14 @@
 #include "base/buffer.h"
 #include "base/complaints.h"
 #include "pg/conn.h"
-#include "worker/job.h"
+#include "worker/attempt.h"
 
 enum {
     HEARTBEAT_MS = 2000, /* well below the grace and the lease in awa.settings */
     FLUSH_MS = 3,        /* how long a finished job waits for company, at most */
     THREADS_MAX = 1024,
-    UNKNOWN_KIND_MS = 5000, /* how long a job of a kind that we do not know is left to others */
-    BATCH_MAX = 10000,      /* what awa.claim_jobs() takes */
+    SLOTS_MAX = 100000, /* attempts in hand, where the program takes them */
+    BATCH_MAX = 10000,  /* what awa.claim_jobs() takes */
 };
 
 /* How much a worker claims, whatever the jobs' number: each thread may have one more. */
@@ -40,7 +40,7 @@ enum phase {
 };
 
 struct job_list {
-    struct awa_job *first, *last;
+    struct awa_attempt *first, *last;
     size_t n;
 };
 
@@ -76,13 +76,6 @@ struct trouble {
     size_t most;        /* so many jobs in hand, one more with each that begins; 0: no limit */
 };
 
-struct handler {
-    struct awa_worker *worker;
-    pthread_t thread;
-    PGconn *session; /* for jobs that complete in a transaction; opened on first use */
-    int64_t mean_us; /* of a job, roughly */
-};
-
 struct awa_worker {
     /* What the caller said, copied. */
     char *conninfo, *name;
@@ -90,24 +83,31 @@ struct awa_worker {
     size_t nkinds;
     struct served *queues;
     size_t nqueues;
-    int64_t nthreads, batch, prefetch, poll_ms;
+    int64_t batch, prefetch, poll_ms;
+    bool pulled;            /* the program takes attempts itself: there is no pool */
     bool no_leader, pooled; /* pooled: the caller says so; what is found, struct conn knows */
     awa_log *log;
     void *log_userdata;
 
     /* Shared. */
     pthread_mutex_t lock; /* guards everything down to `counts` */
-    pthread_cond_t work;  /* todo is not empty, or handlers should end */
+    pthread_cond_t work;  /* todo is not empty, or the worker drains */
     pthread_cond_t ended; /* phase became STOPPED */
     enum phase phase;
-    bool hurry; /* do not wait for running jobs */
-    bool handlers_end;
+    bool hurry;      /* do not wait for running jobs */
     bool io_listens; /* a handler that finishes should write to wake_fd */
     size_t begun;    /* jobs that have begun since the last look; counted in trouble only */
     bool in_trouble;
     struct job_list todo, running, done;
+    struct awa_attempt
+        *cancelled; /* running ones that should end, and the program does not know yet */
+    int take_fd;    /* eventfd for the program; -1: it has not asked for one */
+    bool take_fd_raised;
+    PGconn **idle; /* sessions for transactions of attempts */
+    size_t nidle;
     awa_worker_stats counts;
     int wake_fd;                     /* eventfd: the I/O thread should look */
+    atomic_int_least64_t slots;      /* attempts that may run at once */
     atomic_int_least64_t current_id; /* the identity that claims; 0: none at the moment */
 
     /* Owned by the I/O thread. */
@@ -145,32 +145,38 @@ struct awa_worker {
     struct complaints complaints;
 
     pthread_t io_thread;
-    struct handler *handlers;
+    struct pool *pool;
     struct leader *leader;
     bool io_started;
-    size_t handlers_started;
 };
 
 /* ---- Lists of jobs ----------------------------------------------------------------------- */
 
-void list_push(struct job_list *list, struct awa_job *job);
-void list_remove(struct job_list *list, struct awa_job *job);
-struct awa_job *list_take_all(struct job_list *list);
+void list_push(struct job_list *list, struct awa_attempt *job);
+void list_remove(struct job_list *list, struct awa_attempt *job);
+struct awa_attempt *list_take_all(struct job_list *list);
 
 /* ---- What every part of a worker does ---------------------------------------------------- */
 
-const awa_kind *worker_find_kind(const struct awa_worker *w, const char *kind);
+bool worker_knows(const struct awa_worker *w, const char *kind);
 void worker_log(struct awa_worker *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same for what may go wrong again and again; c belongs to the calling thread. */
 void worker_complain(struct awa_worker *w, struct complaints *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void worker_wake(struct awa_worker *w);
+void worker_wake(struct awa_worker *w); /* the I/O thread */
+/* For these four the caller holds the lock. */
+void worker_offer(struct awa_worker *w, bool many); /* there is something to take */
+void worker_finish(struct awa_worker *w, struct awa_attempt **attempts, size_t n); /* into done */
+void worker_note_cancel(struct awa_worker *w, struct awa_attempt *attempt);
+void worker_forget_cancel(struct awa_worker *w, struct awa_attempt *attempt);
+/* Raises or lowers the program's descriptor. The same. */
+void worker_settle_fd(struct awa_worker *w);
 /* How long to wait this time, with jitter: about *ms, which starts at first and doubles up to max.
  */
 int64_t worker_back_off(int64_t *ms, int64_t first, int64_t max);
 void worker_release_waiting(struct awa_worker *w); /* gives back what no handler has begun */
-void worker_settle(struct awa_worker *w, struct awa_job *job);
+void worker_settle(struct awa_worker *w, struct awa_attempt *job);
 void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close the session */
 void worker_drop_closes(struct awa_worker *w, const awa_error *why);
 void worker_count(struct awa_worker *w, enum job_end end, size_t n, size_t stale);

@@ -28,7 +28,7 @@ struct flush {
     struct awa_worker *worker;
     int64_t since; /* monotonic ms: since when the oldest one waits */
     size_t n;
-    struct awa_job *jobs[];
+    struct awa_attempt *jobs[];
 };
 
 static void completed(void *arg, void *tag, PGresult **res, const awa_error *err);
@@ -37,7 +37,7 @@ static void closed(void *arg, void *tag, PGresult **res, const awa_error *err);
 /* ---- What handlers have finished --------------------------------------------------------- */
 
 static void
-take_one(struct awa_worker *w, struct awa_job *job)
+take_one(struct awa_worker *w, struct awa_attempt *job)
 {
     w->busy--;
     w->finished++;
@@ -60,7 +60,7 @@ take_one(struct awa_worker *w, struct awa_job *job)
 void
 flush_take_done(struct awa_worker *w)
 {
-    struct awa_job *job, *next;
+    struct awa_attempt *job, *next;
 
     pthread_mutex_lock(&w->lock);
     job = list_take_all(&w->done);
@@ -170,7 +170,7 @@ columns_done(struct columns *c)
 }
 
 static bool
-is_simply_done(const struct awa_job *job)
+is_simply_done(const struct awa_attempt *job)
 {
     return job->phase == JOB_DONE && !job->wordy;
 }
@@ -285,13 +285,13 @@ completed(void *arg, void *tag, PGresult **res, const awa_error *err)
 static const char *const end_names[] = {
     [END_COMPLETED] = "completed", [END_FAILED] = "failed",   [END_CANCELLED] = "cancelled",
     [END_RETRIED] = "retried",     [END_SNOOZED] = "snoozed", [END_RELEASED] = "released",
-    [END_EXPIRED] = "expired",
+    [END_EXPIRED] = "expired",     [END_SETTLED] = "retried", /* stale, if it was settled */
 };
 
 enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, WORDY_COLUMNS };
 
 static void
-add_wordy(struct buffer *c, const struct awa_job *job)
+add_wordy(struct buffer *c, const struct awa_attempt *job)
 {
     buffer_array_int(&c[SLOTS], job->slot);
     buffer_array_int(&c[CLAIMS], job->batch->claim_id);
@@ -309,7 +309,7 @@ add_wordy(struct buffer *c, const struct awa_job *job)
 static void
 pick_wordy(struct awa_worker *w, struct flush *f, size_t max, struct buffer *columns)
 {
-    struct awa_job *job = list_take_all(&w->wordy), *next;
+    struct awa_attempt *job = list_take_all(&w->wordy), *next;
     const struct identity *identity = job->batch->identity;
 
     for (; job != NULL; job = next) {
@@ -365,7 +365,7 @@ send_closed(struct awa_worker *w)
  * same. They are left in the log.
  */
 static void
-strip(struct awa_worker *w, struct awa_job *job, const char *why)
+strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
 {
     worker_log(w, "job %lld: what it had to say was refused: %s%s%s%s%s", (long long)job->id, why,
                job->error != NULL ? "; error: " : "", job->error != NULL ? job->error : "",
@@ -378,9 +378,20 @@ strip(struct awa_worker *w, struct awa_job *job, const char *why)
         return;
     }
     job->stripped = true;
-    awa__ignore(awa_job_set_error(job, "(what the handler said was refused by the database)"));
+    awa__ignore(awa_attempt_set_error(job, "(what the handler said was refused by the database)"));
     job->phase = JOB_DONE;
     list_push(&w->wordy, job);
+}
+
+/* What was to be settled elsewhere is: somebody has closed it. Or it was not, and is tried again.
+ */
+static void
+count_answer(struct awa_worker *w, const struct awa_attempt *job, bool stale)
+{
+    if (job->end == END_SETTLED)
+        worker_count_end(w, stale ? END_COMPLETED : END_RETRIED, false);
+    else
+        worker_count_end(w, job->end, stale);
 }
 
 /* Rows of the answer are in the order of the question. */
@@ -388,7 +399,7 @@ static void
 take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
 {
     for (size_t i = 0; i < f->n; i++) {
-        struct awa_job *job = f->jobs[i];
+        struct awa_attempt *job = f->jobs[i];
         int row = (int)i;
 
         if (row >= PQntuples(res) || PQgetisnull(res, row, 1)) {
@@ -396,7 +407,7 @@ take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
             continue;
         }
         w->refused_ms = 0;
-        worker_count_end(w, job->end, strcmp(PQgetvalue(res, row, 1), "stale") == 0);
+        count_answer(w, job, strcmp(PQgetvalue(res, row, 1), "stale") == 0);
         worker_settle(w, job);
     }
 }

@@ -38,7 +38,7 @@ question_done(struct question *q)
 
 /* Is it with a handler, and was it so at that time? The caller holds the lock. */
 static bool
-ran_at(const struct awa_job *job, int64_t when)
+ran_at(const struct awa_attempt *job, int64_t when)
 {
     return job->phase == JOB_OUT && job->started_at != 0 && job->started_at <= when;
 }
@@ -131,9 +131,9 @@ cancel_lost(struct awa_worker *w, const char *text)
         return; /* the next one says it again */
     }
     pthread_mutex_lock(&w->lock);
-    for (struct awa_job *job = w->running.first; job != NULL; job = job->next)
+    for (struct awa_attempt *job = w->running.first; job != NULL; job = job->next)
         if (ranges_contain(&lost, job->pos))
-            job_cancel(job, CANCEL_LOST);
+            attempt_cancel(job, AWA_CANCEL_LOST);
     pthread_mutex_unlock(&w->lock);
     ranges_done(&lost);
 }
@@ -303,10 +303,10 @@ heartbeat_watch(struct awa_worker *w, int64_t now)
         return;
     w->watch_at = now + WATCH_MS;
     pthread_mutex_lock(&w->lock);
-    for (struct awa_job *job = w->running.first; job != NULL; job = job->next)
+    for (struct awa_attempt *job = w->running.first; job != NULL; job = job->next)
         if (job->deadline_ms != 0 && job->deadline_ms <= now + w->clock_offset)
-            job_cancel(job, CANCEL_DEADLINE);
+            attempt_cancel(job, AWA_CANCEL_DEADLINE);
         else if (w->hurry)
-            job_cancel(job, CANCEL_HURRY);
+            attempt_cancel(job, AWA_CANCEL_STOPPING);
     pthread_mutex_unlock(&w->lock);
 }

@@ -44,10 +44,12 @@ new_identity(struct awa_worker *w, awa_error *err)
     return identity;
 }
 
-/* The kinds that we know; NULL if one handler takes them all. */
+/* The kinds that we know; NULL if we know them all. */
 static const char *
 kinds_of(const struct awa_worker *w, struct buffer *kinds)
 {
+    if (w->nkinds == 0)
+        return NULL;
     buffer_array_begin(kinds);
     for (size_t i = 0; i < w->nkinds; i++) {
         if (w->kinds[i].kind == NULL)

@@ -147,7 +147,7 @@ drain_turn(struct awa_worker *w, int64_t now)
     flush_take_done(w);
     if (w->held == 0 && conn_pending(&w->claims) == 0)
         return true;
-    if (!hurry || w->busy > 0)
+    if (!hurry || (w->busy > 0 && !w->pulled))
         return false;
     if (w->give_up_at == 0)
         w->give_up_at = now + HURRY_MS;

@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The handler threads: take jobs from todo, run them, put them into done. */
-#include <errno.h>
-#include <string.h>
-
-#include "base/clock.h"
+/* See pool.h. */
 #include "worker/pool.h"
-#include "worker/transaction.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/own.h"
 
 enum {
-    CHUNK_MAX = 64,    /* jobs that a thread takes at once while jobs are short */
+    CHUNK_MAX = 64,    /* attempts that a thread takes at once while jobs are short */
     SHORT_JOB_US = 50, /* longer ones are taken one by one, so that none waits behind another */
+};
+
+struct handler {
+    struct pool *pool;
+    pthread_t thread;
+    int64_t mean_us; /* of a job, roughly */
+};
+
+struct pool {
+    awa_worker *worker;
+    const awa_kind *kinds;
+    size_t nkinds, started;
+    struct handler handlers[];
 };
 
 static int64_t
@@ -21,150 +37,86 @@ now_us(void)
     return t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Moves up to n jobs from todo to running. The caller holds the lock. */
-static size_t
-take(struct awa_worker *w, struct awa_job **jobs, size_t n)
+/* The entry for a kind, or the one for all others. The worker hands out no kind that has none. */
+static const awa_kind *
+find_kind(const struct pool *pool, const char *kind)
 {
-    size_t taken = 0;
-    int64_t now = clock_ms();
+    const awa_kind *any = NULL;
 
-    while (taken < n && w->todo.first != NULL) {
-        struct awa_job *job = w->todo.first;
-
-        list_remove(&w->todo, job);
-        job->started_at = now;
-        list_push(&w->running, job);
-        jobs[taken++] = job;
+    for (size_t i = 0; i < pool->nkinds; i++) {
+        if (pool->kinds[i].kind == NULL)
+            any = &pool->kinds[i];
+        else if (strcmp(pool->kinds[i].kind, kind) == 0)
+            return &pool->kinds[i];
     }
-    return taken;
+    return any;
 }
 
-/* How many jobs at once: many while they are short and there are enough for everybody. */
-static size_t
-chunk(const struct handler *h)
+static awa_outcome
+run(const struct pool *pool, awa_attempt *attempt)
 {
-    const struct awa_worker *w = h->worker;
-    size_t share = w->todo.n / (2 * (size_t)w->nthreads);
+    const awa_kind *kind = find_kind(pool, awa_attempt_kind(attempt));
 
-    if (h->mean_us > SHORT_JOB_US || share <= 1)
-        return 1;
-    return share < CHUNK_MAX ? share : CHUNK_MAX;
-}
-
-/* An attempt that gives up after its deadline is one that the leader would have ended. */
-static enum job_end
-end_of(const struct awa_job *job, awa_outcome outcome)
-{
-    static const enum job_end ends[] = {
-        [AWA_COMPLETE] = END_COMPLETED, [AWA_RETRY] = END_RETRIED,  [AWA_FAIL] = END_FAILED,
-        [AWA_CANCEL] = END_CANCELLED,   [AWA_SNOOZE] = END_SNOOZED,
-    };
-
-    enum job_end end = (size_t)outcome < sizeof ends / sizeof ends[0] ? ends[outcome] : END_RETRIED;
-
-    if (end == END_RETRIED && !job->has_delay && atomic_load(&job->cancelled) == CANCEL_DEADLINE)
-        return END_EXPIRED;
-    return end;
-}
-
-/* ---- The thread -------------------------------------------------------------------------- */
-
-static void
-run(struct handler *h, struct awa_job *job)
-{
-    job->handler = h;
-    if (job->kind == NULL) {
-        job->end = END_RELEASED; /* for a worker that knows it */
-        awa_job_set_delay(job, UNKNOWN_KIND_MS);
-    } else {
-        awa_outcome outcome = job->kind->handler(job, job->kind->userdata);
-
-        job->end = job->given_back ? END_RELEASED : end_of(job, outcome);
-    }
-    if (job->session != NULL) {
-        transaction_end(job);
-        job->session = NULL;
-    }
-    job->wordy = job->end != END_COMPLETED || job->output != NULL;
-}
-
-static void
-finish(struct awa_worker *w, struct awa_job **jobs, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        list_remove(&w->running, jobs[i]);
-        list_push(&w->done, jobs[i]);
-    }
-    if (w->io_listens) {
-        w->io_listens = false;
-        (void)eventfd_write(w->wake_fd, 1);
-    }
+    return kind->handler(attempt, kind->userdata);
 }
 
 static void *
 handler_thread(void *arg)
 {
     struct handler *h = arg;
-    struct awa_worker *w = h->worker;
-    struct awa_job *jobs[CHUNK_MAX];
+    awa_attempt *attempts[CHUNK_MAX];
+    awa_outcome outcomes[CHUNK_MAX];
+    size_t n;
 
-    pthread_mutex_lock(&w->lock);
-    for (;;) {
-        size_t n;
-        int64_t began;
+    while (awa_worker_take_many(h->pool->worker, -1, attempts,
+                                h->mean_us > SHORT_JOB_US ? 1 : CHUNK_MAX, &n, NULL) == AWA_OK) {
+        int64_t began = now_us();
 
-        while (w->todo.first == NULL && !w->handlers_end)
-            pthread_cond_wait(&w->work, &w->lock);
-        if (w->todo.first == NULL)
-            break;
-        n = take(w, jobs, chunk(h));
-        pthread_mutex_unlock(&w->lock);
-
-        began = now_us();
         for (size_t i = 0; i < n; i++)
-            run(h, jobs[i]);
-        if (!jobs[n - 1]->given_back) /* its time says nothing about those that begin */
+            outcomes[i] = run(h->pool, attempts[i]);
+        if (n > 0 &&
+            outcomes[n - 1] != AWA_RELEASE) /* its time says nothing about those that begin */
             h->mean_us += ((now_us() - began) / (int64_t)n - h->mean_us) / 4;
-
-        pthread_mutex_lock(&w->lock);
-        finish(w, jobs, n);
+        awa_attempts_end(attempts, outcomes, n);
     }
-    pthread_mutex_unlock(&w->lock);
-    PQfinish(TAKE(h->session));
     return NULL;
 }
 
 awa_status
-pool_start(struct awa_worker *w, awa_error *err)
+pool_start(awa_worker *worker, const awa_kind *kinds, size_t nkinds, size_t nthreads,
+           struct pool **ret_pool, awa_error *err)
 {
-    w->handlers = calloc((size_t)w->nthreads, sizeof *w->handlers);
-    if (w->handlers == NULL)
+    struct pool *pool = calloc(1, sizeof *pool + nthreads * sizeof pool->handlers[0]);
+
+    if (pool == NULL)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    while (w->handlers_started < (size_t)w->nthreads) {
-        struct handler *h = &w->handlers[w->handlers_started];
+    pool->worker = worker;
+    pool->kinds = kinds;
+    pool->nkinds = nkinds;
+    *ret_pool = pool;
+    while (pool->started < nthreads) {
+        struct handler *h = &pool->handlers[pool->started];
         int error;
 
-        h->worker = w;
+        h->pool = pool;
         h->mean_us = SHORT_JOB_US + 1;
         error = pthread_create(&h->thread, NULL, handler_thread, h);
         if (error != 0) {
             errno = error;
-            return awa__fail(err, AWA_ESYS, "worker: only %zu of %lld threads: %m",
-                             w->handlers_started, (long long)w->nthreads);
+            return awa__fail(err, AWA_ESYS, "worker: only %zu of %zu threads: %m", pool->started,
+                             nthreads);
         }
-        w->handlers_started++;
+        pool->started++;
     }
     return AWA_OK;
 }
 
 void
-pool_join(struct awa_worker *w)
+pool_join(struct pool *pool)
 {
-    pthread_mutex_lock(&w->lock);
-    w->handlers_end = true;
-    pthread_cond_broadcast(&w->work);
-    pthread_mutex_unlock(&w->lock);
-    while (w->handlers_started > 0)
-        pthread_join(w->handlers[--w->handlers_started].thread, NULL);
-    free(TAKE(w->handlers));
+    if (pool == NULL)
+        return;
+    while (pool->started > 0)
+        pthread_join(pool->handlers[--pool->started].thread, NULL);
+    free(pool);
 }

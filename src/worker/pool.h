@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The handler threads. See pool.c. */
+/* Handler threads: a client of the pull door, through awa.h alone. */
 #ifndef AWA_WORKER_POOL_H
 #define AWA_WORKER_POOL_H
 
-#include "worker/core.h"
+#include <awa/awa.h>
 
-awa_status pool_start(struct awa_worker *w, awa_error *err) AWA_CHECKED;
-void pool_join(struct awa_worker *w);
+struct pool;
+
+/* Starts threads that take attempts and call the handlers of kinds, which must live as long. */
+awa_status pool_start(awa_worker *worker, const awa_kind *kinds, size_t nkinds, size_t nthreads,
+                      struct pool **ret_pool, awa_error *err) AWA_CHECKED;
+
+/* Waits for them; they end once the worker drains. Accepts NULL. */
+void pool_join(struct pool *pool);
 
 #endif

@@ -6,22 +6,71 @@
 
 #include "statements_worker.h"
 
-/* A session that was idle since the last job may have died: then there is a new one. */
-static awa_status
-begin(struct handler *h, awa_error *err)
-{
-    awa_status s;
+/* ---- Sessions ---------------------------------------------------------------------------- */
 
-    if (h->session != NULL && awa__sql_say(h->session, "transaction", "BEGIN", NULL) != AWA_OK)
-        PQfinish(TAKE(h->session));
-    if (h->session != NULL)
-        return AWA_OK;
-    s = awa_connect(h->worker->conninfo, &h->session, err);
-    return s == AWA_OK ? awa__sql_say(h->session, "transaction", "BEGIN", err) : s;
+/* One that no attempt uses; NULL: there is none. */
+static PGconn *
+take_idle(struct awa_worker *w)
+{
+    PGconn *session = NULL;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->nidle > 0)
+        session = w->idle[--w->nidle];
+    pthread_mutex_unlock(&w->lock);
+    return session;
 }
 
+/* Keeps as many as attempts have used at the same time. */
+static void
+keep_idle(struct awa_worker *w, PGconn *session)
+{
+    PGconn **idle;
+
+    pthread_mutex_lock(&w->lock);
+    idle = reallocarray(w->idle, w->nidle + 1, sizeof(PGconn *));
+    if (idle != NULL) {
+        w->idle = idle;
+        w->idle[w->nidle++] = TAKE(session);
+    }
+    pthread_mutex_unlock(&w->lock);
+    PQfinish(session);
+}
+
+void
+transaction_close_idle(struct awa_worker *w)
+{
+    while (w->nidle > 0)
+        PQfinish(w->idle[--w->nidle]);
+    free(TAKE(w->idle));
+}
+
+/* A session that was idle since the last job may have died: then there is another one. */
+static awa_status
+begin(struct awa_worker *w, PGconn **ret_session, awa_error *err)
+{
+    AUTO(pgconn) PGconn *session = NULL;
+    awa_status s;
+
+    while ((session = take_idle(w)) != NULL) {
+        if (awa__sql_say(session, "transaction", "BEGIN", NULL) == AWA_OK) {
+            *ret_session = TAKE(session);
+            return AWA_OK;
+        }
+        PQfinish(TAKE(session));
+    }
+    s = awa_connect(w->conninfo, &session, err);
+    if (s == AWA_OK)
+        s = awa__sql_say(session, "transaction", "BEGIN", err);
+    if (s == AWA_OK)
+        *ret_session = TAKE(session);
+    return s;
+}
+
+/* ---- The transaction --------------------------------------------------------------------- */
+
 awa_status
-awa_job_transaction(awa_job *job, PGconn **ret_conn, awa_error *reterr)
+awa_attempt_transaction(awa_attempt *job, PGconn **ret_conn, awa_error *reterr)
 {
     awa_status s;
 
@@ -31,16 +80,14 @@ awa_job_transaction(awa_job *job, PGconn **ret_conn, awa_error *reterr)
         *ret_conn = job->session;
         return AWA_OK;
     }
-    s = begin(job->handler, reterr);
-    if (s != AWA_OK)
-        return s;
-    job->session = job->handler->session;
-    *ret_conn = job->session;
-    return AWA_OK;
+    s = begin(job->worker, &job->session, reterr);
+    if (s == AWA_OK)
+        *ret_conn = job->session;
+    return s;
 }
 
 static awa_status
-complete_and_commit(struct awa_job *job, awa_error *err)
+complete_and_commit(struct awa_attempt *job, awa_error *err)
 {
     char worker[24], claim[24], pos[24];
     AUTO(pgresult) PGresult *res = NULL;
@@ -63,8 +110,9 @@ rollback(PGconn *session)
         awa__ignore(awa__sql_say(session, "rollback", "ROLLBACK", NULL));
 }
 
-void
-transaction_end(struct awa_job *job)
+/* Says in job->end what came of it. */
+static void
+conclude(struct awa_attempt *job)
 {
     awa_error err;
     awa_status s = AWA_OK;
@@ -86,6 +134,13 @@ transaction_end(struct awa_job *job)
         job->end = END_STALE;
     } else {
         job->end = END_RETRIED;
-        awa__ignore(awa_job_set_error(job, err.message));
+        awa__ignore(awa_attempt_set_error(job, err.message));
     }
+}
+
+void
+transaction_end(struct awa_attempt *job)
+{
+    conclude(job);
+    keep_idle(job->worker, TAKE(job->session));
 }

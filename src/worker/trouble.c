@@ -40,7 +40,7 @@ trouble_recover(struct awa_worker *w)
     pthread_mutex_lock(&w->lock);
     begun = w->begun;
     w->begun = 0;
-    w->in_trouble = begun == 0 || w->trouble.most + begun <= (size_t)w->nthreads;
+    w->in_trouble = begun == 0 || w->trouble.most + begun <= (size_t)atomic_load(&w->slots);
     pthread_mutex_unlock(&w->lock);
     if (begun == 0)
         return;

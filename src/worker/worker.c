@@ -9,6 +9,7 @@
 #include "worker/io.h"
 #include "worker/leader.h"
 #include "worker/pool.h"
+#include "worker/transaction.h"
 
 /* ---- New, start, stop, free -------------------------------------------------------------- */
 
@@ -47,14 +48,19 @@ copy_queues(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
 static awa_status
 copy_kinds(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
 {
-    if (o->nkinds == 0 || o->kinds == NULL)
-        return awa__fail(err, AWA_EINVAL, "worker: want at least one kind with a handler");
-    w->kinds = calloc(o->nkinds, sizeof *w->kinds);
+    size_t handlers = 0;
+
+    if (o->nkinds > 0 && o->kinds == NULL)
+        return awa__fail(err, AWA_EINVAL, "worker: kinds: missing");
+    for (size_t i = 0; i < o->nkinds; i++)
+        handlers += o->kinds[i].handler != NULL;
+    if (handlers != 0 && handlers != o->nkinds)
+        return awa__fail(err, AWA_EINVAL, "worker: want a handler for every kind, or for none");
+    w->pulled = handlers == 0;
+    w->kinds = calloc(o->nkinds + 1, sizeof *w->kinds);
     if (w->kinds == NULL)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
     for (size_t i = 0; i < o->nkinds; i++) {
-        if (o->kinds[i].handler == NULL)
-            return awa__fail(err, AWA_EINVAL, "worker: kind %zu has no handler", i);
         w->kinds[i] = o->kinds[i];
         w->nkinds++;
         if (o->kinds[i].kind == NULL)
@@ -82,6 +88,7 @@ static awa_status
 copy_options(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t slots = 0;
     awa_status s;
 
     w->no_leader = o->no_leader != 0;
@@ -92,7 +99,10 @@ copy_options(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
     w->name = o->name != NULL ? strdup(o->name) : default_name();
     if (w->conninfo == NULL || w->name == NULL)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    s = take_number(&w->nthreads, "threads", o->threads, cpus > 0 ? cpus : 1, 1, THREADS_MAX, err);
+    s = copy_kinds(w, o, err);
+    if (s == AWA_OK)
+        s = take_number(&slots, "threads", o->threads, cpus > 0 ? cpus : 1, 1,
+                        w->pulled ? SLOTS_MAX : THREADS_MAX, err);
     if (s == AWA_OK)
         s = take_number(&w->batch, "batch", o->batch, 1000, 1, BATCH_MAX, err);
     if (s == AWA_OK)
@@ -101,8 +111,7 @@ copy_options(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
         s = take_number(&w->poll_ms, "poll_ms", o->poll_ms, HEARTBEAT_MS, 10, 60000, err);
     if (s == AWA_OK)
         s = copy_queues(w, o, err);
-    if (s == AWA_OK)
-        s = copy_kinds(w, o, err);
+    atomic_store(&w->slots, slots);
     return s;
 }
 
@@ -126,14 +135,15 @@ awa_worker_new(const awa_worker_options *options, awa_worker **ret_worker, awa_e
     if (w == NULL)
         return awa__fail(reterr, AWA_ENOMEM, "worker: out of memory");
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->work, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->work, &monotonic);
     pthread_cond_init(&w->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     w->last_batch = &w->batches;
     w->wordy_max = SIZE_MAX;
+    w->take_fd = -1;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake_fd < 0)
         return awa__fail(reterr, AWA_ESYS, "worker: no event descriptor: %m");
@@ -157,7 +167,10 @@ awa_worker_start(awa_worker *worker, awa_error *reterr)
         return awa__fail(reterr, AWA_EINVAL, "worker: want one that was not started yet");
     worker->phase = PHASE_RUNNING;
     worker->rate_at = clock_ms();
-    s = pool_start(worker, reterr);
+    s = AWA_OK;
+    if (!worker->pulled)
+        s = pool_start(worker, worker->kinds, worker->nkinds, (size_t)atomic_load(&worker->slots),
+                       &worker->pool, reterr);
     if (s == AWA_OK && !worker->no_leader)
         s = leader_start(worker, reterr);
     if (s != AWA_OK)
@@ -178,6 +191,7 @@ ask_to_end(awa_worker *w, bool hurry)
     if (w->phase < PHASE_DRAINING)
         w->phase = PHASE_DRAINING;
     w->hurry |= hurry;
+    worker_offer(w, true);
     pthread_mutex_unlock(&w->lock);
     worker_wake(w);
 }
@@ -223,6 +237,7 @@ awa_worker_stop(awa_worker *worker, int64_t timeout_ms, awa_error *reterr)
 static void
 free_parts(awa_worker *w)
 {
+    transaction_close_idle(w);
     conn_close(&w->claims);
     conn_close(&w->closes);
     for (struct batch *b = w->batches, *next; b != NULL; b = next) {
@@ -243,6 +258,8 @@ free_parts(awa_worker *w)
     free(w->name);
     if (w->wake_fd >= 0)
         (void)close(w->wake_fd);
+    if (w->take_fd >= 0)
+        (void)close(w->take_fd);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->work);
     pthread_cond_destroy(&w->ended);
@@ -253,12 +270,11 @@ awa_worker_free(awa_worker *worker)
 {
     if (worker == NULL)
         return NULL;
-    if (worker->io_started) {
-        ask_to_end(worker, true);
+    ask_to_end(worker, true);
+    if (worker->io_started)
         pthread_join(worker->io_thread, NULL);
-    }
     leader_join(worker);
-    pool_join(worker);
+    pool_join(worker->pool);
     free_parts(worker);
     free(worker);
     return NULL;

@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "process.h"
 #include "worker/core.h"
-#include "worker/job.h"
+#include "worker/attempt.h"
 
 enum { STOP_MS = 25000 };
 
@@ -17,43 +17,44 @@ static struct process *self;
 
 /* Sleeps; true if the attempt should end. deaf: does not listen. */
 static bool
-work_for(awa_job *job, int ms, bool deaf)
+work_for(awa_attempt *job, int ms, bool deaf)
 {
-    struct pollfd cancelled = { .fd = deaf ? -1 : awa_job_cancel_fd(job), .events = POLLIN };
+    struct pollfd cancelled = { .fd = deaf ? -1 : awa_attempt_cancel_fd(job), .events = POLLIN };
 
     return poll(&cancelled, 1, ms) > 0;
 }
 
 static awa_outcome
-retry(awa_job *job, int delay_ms, const char *why)
+retry(awa_attempt *job, int delay_ms, const char *why)
 {
-    awa__ignore(awa_job_set_error(job, why));
-    awa_job_set_delay(job, delay_ms);
+    awa__ignore(awa_attempt_set_error(job, why));
+    awa_attempt_set_delay(job, delay_ms);
     return AWA_RETRY;
 }
 
 static awa_outcome
-complete(awa_job *job, uint64_t key)
+complete(awa_attempt *job, uint64_t key)
 {
     char json[40];
     size_t n = (size_t)snprintf(json, sizeof json, "{\"k\": %llu}", (unsigned long long)key);
 
-    return awa_job_set_output(job, json, n) == AWA_OK ? AWA_COMPLETE : retry(job, 100, "no room");
+    return awa_attempt_set_output(job, json, n) == AWA_OK ? AWA_COMPLETE
+                                                          : retry(job, 100, "no room");
 }
 
 static awa_outcome
-run_effect(awa_job *job, uint64_t key)
+run_effect(awa_attempt *job, uint64_t key)
 {
     char k[24], claim[24], pos[24], worker[24];
     PGconn *conn;
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (awa_job_transaction(job, &conn, &err) != AWA_OK)
+    if (awa_attempt_transaction(job, &conn, &err) != AWA_OK)
         return retry(job, 200, err.message);
     snprintf(k, sizeof k, "%llu", (unsigned long long)key);
-    snprintf(claim, sizeof claim, "%lld", (long long)awa_job_run_lease(job));
-    snprintf(pos, sizeof pos, "%lld", (long long)awa_job_position(job));
+    snprintf(claim, sizeof claim, "%lld", (long long)awa_attempt_run_lease(job));
+    snprintf(pos, sizeof pos, "%lld", (long long)awa_attempt_position(job));
     snprintf(worker, sizeof worker, "%lld", (long long)job->batch->identity->id);
     res = query(conn, "INSERT INTO effects VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint)",
                 4, (const char *[]){ k, claim, pos, worker });
@@ -61,7 +62,7 @@ run_effect(awa_job *job, uint64_t key)
 }
 
 static awa_outcome
-run(awa_job *job, uint64_t key)
+run(awa_attempt *job, uint64_t key)
 {
     switch (key_kind(key)) {
     case KIND_SHORT:
@@ -72,12 +73,12 @@ run(awa_job *job, uint64_t key)
         (void)work_for(job, 3000, true);
         return complete(job, key);
     case KIND_FAILS:
-        if ((uint64_t)awa_job_attempt(job) <= key_fails(key))
+        if ((uint64_t)awa_attempt_number(job) <= key_fails(key))
             return retry(job, 100, "fails at first");
         return AWA_COMPLETE;
     case KIND_SNOOZES:
-        awa_job_set_delay(job, 100);
-        return mix((uint64_t)awa_job_run_lease(job) ^ key) % 2 != 0 ? AWA_SNOOZE : AWA_COMPLETE;
+        awa_attempt_set_delay(job, 100);
+        return mix((uint64_t)awa_attempt_run_lease(job) ^ key) % 2 != 0 ? AWA_SNOOZE : AWA_COMPLETE;
     case KIND_EFFECT:
         return run_effect(job, key);
     case KIND_HOPELESS:
@@ -88,21 +89,21 @@ run(awa_job *job, uint64_t key)
 }
 
 static awa_outcome
-handle(awa_job *job, void *userdata)
+handle(awa_attempt *job, void *userdata)
 {
     bool good;
-    uint64_t key = key_read(awa_job_args(job, NULL), &good);
+    uint64_t key = key_read(awa_attempt_args(job, NULL), &good);
     struct record r = {
         .op = OP_START,
         .phase = PHASE_OK,
         .res = !good,
         .lane = key_queue(key),
         .key = key,
-        .job = (uint64_t)awa_job_id(job),
-        .claim = (uint64_t)awa_job_run_lease(job),
-        .position = (uint64_t)awa_job_position(job),
+        .job = (uint64_t)awa_attempt_id(job),
+        .claim = (uint64_t)awa_attempt_run_lease(job),
+        .position = (uint64_t)awa_attempt_position(job),
         .hash = hash_of_worker((uint64_t)job->batch->identity->id),
-        .aux = (uint32_t)awa_job_attempt(job),
+        .aux = (uint32_t)awa_attempt_number(job),
     };
     awa_outcome outcome;
 

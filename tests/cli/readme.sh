@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # What the README shows works as printed. Arguments after the executable: the quickstart, the
-# folder of the README, and whether the build is plain (else a compiler cannot link with it alone).
+# folder of the README, whether the build is plain (else a compiler cannot link with it alone), and
+# the example with an event loop.
 . "$(dirname "$0")/../support/cli.sh"
 
 quickstart=$2
 root=$3
 kind=$4
+pull=$5
 built=$(cd "$(dirname "$awa")" && pwd)
 export PATH=$built:$PATH
 
@@ -76,5 +78,18 @@ the_c_example_is_built_as_printed() {
     exits 0 ./quickstart "$(awa dev start) dbname=quickstart"
 }
 
+# Two hundred attempts wait at once, in a program without a thread of its own.
+the_example_with_an_event_loop_takes_what_it_wants() {
+    local dsn began=$SECONDS
+    ask 'CREATE DATABASE pulled'
+    dsn="$(awa dev start) dbname=pulled"
+    awa --dsn "$dsn" migrate >/dev/null
+    psql -Xqd "$dsn" -c "SELECT count(awa.insert_job('k')) FROM generate_series(1, 200)" >/dev/null
+    exits 0 "$pull" "$dsn" 200
+    [ $((SECONDS - began)) -lt 15 ] # one after the other they would take 20 s
+    equal "$(psql -XqAtd "$dsn" -c "SELECT count(*) FROM awa.jobs WHERE state = 'completed'")" 200
+}
+
 run_tests the_shell_example_runs_as_printed the_sql_example_runs_as_printed \
-    the_c_example_greets_three_times the_c_example_is_built_as_printed
+    the_c_example_greets_three_times the_c_example_is_built_as_printed \
+    the_example_with_an_event_loop_takes_what_it_wants

@@ -111,14 +111,14 @@ the_maintenance_refuses_an_old_snapshot(void **state)
 }
 
 static awa_outcome
-complete_in_transaction(awa_job *job, void *userdata)
+complete_in_transaction(awa_attempt *job, void *userdata)
 {
     PGconn *conn = NULL;
     awa_error err;
     AUTO(pgresult) PGresult *res = NULL;
 
     (void)userdata;
-    if (awa_job_transaction(job, &conn, &err) != AWA_OK)
+    if (awa_attempt_transaction(job, &conn, &err) != AWA_OK)
         return AWA_FAIL;
     res = PQexec(conn, "INSERT INTO effects VALUES (current_setting('transaction_isolation'))");
     return PQresultStatus(res) == PGRES_COMMAND_OK ? AWA_COMPLETE : AWA_FAIL;

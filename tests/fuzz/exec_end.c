@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "worker/exec_run.h"
+#include "run/exec_run.h"
 
 enum { EXITED = 1 << 8, OUTPUT_MAX = 64, ERROR_BYTES_MAX = 8192 };
 
 static const int statuses[] = { 0,       1 * EXITED, 65 * EXITED, 75 * EXITED,   255 * EXITED,
                                 SIGTERM, SIGKILL,    64,          SIGSEGV | 0x80 };
-static const enum cancel reasons[] = { CANCEL_LOST, CANCEL_DEADLINE, CANCEL_HURRY };
+static const awa_cancel reasons[] = { AWA_CANCEL_LOST, AWA_CANCEL_DEADLINE, AWA_CANCEL_STOPPING };
 
 static void
 stream(struct tail *t, const char *text, size_t len, size_t piece)
@@ -56,7 +56,7 @@ clean(const char *text, size_t len)
 }
 
 static void
-check_output(const awa_job *job, const struct run *r)
+check_output(const awa_attempt *job, const struct run *r)
 {
     AUTO(free) char *want = clean(r->output.data != NULL ? r->output.data : "", r->output.len);
     AUTO(free) char *got = NULL;
@@ -115,6 +115,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     fuzz_job_init(&j, &words);
     r.job = j.job;
+    r.exec = &(struct exec){ .log = fuzz_job_log, .log_userdata = &j };
     if (told > 0)
         atomic_store(&j.job->cancelled, reasons[told - 1]);
     if (output != NULL)

@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-#include "worker/exec_run.h"
+#include "run/exec_run.h"
 
 enum { TAGS_MAX = 20, TEXT_MAX = 200 };
 
 static char *
-read_input(const awa_job *job)
+read_input(const awa_attempt *job)
 {
     AUTO(fd) int fd = -1;
     awa_error err;
@@ -44,7 +44,7 @@ expect_string(const char **at, const char *text)
 }
 
 static void
-check_input(const awa_job *job, const struct fuzz_words *words)
+check_input(const awa_attempt *job, const struct fuzz_words *words)
 {
     AUTO(free) char *text = read_input(job);
     const char *at = text;
@@ -83,7 +83,7 @@ has(char *const *all, const char *name, const char *value)
 }
 
 static void
-check_environment(const awa_job *job, const struct fuzz_words *words)
+check_environment(const awa_attempt *job, const struct fuzz_words *words)
 {
     AUTO(environment) struct environment env = { 0 };
 
@@ -114,7 +114,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     words.tags = (const char *const *)tags;
     fuzz_job_init(&j, &words);
-    REQUIRE(awa_job_ntags(j.job) == words.ntags && awa_job_tag(j.job, words.ntags) == NULL);
+    REQUIRE(awa_attempt_ntags(j.job) == words.ntags && awa_attempt_tag(j.job, words.ntags) == NULL);
     check_input(j.job, &words);
     check_environment(j.job, &words);
     fuzz_job_done(&j);

@@ -8,8 +8,8 @@
 
 enum { COLUMNS = COL_TAGS + 1, TEXT_OID = 25 };
 
-static void
-count_line(void *userdata, const char *line)
+void
+fuzz_job_log(void *userdata, const char *line)
 {
     struct fuzz_job *j = userdata;
 
@@ -104,7 +104,7 @@ fuzz_job_init(struct fuzz_job *j, const struct fuzz_words *words)
 {
     PGresult *rows = make_rows(words);
 
-    *j = (struct fuzz_job){ .worker = { .log = count_line, .log_userdata = j } };
+    *j = (struct fuzz_job){ 0 };
     j->batch = batch_new(&rows, &j->worker, &j->identity, words->queue);
     REQUIRE(j->batch != NULL && rows == NULL);
     j->job = j->batch->jobs[0];

@@ -10,7 +10,7 @@ struct fuzz_job {
     struct awa_worker worker;
     struct identity identity;
     struct batch *batch;
-    awa_job *job;
+    awa_attempt *job;
     int logged; /* lines */
 };
 
@@ -24,5 +24,8 @@ struct fuzz_words {
 
 void fuzz_job_init(struct fuzz_job *j, const struct fuzz_words *words);
 void fuzz_job_done(struct fuzz_job *j);
+
+/* An awa_log; userdata is the fuzz_job, which counts. */
+void fuzz_job_log(void *userdata, const char *line);
 
 #endif

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "worker/tail.h"
+#include "run/tail.h"
 
 enum { MAX = 40 };
 

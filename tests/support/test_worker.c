@@ -128,11 +128,11 @@ test_hold_open(struct hold *h)
 }
 
 awa_outcome
-test_hold(awa_job *job, void *hold)
+test_hold(awa_attempt *job, void *hold)
 {
     struct hold *h = hold;
     struct pollfd fds[] = { { .fd = h->opened, .events = POLLIN },
-                            { .fd = awa_job_cancel_fd(job), .events = POLLIN } };
+                            { .fd = awa_attempt_cancel_fd(job), .events = POLLIN } };
     int inside = atomic_fetch_add(&h->inside, 1) + 1, most = atomic_load(&h->most);
 
     while (most < inside && !atomic_compare_exchange_weak(&h->most, &most, inside))
@@ -141,7 +141,7 @@ test_hold(awa_job *job, void *hold)
     while (poll(fds, 2, -1) < 0)
         ;
     atomic_fetch_sub(&h->inside, 1);
-    if (!awa_job_is_cancelled(job))
+    if (awa_attempt_cancelled(job) == AWA_GO_ON)
         return h->outcome;
     atomic_fetch_add(&h->cancelled, 1);
     return h->outcome_cancelled;
@@ -158,12 +158,12 @@ test_runs_new(void)
 }
 
 awa_outcome
-test_run_counted(awa_job *job, void *runs)
+test_run_counted(awa_attempt *job, void *runs)
 {
     struct runs *r = runs;
 
-    if (awa_job_id(job) < RUNS_MAX)
-        atomic_fetch_add(&r->of[awa_job_id(job)], 1);
+    if (awa_attempt_id(job) < RUNS_MAX)
+        atomic_fetch_add(&r->of[awa_attempt_id(job)], 1);
     atomic_fetch_add(&r->all, 1);
     return AWA_COMPLETE;
 }

@@ -56,7 +56,7 @@ struct hold {
 
 struct hold *test_hold_new(void);
 void test_hold_open(struct hold *h);
-awa_outcome test_hold(awa_job *job, void *hold); /* an awa_handler */
+awa_outcome test_hold(awa_attempt *job, void *hold); /* an awa_handler */
 
 /* How often each job ran, by its id; a handler for userdata struct runs. */
 enum { RUNS_MAX = 5000 };
@@ -65,7 +65,7 @@ struct runs {
     atomic_int all;
 };
 struct runs *test_runs_new(void);
-awa_outcome test_run_counted(awa_job *job, void *runs);
+awa_outcome test_run_counted(awa_attempt *job, void *runs);
 
 /* Every job from 1 to n ran once and is completed. */
 void test_each_ran_once(PGconn *db, const struct runs *runs, int n);

@@ -18,19 +18,19 @@ enum {
 };
 
 static awa_outcome
-handle(awa_job *job, void *userdata)
+handle(awa_attempt *job, void *userdata)
 {
     PGconn *conn;
 
     (void)userdata;
-    (void)awa_job_cancel_fd(job);
-    if (awa_job_id(job) % 3 == 0 && awa_job_set_output(job, "\"said\"", 6) != AWA_OK)
+    (void)awa_attempt_cancel_fd(job);
+    if (awa_attempt_id(job) % 3 == 0 && awa_attempt_set_output(job, "\"said\"", 6) != AWA_OK)
         return AWA_RETRY;
-    if (awa_job_id(job) % 3 == 1 && awa_job_transaction(job, &conn, NULL) != AWA_OK)
+    if (awa_attempt_id(job) % 3 == 1 && awa_attempt_transaction(job, &conn, NULL) != AWA_OK)
         return AWA_RETRY;
-    if (awa_job_id(job) % 3 == 2 && awa_job_attempt(job) == 1) {
-        awa__ignore(awa_job_set_error(job, "not yet"));
-        awa_job_set_delay(job, 1);
+    if (awa_attempt_id(job) % 3 == 2 && awa_attempt_number(job) == 1) {
+        awa__ignore(awa_attempt_set_error(job, "not yet"));
+        awa_attempt_set_delay(job, 1);
         return AWA_RETRY;
     }
     return AWA_COMPLETE;

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "worker/tail.h"
+#include "run/tail.h"
 
 enum { MAX = 8 };
 

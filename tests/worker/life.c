@@ -11,7 +11,7 @@
 /* ---- Beginning --------------------------------------------------------------------------- */
 
 static awa_outcome
-complete(awa_job *job, void *userdata)
+complete(awa_attempt *job, void *userdata)
 {
     (void)job;
     (void)userdata;
@@ -22,7 +22,7 @@ static void
 wrong_options_are_refused_by_name(void **state)
 {
     static const awa_kind kind = { .handler = complete };
-    static const awa_kind no_handler = { .kind = "k" };
+    static const awa_kind mixed[] = { { .kind = "k" }, { .handler = complete } };
     static const char *const no_name[] = { "q", NULL };
     static const char *const empty[] = { "" };
     const struct {
@@ -34,8 +34,9 @@ wrong_options_are_refused_by_name(void **state)
         { { .kinds = &kind, .nkinds = 1, .batch = 10001 }, "batch: want 1 to 10000, got 10001" },
         { { .kinds = &kind, .nkinds = 1, .prefetch = -2 }, "prefetch: want -1 to 100000" },
         { { .kinds = &kind, .nkinds = 1, .poll_ms = 9 }, "poll_ms: want 10 to 60000, got 9" },
-        { { .threads = 1 }, "at least one kind" },
-        { { .kinds = &no_handler, .nkinds = 1 }, "kind 0 has no handler" },
+        { { .threads = 100001 }, "threads: want 1 to 100000, got 100001" },
+        { { .nkinds = 1 }, "kinds: missing" },
+        { { .kinds = mixed, .nkinds = 2 }, "want a handler for every kind, or for none" },
         { { .kinds = &kind, .nkinds = 1, .queues = no_name, .nqueues = 2 }, "queue 1 has no name" },
         { { .kinds = &kind, .nkinds = 1, .queues = empty, .nqueues = 1 }, "queue" },
     };
@@ -275,7 +276,7 @@ a_stop_that_cannot_wait_tells_what_runs_to_end(void **state)
 
 /* Handlers that do not listen are waited for by awa_worker_free() only. */
 static awa_outcome
-be_deaf(awa_job *job, void *hold)
+be_deaf(awa_attempt *job, void *hold)
 {
     struct hold *h = hold;
     eventfd_t ignored;

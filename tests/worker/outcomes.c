@@ -16,16 +16,16 @@ struct ending {
 };
 
 static awa_outcome
-end_as(awa_job *job, void *userdata)
+end_as(awa_attempt *job, void *userdata)
 {
     const struct ending *e = userdata;
 
     if (e->output != NULL)
-        awa__ignore(awa_job_set_output(job, e->output, strlen(e->output)));
+        awa__ignore(awa_attempt_set_output(job, e->output, strlen(e->output)));
     if (e->error != NULL)
-        awa__ignore(awa_job_set_error(job, e->error));
+        awa__ignore(awa_attempt_set_error(job, e->error));
     if (e->delay_ms >= 0)
-        awa_job_set_delay(job, e->delay_ms);
+        awa_attempt_set_delay(job, e->delay_ms);
     return e->outcome;
 }
 
@@ -85,34 +85,34 @@ a_handler_decides_what_becomes_of_its_job(void **state)
 /* ---- Words ------------------------------------------------------------------------------- */
 
 static awa_outcome
-say_odd_things(awa_job *job, void *userdata)
+say_odd_things(awa_attempt *job, void *userdata)
 {
     static const char output[] = "[\"a\0b\"]";
     char *text;
 
     (void)userdata;
-    switch (awa_job_kind(job)[0]) {
+    switch (awa_attempt_kind(job)[0]) {
     case '0':
-        awa__ignore(awa_job_set_error(job, "a\xff\xc3 \xed\xa0\x80z"));
+        awa__ignore(awa_attempt_set_error(job, "a\xff\xc3 \xed\xa0\x80z"));
         return AWA_FAIL;
     case '1': /* cut in the middle of a character of two bytes */
         text = calloc(1, 20001);
         if (text != NULL) {
             for (size_t i = 0; i < 20000; i++)
                 text[i] = i == 0 ? 'x' : i % 2 == 1 ? '\xc3' : '\xa4';
-            awa__ignore(awa_job_set_error(job, text));
+            awa__ignore(awa_attempt_set_error(job, text));
         }
         free(text);
         return AWA_FAIL;
     case '2':
-        awa__ignore(awa_job_set_output(job, output, sizeof output - 1));
+        awa__ignore(awa_attempt_set_output(job, output, sizeof output - 1));
         return AWA_COMPLETE;
     case '3':
-        awa__ignore(awa_job_set_output(job, "[\"\\u0000\"]", 10));
+        awa__ignore(awa_attempt_set_output(job, "[\"\\u0000\"]", 10));
         return AWA_COMPLETE;
     default:
-        awa__ignore(awa_job_set_error(job, "first"));
-        awa__ignore(awa_job_set_error(job, ""));
+        awa__ignore(awa_attempt_set_error(job, "first"));
+        awa__ignore(awa_attempt_set_error(job, ""));
         return AWA_FAIL;
     }
 }
@@ -144,7 +144,7 @@ any_words_are_kept_with_the_job(void **state)
 }
 
 static awa_outcome
-say_too_much(awa_job *job, void *userdata)
+say_too_much(awa_attempt *job, void *userdata)
 {
     awa_status *statuses = userdata;
     char *text = calloc(1, 1024 * 1024 + 2);
@@ -152,10 +152,10 @@ say_too_much(awa_job *job, void *userdata)
     if (text == NULL)
         return AWA_FAIL;
     memset(text, '1', 1024 * 1024 + 1);
-    statuses[0] = awa_job_set_output(job, text, 1024 * 1024 + 1);
-    statuses[1] = awa_job_set_output(job, NULL, 0);
-    statuses[2] = awa_job_set_error(job, NULL);
-    statuses[3] = awa_job_set_output(job, "1", 1);
+    statuses[0] = awa_attempt_set_output(job, text, 1024 * 1024 + 1);
+    statuses[1] = awa_attempt_set_output(job, NULL, 0);
+    statuses[2] = awa_attempt_set_error(job, NULL);
+    statuses[3] = awa_attempt_set_output(job, "1", 1);
     free(text);
     return AWA_COMPLETE;
 }
@@ -198,10 +198,10 @@ a_job_whose_words_are_refused_ends_without_them(void **state)
 }
 
 static awa_outcome
-snooze_first(awa_job *job, void *userdata)
+snooze_first(awa_attempt *job, void *userdata)
 {
     (void)userdata;
-    return awa_job_attempt(job) == 1 ? AWA_SNOOZE : AWA_COMPLETE;
+    return awa_attempt_number(job) == 1 ? AWA_SNOOZE : AWA_COMPLETE;
 }
 
 /* Then nobody runs it, and the worker that holds it lives on. */
@@ -224,16 +224,16 @@ a_job_whose_end_is_refused_altogether_runs_again(void **state)
 /* ---- Attempts ---------------------------------------------------------------------------- */
 
 static awa_outcome
-fail_each_time(awa_job *job, void *userdata)
+fail_each_time(awa_attempt *job, void *userdata)
 {
     atomic_int *attempts = userdata;
     char text[40];
 
-    if (awa_job_attempt(job) == atomic_load(attempts) + 1 && awa_job_max_attempts(job) == 3)
+    if (awa_attempt_number(job) == atomic_load(attempts) + 1 && awa_attempt_max_attempts(job) == 3)
         atomic_fetch_add(attempts, 1);
-    snprintf(text, sizeof text, "error %" PRId64, awa_job_attempt(job));
-    awa__ignore(awa_job_set_error(job, text));
-    awa_job_set_delay(job, 0);
+    snprintf(text, sizeof text, "error %" PRId64, awa_attempt_number(job));
+    awa__ignore(awa_attempt_set_error(job, text));
+    awa_attempt_set_delay(job, 0);
     return AWA_RETRY;
 }
 
@@ -255,13 +255,13 @@ a_job_is_tried_until_its_attempts_are_used_up(void **state)
 }
 
 static awa_outcome
-give_up_when_told(awa_job *job, void *hold)
+give_up_when_told(awa_attempt *job, void *hold)
 {
     awa_outcome outcome = test_hold(job, hold);
 
-    awa__ignore(awa_job_set_error(job, "gave up"));
-    if (strcmp(awa_job_kind(job), "patient") == 0)
-        awa_job_set_delay(job, 3600 * 1000);
+    awa__ignore(awa_attempt_set_error(job, "gave up"));
+    if (strcmp(awa_attempt_kind(job), "patient") == 0)
+        awa_attempt_set_delay(job, 3600 * 1000);
     return outcome;
 }
 
@@ -308,13 +308,13 @@ an_attempt_that_is_done_at_its_deadline_is_done(void **state)
 /* ---- Which handler ----------------------------------------------------------------------- */
 
 static awa_outcome
-note_queue(awa_job *job, void *userdata)
+note_queue(awa_attempt *job, void *userdata)
 {
     char text[100];
 
-    snprintf(text, sizeof text, "\"%s:%s:%s\"", (const char *)userdata, awa_job_queue(job),
-             awa_job_kind(job));
-    awa__ignore(awa_job_set_output(job, text, strlen(text)));
+    snprintf(text, sizeof text, "\"%s:%s:%s\"", (const char *)userdata, awa_attempt_queue(job),
+             awa_attempt_kind(job));
+    awa__ignore(awa_attempt_set_output(job, text, strlen(text)));
     return AWA_COMPLETE;
 }
 
@@ -366,25 +366,26 @@ struct told {
 };
 
 static awa_outcome
-take_down(awa_job *job, void *userdata)
+take_down(awa_attempt *job, void *userdata)
 {
     struct told *t = userdata;
-    const char *metadata = awa_job_metadata(job);
+    const char *metadata = awa_attempt_metadata(job);
     size_t len;
-    const char *args = awa_job_args(job, &len);
+    const char *args = awa_attempt_args(job, &len);
 
     snprintf(t->text, sizeof t->text, "%s|%s|%s|%zu|%s|%" PRId64 "|%" PRId64 "|%zu|%s|%s|%s|%d",
-             awa_job_kind(job), awa_job_queue(job), args, len, metadata != NULL ? metadata : "-",
-             awa_job_attempt(job), awa_job_max_attempts(job), awa_job_ntags(job),
-             awa_job_ntags(job) > 0 ? awa_job_tag(job, 0) : "-",
-             awa_job_ntags(job) > 1 ? awa_job_tag(job, 1) : "-",
-             awa_job_tag(job, awa_job_ntags(job)) == NULL ? "end" : "more",
-             awa_job_is_cancelled(job));
-    t->id = awa_job_id(job);
-    t->lease = awa_job_run_lease(job);
-    t->pos = awa_job_position(job);
-    t->enqueued = awa_job_enqueued_ms(job);
-    t->deadline = awa_job_deadline_ms(job);
+             awa_attempt_kind(job), awa_attempt_queue(job), args, len,
+             metadata != NULL ? metadata : "-", awa_attempt_number(job),
+             awa_attempt_max_attempts(job), awa_attempt_ntags(job),
+             awa_attempt_ntags(job) > 0 ? awa_attempt_tag(job, 0) : "-",
+             awa_attempt_ntags(job) > 1 ? awa_attempt_tag(job, 1) : "-",
+             awa_attempt_tag(job, awa_attempt_ntags(job)) == NULL ? "end" : "more",
+             awa_attempt_cancelled(job));
+    t->id = awa_attempt_id(job);
+    t->lease = awa_attempt_run_lease(job);
+    t->pos = awa_attempt_position(job);
+    t->enqueued = awa_attempt_enqueued_ms(job);
+    t->deadline = awa_attempt_deadline_ms(job);
     atomic_store(&t->done, true);
     return AWA_COMPLETE;
 }

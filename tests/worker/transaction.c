@@ -16,22 +16,22 @@ struct effect {
 };
 
 static awa_outcome
-have_effect(awa_job *job, void *userdata)
+have_effect(awa_attempt *job, void *userdata)
 {
     struct effect *e = userdata;
     PGconn *conn = NULL, *again = NULL;
     awa_error err;
 
-    if (awa_job_transaction(job, &conn, &err) != AWA_OK ||
-        awa_job_transaction(job, &again, &err) != AWA_OK || conn != again) {
+    if (awa_attempt_transaction(job, &conn, &err) != AWA_OK ||
+        awa_attempt_transaction(job, &again, &err) != AWA_OK || conn != again) {
         atomic_fetch_add(&e->sessions, 1);
         return AWA_FAIL;
     }
     PQclear(PQexec(conn, e->sql));
     if (e->output != NULL)
-        awa__ignore(awa_job_set_output(job, e->output, strlen(e->output)));
+        awa__ignore(awa_attempt_set_output(job, e->output, strlen(e->output)));
     if (e->outcome == AWA_RETRY)
-        awa_job_set_delay(job, e->delay_ms);
+        awa_attempt_set_delay(job, e->delay_ms);
     if (e->hold != NULL)
         (void)test_hold(job, e->hold);
     return e->outcome;

@@ -59,13 +59,13 @@ wait_completed(PGconn *db, int n, int timeout_ms)
 
 /* Counts the run, and leaves the id of the job as its output, unless its kind is "plain". */
 static awa_outcome
-say_id(awa_job *job, void *runs)
+say_id(awa_attempt *job, void *runs)
 {
     char text[24];
 
-    snprintf(text, sizeof text, "%" PRId64, awa_job_id(job));
-    if (strcmp(awa_job_kind(job), "plain") != 0)
-        awa__ignore(awa_job_set_output(job, text, strlen(text)));
+    snprintf(text, sizeof text, "%" PRId64, awa_attempt_id(job));
+    if (strcmp(awa_attempt_kind(job), "plain") != 0)
+        awa__ignore(awa_attempt_set_output(job, text, strlen(text)));
     return test_run_counted(job, runs);
 }
 
@@ -128,9 +128,9 @@ while_ends_cannot_be_written_nothing_is_claimed(void **state)
 
 /* The words that are refused for what they are stay in the log. */
 static awa_outcome
-say_poison(awa_job *job, void *runs)
+say_poison(awa_attempt *job, void *runs)
 {
-    awa__ignore(awa_job_set_output(job, "[\"poison\",\n1]", 13));
+    awa__ignore(awa_attempt_set_output(job, "[\"poison\",\n1]", 13));
     return test_run_counted(job, runs);
 }
 
@@ -180,20 +180,20 @@ a_job_that_gets_no_answer_does_not_go_round_at_full_speed(void **state)
 /* ---- Settings of the user's -------------------------------------------------------------- */
 
 static awa_outcome
-end_by_kind(awa_job *job, void *userdata)
+end_by_kind(awa_attempt *job, void *userdata)
 {
-    const char *kind = awa_job_kind(job);
+    const char *kind = awa_attempt_kind(job);
 
     (void)userdata;
     if (strcmp(kind, "output") == 0)
-        awa__ignore(awa_job_set_output(job, "\"a\\\\b\"", 6));
+        awa__ignore(awa_attempt_set_output(job, "\"a\\\\b\"", 6));
     if (strcmp(kind, "output") == 0 || strcmp(kind, "plain") == 0)
         return AWA_COMPLETE;
     if (strcmp(kind, "snooze") == 0) {
-        awa_job_set_delay(job, 3600000);
+        awa_attempt_set_delay(job, 3600000);
         return AWA_SNOOZE;
     }
-    awa__ignore(awa_job_set_error(job, "NULL \\ and 'void'"));
+    awa__ignore(awa_attempt_set_error(job, "NULL \\ and 'void'"));
     return AWA_RETRY;
 }
 
@@ -470,7 +470,7 @@ a_worker_holds_a_bounded_number_of_bytes(void **state)
 
 /* Not so short that threads take many at once. */
 static awa_outcome
-run_for_a_while(awa_job *job, void *runs)
+run_for_a_while(awa_attempt *job, void *runs)
 {
     (void)usleep(500);
     return test_run_counted(job, runs);

@@ -17,7 +17,7 @@ wait_completed(PGconn *db, int n, int timeout_ms)
 
 /* The time when the handler began, on the clock of now_ms(). */
 static awa_outcome
-note_time(awa_job *job, void *userdata)
+note_time(awa_attempt *job, void *userdata)
 {
     atomic_int_least64_t *at = userdata;
 

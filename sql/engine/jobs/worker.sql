@@ -326,17 +326,7 @@ BEGIN
     poll_ms := CASE WHEN NOT listens THEN 20 * awa.fleet_size()::int END;
     ready := CASE WHEN listens OR random() * poll_ms < 2000 THEN awa.ready_queues(p_hungry)
                   ELSE '{}' END;
-    lost := '{}';
-    IF cardinality(p_claims) > 0 THEN
-        lost := (SELECT coalesce(range_agg(l.lost), '{}')
-                   FROM (SELECT m.positions
-                                - (SELECT coalesce(range_agg(o.positions), '{}')
-                                     FROM unnest(v_numbers) AS n
-                                    CROSS JOIN LATERAL awa.open_in_slots(n, m.claim_id,
-                                                                         m.positions) AS o) AS lost
-                           FROM unnest(p_claims, p_positions) AS m (claim_id, positions)
-                          WHERE NOT isempty(m.positions)) AS l);
-    END IF;
+    lost := awa.lost_positions(v_numbers, p_claims, p_positions);
     server := awa.server_number();
     RETURN NEXT;
 END

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See job.h; and what a handler may ask of its job. */
-#include "worker/job.h"
+/* See attempt.h; and what awa.h says about attempts. */
+#include "worker/attempt.h"
 
 #include <endian.h>
 #include <string.h>
@@ -60,7 +60,7 @@ json_at(const PGresult *rows, int row, int column)
 }
 
 static void
-read_row(struct awa_job *job, const PGresult *rows, int row)
+read_row(struct awa_attempt *job, const PGresult *rows, int row)
 {
     job->row = row;
     job->pos = int64_at(rows, row, COL_POS);
@@ -75,7 +75,7 @@ read_row(struct awa_job *job, const PGresult *rows, int row)
 static int
 by_position(const void *a, const void *b)
 {
-    const struct awa_job *const *x = a, *const *y = b;
+    const struct awa_attempt *const *x = a, *const *y = b;
 
     return ((*x)->pos > (*y)->pos) - ((*x)->pos < (*y)->pos);
 }
@@ -84,7 +84,7 @@ struct batch *
 batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity, const char *queue)
 {
     size_t n = (size_t)PQntuples(*rows);
-    struct awa_job *jobs = calloc(n, sizeof *jobs);
+    struct awa_attempt *jobs = calloc(n, sizeof *jobs);
     struct batch *b = calloc(1, sizeof *b + n * sizeof b->jobs[0]);
 
     if (b == NULL || jobs == NULL) {
@@ -98,14 +98,14 @@ batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
     b->n = b->unsettled = n;
     b->bytes = PQresultMemorySize(b->rows) + sizeof *b + n * (sizeof *jobs + sizeof b->jobs[0]);
     for (size_t i = 0; i < n; i++) {
-        struct awa_job *job = &jobs[i];
+        struct awa_attempt *job = &jobs[i];
 
         job->worker = worker;
         job->batch = b;
         job->queue = queue;
         read_row(job, b->rows, (int)i);
-        job->kind = worker_find_kind(worker, awa_job_kind(job));
-        atomic_init(&job->cancelled, CANCEL_NONE);
+        job->known = worker_knows(worker, awa_attempt_kind(job));
+        atomic_init(&job->cancelled, AWA_GO_ON);
         atomic_init(&job->cancel_fd, -1);
         b->jobs[i] = job;
     }
@@ -133,18 +133,9 @@ batch_free(struct batch *b)
 }
 
 void
-job_give_back(struct awa_job *job, const char *why)
+awa_attempt_begun(awa_attempt *attempt)
 {
-    job->given_back = true;
-    job->trouble = why != NULL;
-    if (why != NULL)
-        awa__ignore(awa_job_set_error(job, why));
-}
-
-void
-job_begun(struct awa_job *job)
-{
-    struct awa_worker *w = job->worker;
+    struct awa_worker *w = attempt->worker;
 
     pthread_mutex_lock(&w->lock);
     if (w->in_trouble) {
@@ -155,37 +146,38 @@ job_begun(struct awa_job *job)
 }
 
 void
-job_cancel(struct awa_job *job, enum cancel why)
+attempt_cancel(struct awa_attempt *attempt, awa_cancel why)
 {
-    int none = CANCEL_NONE, fd;
+    int none = AWA_GO_ON, fd;
 
-    if (!atomic_compare_exchange_strong(&job->cancelled, &none, why))
+    if (!atomic_compare_exchange_strong(&attempt->cancelled, &none, why))
         return;
-    fd = atomic_load(&job->cancel_fd);
+    fd = atomic_load(&attempt->cancel_fd);
     if (fd >= 0)
         (void)eventfd_write(fd, 1);
+    worker_note_cancel(attempt->worker, attempt);
 }
 
 int64_t
-awa_job_id(const awa_job *job)
+awa_attempt_id(const awa_attempt *job)
 {
     return job->id;
 }
 
 const char *
-awa_job_kind(const awa_job *job)
+awa_attempt_kind(const awa_attempt *job)
 {
     return PQgetvalue(job->batch->rows, job->row, COL_KIND);
 }
 
 const char *
-awa_job_queue(const awa_job *job)
+awa_attempt_queue(const awa_attempt *job)
 {
     return job->queue;
 }
 
 const char *
-awa_job_args(const awa_job *job, size_t *ret_length)
+awa_attempt_args(const awa_attempt *job, size_t *ret_length)
 {
     if (ret_length != NULL)
         *ret_length = (size_t)PQgetlength(job->batch->rows, job->row, COL_ARGS) - 1;
@@ -193,7 +185,7 @@ awa_job_args(const awa_job *job, size_t *ret_length)
 }
 
 const char *
-awa_job_metadata(const awa_job *job)
+awa_attempt_metadata(const awa_attempt *job)
 {
     return json_at(job->batch->rows, job->row, COL_METADATA);
 }
@@ -206,7 +198,7 @@ awa_job_metadata(const awa_job *job)
 enum { TAGS_NULLS = 4, TAGS_NUMBER = 12, TAGS_FIRST = 20 };
 
 size_t
-awa_job_ntags(const awa_job *job)
+awa_attempt_ntags(const awa_attempt *job)
 {
     const PGresult *rows = job->batch->rows;
     const char *tags = PQgetvalue(rows, job->row, COL_TAGS);
@@ -219,11 +211,11 @@ awa_job_ntags(const awa_job *job)
 }
 
 const char *
-awa_job_tag(const awa_job *job, size_t i)
+awa_attempt_tag(const awa_attempt *job, size_t i)
 {
     const char *at;
 
-    if (i >= awa_job_ntags(job))
+    if (i >= awa_attempt_ntags(job))
         return NULL;
     at = PQgetvalue(job->batch->rows, job->row, COL_TAGS) + TAGS_FIRST;
     for (; i > 0; i--)
@@ -232,49 +224,55 @@ awa_job_tag(const awa_job *job, size_t i)
 }
 
 int64_t
-awa_job_attempt(const awa_job *job)
+awa_attempt_number(const awa_attempt *job)
 {
     return job->attempt;
 }
 
 int64_t
-awa_job_max_attempts(const awa_job *job)
+awa_attempt_max_attempts(const awa_attempt *job)
 {
     return job->max_attempts;
 }
 
 int64_t
-awa_job_run_lease(const awa_job *job)
+awa_attempt_worker(const awa_attempt *job)
+{
+    return job->batch->identity->id;
+}
+
+int64_t
+awa_attempt_run_lease(const awa_attempt *job)
 {
     return job->batch->claim_id;
 }
 
 int64_t
-awa_job_position(const awa_job *job)
+awa_attempt_position(const awa_attempt *job)
 {
     return job->pos;
 }
 
 int64_t
-awa_job_enqueued_ms(const awa_job *job)
+awa_attempt_enqueued_ms(const awa_attempt *job)
 {
     return job->enqueued_ms;
 }
 
 int64_t
-awa_job_deadline_ms(const awa_job *job)
+awa_attempt_deadline_ms(const awa_attempt *job)
 {
     return job->deadline_ms;
 }
 
-int
-awa_job_is_cancelled(const awa_job *job)
+awa_cancel
+awa_attempt_cancelled(const awa_attempt *job)
 {
-    return atomic_load(&job->cancelled) != CANCEL_NONE;
+    return (awa_cancel)atomic_load(&job->cancelled);
 }
 
 int
-awa_job_cancel_fd(awa_job *job)
+awa_attempt_cancel_fd(awa_attempt *job)
 {
     int fd = atomic_load(&job->cancel_fd);
 
@@ -282,8 +280,8 @@ awa_job_cancel_fd(awa_job *job)
         return fd;
     fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     atomic_store(&job->cancel_fd, fd);
-    if (fd >= 0 && awa_job_is_cancelled(job))
-        (void)eventfd_write(fd, 1); /* job_cancel() may have come before the descriptor */
+    if (fd >= 0 && awa_attempt_cancelled(job) != AWA_GO_ON)
+        (void)eventfd_write(fd, 1); /* attempt_cancel() may have come before the descriptor */
     return fd;
 }
 
@@ -330,7 +328,7 @@ set_text(char **field, const char *text, size_t len, size_t max)
 }
 
 awa_status
-awa_job_set_output(awa_job *job, const char *json, size_t length)
+awa_attempt_set_output(awa_attempt *job, const char *json, size_t length)
 {
     if (json == NULL || length > OUTPUT_MAX)
         return AWA_EINVAL;
@@ -338,7 +336,7 @@ awa_job_set_output(awa_job *job, const char *json, size_t length)
 }
 
 awa_status
-awa_job_set_error(awa_job *job, const char *text)
+awa_attempt_set_error(awa_attempt *job, const char *text)
 {
     if (text == NULL)
         return AWA_EINVAL;
@@ -346,7 +344,7 @@ awa_job_set_error(awa_job *job, const char *text)
 }
 
 void
-awa_job_set_delay(awa_job *job, int64_t delay_ms)
+awa_attempt_set_delay(awa_attempt *job, int64_t delay_ms)
 {
     job->delay_ms = delay_ms > 0 ? delay_ms : 0;
     job->has_delay = true;

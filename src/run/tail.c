@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See tail.h. Bytes are moved to the front once for each max bytes that come. */
-#include "worker/tail.h"
+#include "run/tail.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/buffer.h"
-#include "worker/exec_run.h"
+#include "run/exec_run.h"
 
 void
 auto_environment(struct environment *e)
@@ -53,18 +53,18 @@ is_own(const struct environment *e, const char *text)
 }
 
 bool
-environment_init(struct environment *e, const awa_job *job)
+environment_init(struct environment *e, const awa_attempt *job)
 {
-    int64_t deadline = awa_job_deadline_ms(job);
+    int64_t deadline = awa_attempt_deadline_ms(job);
     size_t n = 0, m = 0;
     int own = 0;
 
-    e->own[own++] = variable("AWA_JOB_ID=%lld", (long long)awa_job_id(job));
-    e->own[own++] = variable("AWA_KIND=%s", awa_job_kind(job));
-    e->own[own++] = variable("AWA_QUEUE=%s", awa_job_queue(job));
-    e->own[own++] = variable("AWA_ATTEMPT=%lld", (long long)awa_job_attempt(job));
-    e->own[own++] = variable("AWA_MAX_ATTEMPTS=%lld", (long long)awa_job_max_attempts(job));
-    e->own[own++] = variable("AWA_RUN_LEASE=%lld", (long long)awa_job_run_lease(job));
+    e->own[own++] = variable("AWA_JOB_ID=%lld", (long long)awa_attempt_id(job));
+    e->own[own++] = variable("AWA_KIND=%s", awa_attempt_kind(job));
+    e->own[own++] = variable("AWA_QUEUE=%s", awa_attempt_queue(job));
+    e->own[own++] = variable("AWA_ATTEMPT=%lld", (long long)awa_attempt_number(job));
+    e->own[own++] = variable("AWA_MAX_ATTEMPTS=%lld", (long long)awa_attempt_max_attempts(job));
+    e->own[own++] = variable("AWA_RUN_LEASE=%lld", (long long)awa_attempt_run_lease(job));
     if (deadline != 0)
         e->own[own++] = variable("AWA_DEADLINE=%lld", (long long)deadline / 1000);
     for (int i = 0; i < own; i++)
@@ -85,31 +85,32 @@ environment_init(struct environment *e, const awa_job *job)
 }
 
 static void
-describe_tags(struct buffer *b, const awa_job *job)
+describe_tags(struct buffer *b, const awa_attempt *job)
 {
-    for (size_t i = 0; i < awa_job_ntags(job); i++) {
+    for (size_t i = 0; i < awa_attempt_ntags(job); i++) {
         buffer_text(b, i > 0 ? "," : "");
-        buffer_json_string(b, awa_job_tag(job, i));
+        buffer_json_string(b, awa_attempt_tag(job, i));
     }
 }
 
 static void
-describe(struct buffer *b, const awa_job *job)
+describe(struct buffer *b, const awa_attempt *job)
 {
-    const char *metadata = awa_job_metadata(job);
+    const char *metadata = awa_attempt_metadata(job);
     size_t len;
-    const char *args = awa_job_args(job, &len);
+    const char *args = awa_attempt_args(job, &len);
 
-    buffer_format(b, "{\"id\":%lld,\"kind\":", (long long)awa_job_id(job));
-    buffer_json_string(b, awa_job_kind(job));
+    buffer_format(b, "{\"id\":%lld,\"kind\":", (long long)awa_attempt_id(job));
+    buffer_json_string(b, awa_attempt_kind(job));
     buffer_text(b, ",\"queue\":");
-    buffer_json_string(b, awa_job_queue(job));
+    buffer_json_string(b, awa_attempt_queue(job));
     buffer_format(b, ",\"attempt\":%lld,\"max_attempts\":%lld,\"run_lease\":%lld",
-                  (long long)awa_job_attempt(job), (long long)awa_job_max_attempts(job),
-                  (long long)awa_job_run_lease(job));
-    buffer_format(b, ",\"enqueued_ms\":%lld,\"deadline_ms\":", (long long)awa_job_enqueued_ms(job));
-    if (awa_job_deadline_ms(job) != 0)
-        buffer_format(b, "%lld", (long long)awa_job_deadline_ms(job));
+                  (long long)awa_attempt_number(job), (long long)awa_attempt_max_attempts(job),
+                  (long long)awa_attempt_run_lease(job));
+    buffer_format(
+        b, ",\"enqueued_ms\":%lld,\"deadline_ms\":", (long long)awa_attempt_enqueued_ms(job));
+    if (awa_attempt_deadline_ms(job) != 0)
+        buffer_format(b, "%lld", (long long)awa_attempt_deadline_ms(job));
     else
         buffer_text(b, "null");
     buffer_text(b, ",\"tags\":[");
@@ -139,7 +140,7 @@ write_all(int fd, const char *data, size_t len)
 
 /* A file in memory, not a pipe: a program that does not read its input holds nobody up. */
 awa_status
-exec_open_input(const awa_job *job, int *ret_fd, awa_error *err)
+exec_open_input(const awa_attempt *job, int *ret_fd, awa_error *err)
 {
     AUTO(buffer) struct buffer text = { 0 };
     AUTO(fd) int fd = memfd_create("awa job", MFD_CLOEXEC);

@@ -3,13 +3,16 @@
 #ifndef AWA_EXEC_RUN_H
 #define AWA_EXEC_RUN_H
 
-#include "worker/core.h"
-#include "worker/exec.h"
-#include "worker/tail.h"
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/own.h"
+#include "run/exec.h"
+#include "run/tail.h"
 
 struct run {
     const struct exec *exec;
-    awa_job *job;
+    awa_attempt *job;
     pid_t pid;
     int pidfd, out, err; /* -1: closed */
     int cancel;          /* readable when the attempt should end; borrowed; -1: none to be had */
@@ -34,11 +37,11 @@ struct environment {
 };
 
 /* False: out of memory. */
-bool environment_init(struct environment *e, const awa_job *job);
+bool environment_init(struct environment *e, const awa_attempt *job);
 void auto_environment(struct environment *e);
 
 /* The job as JSON, for standard input. */
-awa_status exec_open_input(const awa_job *job, int *ret_fd, awa_error *err) AWA_CHECKED;
+awa_status exec_open_input(const awa_attempt *job, int *ret_fd, awa_error *err) AWA_CHECKED;
 
 /* Keeps what the program said, and decides what becomes of its job. */
 awa_outcome exec_conclude(struct run *r, int status);

@@ -6,7 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "worker/exec_run.h"
+#include "run/exec_run.h"
 
 /*
  * Might this be a JSON value? Postgres decides, and wraps what is none as we do; this only saves it
@@ -47,27 +47,27 @@ keep_output(struct run *r)
     if (len == 0)
         return;
     if (!r->output.cut && looks_like_json(text, len)) {
-        awa__ignore(awa_job_set_output(r->job, text, len));
+        awa__ignore(awa_attempt_set_output(r->job, text, len));
         return;
     }
     buffer_text(&wrapped, "{\"stdout\":");
     buffer_json_string(&wrapped, text);
     buffer_text(&wrapped, r->output.cut ? ",\"cut\":true}" : "}");
     if (!wrapped.failed)
-        awa__ignore(awa_job_set_output(r->job, wrapped.data, wrapped.len));
+        awa__ignore(awa_attempt_set_output(r->job, wrapped.data, wrapped.len));
 }
 
 static const char *
 why_told(const struct run *r)
 {
     static const char *const reasons[] = {
-        [CANCEL_NONE] = "",                 /* not told */
-        [CANCEL_LOST] = "the job was lost", /* cancelled or rescued: only the log has this */
-        [CANCEL_DEADLINE] = "the deadline passed",
-        [CANCEL_HURRY] = "the worker stopped",
+        [AWA_GO_ON] = "",                       /* not told */
+        [AWA_CANCEL_LOST] = "the job was lost", /* cancelled or rescued: only the log has this */
+        [AWA_CANCEL_DEADLINE] = "the deadline passed",
+        [AWA_CANCEL_STOPPING] = "the worker stopped",
     };
 
-    return reasons[atomic_load(&r->job->cancelled)];
+    return reasons[awa_attempt_cancelled(r->job)];
 }
 
 /* How it ended, in words. */
@@ -88,6 +88,22 @@ describe_end(const struct run *r, int status, struct buffer *b)
 }
 
 static void
+say_that_it_failed(const struct run *r, const char *why)
+{
+    char line[1000];
+    int len;
+
+    if (r->exec->log == NULL)
+        return;
+    len = snprintf(line, sizeof line, "job %lld (%s): attempt %lld of %lld: %s",
+                   (long long)awa_attempt_id(r->job), awa_attempt_kind(r->job),
+                   (long long)awa_attempt_number(r->job),
+                   (long long)awa_attempt_max_attempts(r->job), why);
+    awa__one_line(line, len >= (int)sizeof line);
+    r->exec->log(r->exec->log_userdata, line);
+}
+
+static void
 keep_error(struct run *r, int status)
 {
     AUTO(buffer) struct buffer b = { 0 };
@@ -102,10 +118,8 @@ keep_error(struct run *r, int status)
         buffer_add(&b, text, len);
     }
     if (!b.failed)
-        awa__ignore(awa_job_set_error(r->job, b.data));
-    worker_log(r->job->worker, "job %lld (%s): attempt %d of %d: %s", (long long)r->job->id,
-               awa_job_kind(r->job), r->job->attempt, r->job->max_attempts,
-               b.failed ? "failed" : b.data);
+        awa__ignore(awa_attempt_set_error(r->job, b.data));
+    say_that_it_failed(r, b.failed ? "failed" : b.data);
 }
 
 /*
@@ -120,7 +134,8 @@ exec_conclude(struct run *r, int status)
     keep_error(r, status);
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXEC_FAIL)
         return AWA_FAIL;
-    if (r->told && atomic_load(&r->job->cancelled) != CANCEL_DEADLINE)
-        awa_job_set_delay(r->job, 0); /* as a rescue would: it was not the program that failed */
+    if (r->told && awa_attempt_cancelled(r->job) != AWA_CANCEL_DEADLINE)
+        awa_attempt_set_delay(r->job,
+                              0); /* as a rescue would: it was not the program that failed */
     return AWA_RETRY;
 }

@@ -27,9 +27,11 @@ enum { EXEC_FAIL = 65 };
 struct exec {
     const char *const *argv; /* ends with NULL; argv[0] is looked for in PATH */
     int64_t grace_ms;        /* between SIGTERM and SIGKILL */
+    awa_log *log;            /* where attempts that failed are told; NULL: nowhere */
+    void *log_userdata;
 };
 
 /* An awa_handler; userdata is a const struct exec. */
-awa_outcome exec_job(awa_job *job, void *userdata);
+awa_outcome exec_job(awa_attempt *job, void *userdata);
 
 #endif

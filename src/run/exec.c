@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "worker/exec_run.h"
+#include "run/exec_run.h"
 
 enum {
     LINGER_MS = 500, /* how long others may keep the pipes open after the program ended */
@@ -245,7 +245,7 @@ watch(struct run *r)
         take_output(&r->error, &r->err, fds[2].revents);
         if (!r->ended && (fds[0].revents & READABLE) != 0)
             note_end(r, now);
-        if (!r->told && !r->ended && awa_job_is_cancelled(r->job))
+        if (!r->told && !r->ended && awa_attempt_cancelled(r->job) != AWA_GO_ON)
             tell(r, now);
         if (now >= r->kill_at)
             be_firm(r, now);
@@ -255,7 +255,7 @@ watch(struct run *r)
 /* ---- All of it --------------------------------------------------------------------------- */
 
 awa_outcome
-exec_job(awa_job *job, void *userdata)
+exec_job(awa_attempt *job, void *userdata)
 {
     struct run r = {
         .exec = userdata,
@@ -263,7 +263,7 @@ exec_job(awa_job *job, void *userdata)
         .pidfd = -1,
         .out = -1,
         .err = -1,
-        .cancel = awa_job_cancel_fd(job),
+        .cancel = awa_attempt_cancel_fd(job),
         .output.max = EXEC_OUTPUT_MAX,
         .error.max = EXEC_ERROR_MAX,
         .started_at = clock_ms(),
@@ -273,12 +273,13 @@ exec_job(awa_job *job, void *userdata)
     int status = 0;
     awa_error err;
 
-    /* Whatever start() could not do, the next job would meet as well. */
-    if (awa_job_is_cancelled(job) || start(&r, &err) != AWA_OK) {
-        job_give_back(job, awa_job_is_cancelled(job) ? NULL : err.message);
-        return AWA_SNOOZE;
+    if (awa_attempt_cancelled(job) != AWA_GO_ON)
+        return AWA_RELEASE;
+    if (start(&r, &err) != AWA_OK) { /* the next job would meet the same */
+        awa__ignore(awa_attempt_set_error(job, err.message));
+        return AWA_RELEASE;
     }
-    job_begun(job);
+    awa_attempt_begun(job);
     watch(&r);
     signal_group(&r, SIGKILL); /* who is left */
     while (waitpid(r.pid, &status, 0) < 0 && errno == EINTR)
