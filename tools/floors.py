@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 # From the lowest floor up.
 ENGINE = ("base", "storage", "jobs", "maintenance", "operator")
-SRC = ("base", "pg", "lib", "api", "worker", "run", "bench", "cli")
+SRC = ("base", "pg", "api", "lib", "worker", "run", "bench", "cli")
 
 # Files and folders that see awa.h and what lies at the bottom, and nothing else: the proof that the
 # API is whole.

@@ -2,14 +2,13 @@
 /*
  * awa: a background job queue whose only server is PostgreSQL.
  *
- * This header is the whole public C API, grouped by task: errors, connect, insert, work and
- * administer. Every rule of the queue is a SQL function in schema `awa`; what is here calls it.
- * Jobs and counts are read by SQL: awa.jobs, awa.list_jobs(), awa.queue_counts() and their like, on
- * any session. JSON crosses the API as text. Times are milliseconds since 1970, durations
- * are milliseconds.
+ * This header is the whole public C API, grouped by task: errors, connect, insert, work,
+ * look and administer. Every rule of the queue is a SQL function in schema `awa`; what is here
+ * calls it. JSON crosses the API as text. Times are milliseconds since 1970, durations are
+ * milliseconds.
  *
  * Ownership: pointers passed in are borrowed for the call; what comes out through ret_ is
- * yours; what is returned directly is borrowed from its parent.
+ * yours, texts to be freed with free(); what is returned directly is borrowed from its parent.
  */
 #ifndef AWA_AWA_H
 #define AWA_AWA_H
@@ -217,6 +216,18 @@ AWA_API AWA_CHECKED awa_status awa_worker_stop(awa_worker *worker, int64_t timeo
  */
 AWA_API awa_worker *awa_worker_free(awa_worker *worker);
 
+/*
+ * Whether nothing is due in its queues, and nothing in its hands: call it again and again, from one
+ * thread, until *ret_empty is 1. It promotes what is due and rescues what dead workers hold, unless
+ * the worker never leads. Jobs that other workers run do not count.
+ */
+AWA_API AWA_CHECKED awa_status awa_worker_is_empty(awa_worker *worker, int *ret_empty,
+                                                   awa_error *reterr);
+
+/* Waits for that, up to timeout_ms (-1: for ever). Returns EBUSY if time is up. */
+AWA_API AWA_CHECKED awa_status awa_worker_run_until_empty(awa_worker *worker, int64_t timeout_ms,
+                                                          awa_error *reterr);
+
 /* Numbers of one worker, since it was made. */
 typedef struct awa_worker_stats {
     size_t size; /* set by the caller */
@@ -346,6 +357,83 @@ AWA_API void awa_attempt_begun(awa_attempt *attempt);
 AWA_API AWA_CHECKED awa_status awa_attempt_transaction(awa_attempt *attempt, PGconn **ret_conn,
                                                        awa_error *reterr);
 
+/* ---- Look -------------------------------------------------------------------------------- */
+
+/*
+ * What is read comes as one JSON text, the same that the commands print with --json. Numbers that
+ * may pass 2^53 are strings in it. The text is to be freed with free(). A login with the role
+ * awa_viewer or awa_operator may call these.
+ */
+
+/* One job, as a row of awa.jobs. ENOTFOUND: not known, or ended so long ago that it is gone. */
+AWA_API AWA_CHECKED awa_status awa_job_get(PGconn *conn, int64_t id, char **ret_json,
+                                           awa_error *reterr);
+
+/* Why it does not run, or where it is now: a list of {finding, since, hint}. ENOTFOUND as above. */
+AWA_API AWA_CHECKED awa_status awa_job_explain(PGconn *conn, int64_t id, char **ret_json,
+                                               awa_error *reterr);
+
+/* All that is stored about it: attempts, workers, claims, place. ENOTFOUND as above. */
+AWA_API AWA_CHECKED awa_status awa_job_dump(PGconn *conn, int64_t id, char **ret_json,
+                                            awa_error *reterr);
+
+/* Which jobs a list has; zero means "any". */
+typedef struct awa_list_options {
+    size_t size;        /* set by AWA_LIST() */
+    const char *state;  /* awa_jobs_list(): available, scheduled, running, retryable, failed, ... */
+    const char *kind;   /* of this kind */
+    const char *queue;  /* in this queue */
+    const char *tag;    /* with this tag */
+    const char *reason; /* awa_dlq_list(): dead for this reason */
+    int64_t from_ms;    /* awa_dlq_list(): dead since then */
+    int64_t to_ms;      /* awa_dlq_list(): and before that */
+    const char *before; /* the next page: *ret_next of the call before */
+    int64_t limit;      /* at most so many, 1 to 10000; 0 means 100 */
+} awa_list_options;
+
+#define AWA_LIST(...) (&(awa_list_options){ .size = sizeof(awa_list_options), __VA_ARGS__ })
+
+/*
+ * Jobs, newest id first; dead letters, newest first. options and ret_next may be NULL. *ret_next is
+ * the cursor of the next page, or NULL if there is none. A cursor stays good while jobs come and
+ * go.
+ */
+AWA_API AWA_CHECKED awa_status awa_jobs_list(PGconn *conn, const awa_list_options *options,
+                                             char **ret_json, char **ret_next, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_dlq_list(PGconn *conn, const awa_list_options *options,
+                                            char **ret_json, char **ret_next, awa_error *reterr);
+
+/* How many dead letters a queue has, or each that has some (NULL), and since when: a list. */
+AWA_API AWA_CHECKED awa_status awa_dlq_depth(PGconn *conn, const char *queue, char **ret_json,
+                                             awa_error *reterr);
+
+/*
+ * How many jobs a queue has in each state, or each queue (NULL): exact counts, a list; or gauges at
+ * a bounded cost, at most 5 s old, an object that says which bound each is. ENOTFOUND if the queue
+ * is not known.
+ */
+AWA_API AWA_CHECKED awa_status awa_queue_counts(PGconn *conn, const char *queue, char **ret_json,
+                                                awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_queue_gauges(PGconn *conn, const char *queue, char **ret_json,
+                                                awa_error *reterr);
+
+/* Queues with their settings; the common settings; workers, with ended those of the last hour, too.
+ */
+AWA_API AWA_CHECKED awa_status awa_queues_list(PGconn *conn, char **ret_json, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_defaults_get(PGconn *conn, char **ret_json, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_workers_list(PGconn *conn, int ended, char **ret_json,
+                                                awa_error *reterr);
+
+/* Checks of the whole; *ret_well is 1 if all of them are well. Either may be NULL. */
+AWA_API AWA_CHECKED awa_status awa_health(PGconn *conn, int *ret_well, char **ret_json,
+                                          awa_error *reterr);
+
+/* Numbers about the storage, with the counts and gauges of all queues together. */
+AWA_API AWA_CHECKED awa_status awa_storage_status(PGconn *conn, char **ret_json, awa_error *reterr);
+
+/* What time it is on the server, by which jobs become due. */
+AWA_API AWA_CHECKED awa_status awa_server_time(PGconn *conn, int64_t *ret_ms, awa_error *reterr);
+
 /* ---- Administer -------------------------------------------------------------------------- */
 
 /*
@@ -377,6 +465,41 @@ AWA_API AWA_CHECKED awa_status awa_job_delete(PGconn *conn, int64_t id, awa_erro
 /* Workers stop and begin again to claim from the queue; what runs, runs on. */
 AWA_API AWA_CHECKED awa_status awa_queue_pause(PGconn *conn, const char *queue, awa_error *reterr);
 AWA_API AWA_CHECKED awa_status awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr);
+
+/* Cancels up to limit of the jobs that wait in a queue, 1 to 10000; go on until *ret_n is less. */
+AWA_API AWA_CHECKED awa_status awa_queue_drain(PGconn *conn, const char *queue, int64_t limit,
+                                               int64_t *ret_n, awa_error *reterr);
+
+/*
+ * Removes a queue: its settings at once, its counts when the history of its jobs has gone. Returns
+ * ENOTFOUND, or EBUSY while it has jobs that have not ended, dead letters, or workers.
+ */
+AWA_API AWA_CHECKED awa_status awa_queue_remove(PGconn *conn, const char *queue, awa_error *reterr);
+
+/* A setting of a queue that goes back to the common one; and a duration of nothing, or a switch
+ * off. */
+enum { AWA_SETTING_DEFAULT = -1, AWA_SETTING_NONE = -2 };
+
+/* Settings, in ms where they are times. Zero leaves one as it is. */
+typedef struct awa_settings {
+    size_t size;            /* set by AWA_SETTINGS() */
+    int64_t enqueue_shards; /* lanes for each priority, 1 to 64; not a common setting */
+    int64_t deadline_ms;    /* how long an attempt may take; NONE: as long as it likes */
+    int64_t aging_ms;       /* after so long a job counts as one priority higher; NONE: never */
+    int64_t dlq;            /* 1: failed jobs go to the dead-letter queue; NONE: they do not */
+    int64_t completed_retention_ms; /* completed and cancelled jobs are kept so long */
+    int64_t failed_retention_ms;    /* failed jobs can be retried so long */
+    int64_t dlq_retention_ms;       /* dead letters are kept so long */
+} awa_settings;
+
+#define AWA_SETTINGS(...) (&(awa_settings){ .size = sizeof(awa_settings), __VA_ARGS__ })
+
+/* Of a queue, which is made if there is none; and those that count where a queue has none of its
+ * own. */
+AWA_API AWA_CHECKED awa_status awa_queue_set(PGconn *conn, const char *queue,
+                                             const awa_settings *settings, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_defaults_set(PGconn *conn, const awa_settings *settings,
+                                                awa_error *reterr);
 
 /*
  * Which jobs a call means, and what becomes of them. Zero means "any", and for what becomes of them

@@ -9,12 +9,8 @@
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
-#include "statements_api.h"
+#include "lib/options.h"
 #include "statements_cli.h"
-
-static const struct query list_query = { SQL_DLQ_LIST, SQL_DLQ_LIST_JSON };
-static const struct query depth_query = { SQL_DLQ_DEPTH, SQL_DLQ_DEPTH_JSON };
-static const struct query get_query = { SQL_JOB_GET, SQL_JOB_GET_JSON };
 
 static const struct bulk_verb retry_verb = { .done = "retried",
                                              .run = awa_dlq_jobs_retry,
@@ -37,108 +33,134 @@ is_cursor(const char *text)
     return first > 0 && second > 0 && text[first + 1 + second] == '\0';
 }
 
-/* A time in ms as a parameter; NULL if the option was not given. */
+/* What the options of a list say. */
 static awa_status
-read_time(const struct call *call, PGconn *conn, const char *option, char text[24],
-          const char **ret_param, awa_error *err)
+read_list(const struct call *call, PGconn *conn, awa_list_options *o, awa_error *err)
 {
-    int64_t ms;
-    awa_status s = moment_read(call, conn, option, true, &ms, err);
+    awa_status s;
 
-    if (s != AWA_OK)
-        return s;
-    snprintf(text, 24, "%lld", (long long)ms);
-    *ret_param = ms != 0 ? text : NULL;
-    return AWA_OK;
+    *o = *AWA_LIST(.kind = call_text(call, "kind"), .queue = call_text(call, "queue"),
+                   .tag = call_text(call, "tag"), .reason = call_text(call, "reason"),
+                   .before = call_text(call, "before"), .limit = call_number(call, "limit"));
+    s = moment_read(call, conn, "from", true, &o->from_ms, err);
+    return s == AWA_OK ? moment_read(call, conn, "to", true, &o->to_ms, err) : s;
 }
 
 static awa_status
-list(const struct call *call, PGresult **ret_res, awa_error *err)
+list_table(const awa_list_options *o, PGconn *conn, PGresult **ret_res, awa_error *err)
 {
-    char from[24], to[24];
+    char from[24], to[24], limit[24];
     const char *params[] = {
-        call_text(call, "kind"),
-        call_text(call, "queue"),
-        call_text(call, "tag"),
-        call_text(call, "reason"),
-        NULL,
-        NULL,
-        call_text(call, "before"),
-        call_text(call, "limit"),
+        o->kind,
+        o->queue,
+        o->tag,
+        o->reason,
+        awa__options_number(from, o->from_ms),
+        awa__options_number(to, o->to_ms),
+        o->before,
+        awa__options_number(limit, o->limit),
     };
-    AUTO(pgconn) PGconn *conn = NULL;
-    awa_status s = session_open_engine(call, &conn, err);
 
-    if (s == AWA_OK)
-        s = read_time(call, conn, "from", from, &params[4], err);
-    if (s == AWA_OK)
-        s = read_time(call, conn, "to", to, &params[5], err);
-    if (s == AWA_OK)
-        s = awa__sql_run(conn, call_flag(call, "json") ? list_query.json : list_query.table, params,
-                         ret_res, err);
-    return s;
+    return awa__sql_run(conn, SQL_DLQ_LIST, params, ret_res, err);
 }
 
+/* Rows, with the cursor of each in the last column, which is not printed. */
 static int
-cmd_dlq_list(struct call *call)
+show_list(const struct call *call, const PGresult *res)
 {
-    const char *before = call_text(call, "before");
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_error err;
-    int cursor, n;
+    int cursor = PQnfields(res) - 1, n = PQntuples(res);
 
-    if (before != NULL && !is_cursor(before))
-        return usage_error("%s: --before: '%s' is no cursor; take one that a list printed",
-                           call->words, before);
-    if (list(call, &res, &err) != AWA_OK)
-        return report(&err);
-    if (call_flag(call, "json")) {
-        print_json(res);
-        return EXIT_DONE;
-    }
-    cursor = PQnfields(res) - 1;
-    n = PQntuples(res);
     print_columns(call, res, cursor);
     if (n > 0 && n == call_number(call, "limit"))
         say(call, "dlq list: the next ones: --before %s", PQgetvalue(res, n - 1, cursor));
     return EXIT_DONE;
 }
 
-static bool
-is_dead(const struct call *call, const PGresult *res)
+static int
+cmd_dlq_list(struct call *call)
 {
-    if (PQntuples(res) == 0)
-        return false;
-    return call_flag(call, "json") ? strcmp(PQgetvalue(res, 0, 1), "t") == 0
-                                   : !PQgetisnull(res, 0, PQfnumber(res, "dead_since"));
+    AUTO(pgconn) PGconn *conn = NULL;
+    AUTO(pgresult) PGresult *res = NULL;
+    AUTO(free) char *json = NULL;
+    const char *before = call_text(call, "before");
+    awa_list_options o;
+    awa_error err;
+    awa_status s;
+
+    if (before != NULL && !is_cursor(before))
+        return usage_error("%s: --before: '%s' is no cursor; take one that a list printed",
+                           call->words, before);
+    s = session_open_engine(call, &conn, &err);
+    if (s == AWA_OK)
+        s = read_list(call, conn, &o, &err);
+    if (s == AWA_OK && call_flag(call, "json"))
+        s = awa_dlq_list(conn, &o, &json, NULL, &err);
+    else if (s == AWA_OK)
+        s = list_table(&o, conn, &res, &err);
+    if (s != AWA_OK)
+        return report(&err);
+    if (json == NULL)
+        return show_list(call, res);
+    puts(json);
+    return EXIT_DONE;
+}
+
+static bool
+is_dead(const PGresult *res)
+{
+    return PQntuples(res) > 0 && !PQgetisnull(res, 0, PQfnumber(res, "dead_since"));
+}
+
+/* A dead letter as JSON; ENOTFOUND for other jobs. */
+static awa_status
+letter_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    char text[24];
+    awa_status s;
+
+    snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)id);
+    s = awa__sql_run(conn, SQL_JOB_GET, (const char *[]){ text }, &res, err);
+    if (s == AWA_OK && !is_dead(res))
+        s = awa__fail(err, AWA_ENOTFOUND, "job %s: not in the dead-letter queue", text);
+    return s == AWA_OK ? awa_job_get(conn, *(const int64_t *)id, ret_json, err) : s;
 }
 
 static int
 cmd_dlq_show(struct call *call)
 {
     AUTO(pgresult) PGresult *res = NULL;
+    int64_t id;
     awa_error err;
 
-    if (!id_check(call, call->args[0]))
+    if (!id_read(call, call->args[0], &id))
         return EXIT_USAGE;
-    if (query_run(call, get_query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
+    if (call_flag(call, "json"))
+        return query_json(call, letter_json, &id);
+    if (query_run(call, SQL_JOB_GET, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
         return report(&err);
-    if (!is_dead(call, res)) {
+    if (!is_dead(res)) {
         (void)awa__fail(&err, AWA_ENOTFOUND, "job %s: not in the dead-letter queue", call->args[0]);
         return report(&err);
     }
-    if (call_flag(call, "json"))
-        print_json(res);
-    else
-        print_record(call, res);
+    print_record(call, res);
     return EXIT_DONE;
+}
+
+static awa_status
+depth_json(PGconn *conn, const void *queue, char **ret_json, awa_error *err)
+{
+    return awa_dlq_depth(conn, queue, ret_json, err);
 }
 
 static int
 cmd_dlq_depth(struct call *call)
 {
-    return query_show(call, depth_query,
-                      (const char *[]){ call->nargs > 0 ? call->args[0] : NULL });
+    const char *queue = call->nargs > 0 ? call->args[0] : NULL;
+
+    if (call_flag(call, "json"))
+        return query_json(call, depth_json, queue);
+    return query_show(call, SQL_DLQ_DEPTH, &queue);
 }
 
 /* ---- Change ------------------------------------------------------------------------------ */

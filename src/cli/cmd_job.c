@@ -8,13 +8,7 @@
 #include "cli/ids.h"
 #include "cli/output.h"
 #include "cli/query.h"
-#include "statements_api.h"
 #include "statements_cli.h"
-
-static const struct query list_query = { SQL_JOBS_LIST, SQL_JOBS_LIST_JSON };
-static const struct query get_query = { SQL_JOB_GET, SQL_JOB_GET_JSON };
-static const struct query dump_query = { SQL_JOB_DUMP, SQL_JOB_DUMP_JSON };
-static const struct query explain_query = { SQL_JOB_EXPLAIN, SQL_JOB_EXPLAIN_JSON };
 
 static const struct bulk_verb retry_verb = { .done = "retried",
                                              .run = awa_failed_retry,
@@ -22,6 +16,19 @@ static const struct bulk_verb retry_verb = { .done = "retried",
 static const struct bulk_verb discard_verb = { .done = "discarded", .run = awa_failed_discard };
 
 /* ---- List -------------------------------------------------------------------------------- */
+
+static awa_status
+list_json(PGconn *conn, const void *arg, char **ret_json, awa_error *err)
+{
+    const struct call *call = arg;
+
+    return awa_jobs_list(
+        conn,
+        AWA_LIST(.state = call_text(call, "state"), .kind = call_text(call, "kind"),
+                 .queue = call_text(call, "queue"), .tag = call_text(call, "tag"),
+                 .before = call_text(call, "before"), .limit = call_number(call, "limit")),
+        ret_json, NULL, err);
+}
 
 static int
 cmd_job_list(struct call *call)
@@ -34,11 +41,13 @@ cmd_job_list(struct call *call)
     awa_error err;
     int n;
 
-    if (query_run(call, list_query, params, &res, &err) != AWA_OK)
+    if (call_flag(call, "json"))
+        return query_json(call, list_json, call);
+    if (query_run(call, SQL_JOBS_LIST, params, &res, &err) != AWA_OK)
         return report(&err);
-    query_print(call, res);
+    print_table(call, res);
     n = PQntuples(res);
-    if (!call_flag(call, "json") && n > 0 && n == call_number(call, "limit"))
+    if (n > 0 && n == call_number(call, "limit"))
         say(call, "job list: the next ones: --before %s", PQgetvalue(res, n - 1, 0));
     return EXIT_DONE;
 }
@@ -55,36 +64,59 @@ not_found(const char *id)
     return report(&err);
 }
 
-/* One record. */
+/* The rows about the job that the call names, where they are not for --json. */
 static int
-show(struct call *call, struct query query)
+ask(struct call *call, const struct awa__sql *table, PGresult **ret_res)
 {
-    AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (!id_check(call, call->args[0]))
-        return EXIT_USAGE;
-    if (query_run(call, query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
+    if (query_run(call, table, (const char *[]){ call->args[0] }, ret_res, &err) != AWA_OK)
         return report(&err);
-    if (PQntuples(res) == 0 || PQgetisnull(res, 0, 0))
+    if (PQntuples(*ret_res) == 0 || PQgetisnull(*ret_res, 0, 0))
         return not_found(call->args[0]);
-    if (call_flag(call, "json"))
-        print_json(res);
-    else
-        print_record(call, res);
     return EXIT_DONE;
+}
+
+/* One record. */
+static int
+show(struct call *call, const struct awa__sql *table, json_call *json)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    int64_t id;
+    int code;
+
+    if (!id_read(call, call->args[0], &id))
+        return EXIT_USAGE;
+    if (call_flag(call, "json"))
+        return query_json(call, json, &id);
+    code = ask(call, table, &res);
+    if (code == EXIT_DONE)
+        print_record(call, res);
+    return code;
+}
+
+static awa_status
+get_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
+{
+    return awa_job_get(conn, *(const int64_t *)id, ret_json, err);
 }
 
 static int
 cmd_job_show(struct call *call)
 {
-    return show(call, get_query);
+    return show(call, SQL_JOB_GET, get_json);
+}
+
+static awa_status
+dump_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
+{
+    return awa_job_dump(conn, *(const int64_t *)id, ret_json, err);
 }
 
 static int
 cmd_job_dump(struct call *call)
 {
-    return show(call, dump_query);
+    return show(call, SQL_JOB_DUMP, dump_json);
 }
 
 static void
@@ -101,24 +133,27 @@ print_finding(const PGresult *res, int row)
     putchar('\n');
 }
 
+static awa_status
+explain_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
+{
+    return awa_job_explain(conn, *(const int64_t *)id, ret_json, err);
+}
+
 static int
 cmd_job_explain(struct call *call)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_error err;
+    int64_t id;
+    int code;
 
-    if (!id_check(call, call->args[0]))
+    if (!id_read(call, call->args[0], &id))
         return EXIT_USAGE;
-    if (query_run(call, explain_query, (const char *[]){ call->args[0] }, &res, &err) != AWA_OK)
-        return report(&err);
-    if (PQntuples(res) == 0 || PQgetisnull(res, 0, 0))
-        return not_found(call->args[0]);
     if (call_flag(call, "json"))
-        print_json(res);
-    else
-        for (int row = 0; row < PQntuples(res); row++)
-            print_finding(res, row);
-    return EXIT_DONE;
+        return query_json(call, explain_json, &id);
+    code = ask(call, SQL_JOB_EXPLAIN, &res);
+    for (int row = 0; code == EXIT_DONE && row < PQntuples(res); row++)
+        print_finding(res, row);
+    return code;
 }
 
 /* ---- Change ------------------------------------------------------------------------------ */

@@ -1,60 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /* awa queue: look at queues, and change them. */
+#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/duration.h"
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
-#include "statements_api.h"
 #include "statements_cli.h"
 
 enum { DRAIN_BATCH = 10000 }; /* jobs cancelled in one transaction */
 
-static const struct query list_query = { SQL_QUEUES_LIST, SQL_QUEUES_LIST_JSON };
-static const struct query counts_query = { SQL_QUEUE_COUNTS, SQL_QUEUE_COUNTS_JSON };
-static const struct query fast_query = { SQL_QUEUE_COUNTS_FAST, SQL_QUEUE_COUNTS_FAST_JSON };
+static awa_status
+list_json(PGconn *conn, const void *nothing, char **ret_json, awa_error *err)
+{
+    (void)nothing;
+    return awa_queues_list(conn, ret_json, err);
+}
 
 static int
 cmd_queue_list(struct call *call)
 {
-    return query_show(call, list_query, NULL);
+    if (call_flag(call, "json"))
+        return query_json(call, list_json, NULL);
+    return query_show(call, SQL_QUEUES_LIST, NULL);
 }
 
-static int
-not_found(const char *queue)
+static awa_status
+counts_json(PGconn *conn, const void *queue, char **ret_json, awa_error *err)
 {
-    awa_error err;
-
-    (void)awa__fail(&err, AWA_ENOTFOUND, "queue %s: not known", queue);
-    return report(&err);
+    return awa_queue_counts(conn, queue, ret_json, err);
 }
 
-/* An answer about a queue that nobody has ever used or set has no rows, or no JSON. */
-static bool
-is_empty(const PGresult *res)
+static awa_status
+gauges_json(PGconn *conn, const void *queue, char **ret_json, awa_error *err)
 {
-    return PQntuples(res) == 0 || PQgetisnull(res, 0, 0);
+    return awa_queue_gauges(conn, queue, ret_json, err);
 }
 
 static int
 cmd_queue_stats(struct call *call)
 {
     const char *queue = call->nargs > 0 ? call->args[0] : NULL;
-    struct query query = call_flag(call, "fast") ? fast_query : counts_query;
+    bool fast = call_flag(call, "fast");
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (query_run(call, query, (const char *[]){ queue }, &res, &err) != AWA_OK)
+    if (call_flag(call, "json"))
+        return query_json(call, fast ? gauges_json : counts_json, queue);
+    if (query_run(call, fast ? SQL_QUEUE_COUNTS_FAST : SQL_QUEUE_COUNTS, &queue, &res, &err) !=
+        AWA_OK)
         return report(&err);
-    if (queue != NULL && is_empty(res))
-        return not_found(queue);
-    if (call_flag(call, "json") && is_empty(res))
-        puts("[]");
-    else
-        query_print(call, res);
+    if (queue != NULL && PQntuples(res) == 0) {
+        (void)awa__fail(&err, AWA_ENOTFOUND, "queue %s: not known", queue);
+        return report(&err);
+    }
+    print_table(call, res);
     return EXIT_DONE;
 }
 
@@ -100,7 +103,7 @@ count_waiting(PGconn *conn, const char *queue, long long *ret_n, awa_error *err)
 
     if (s != AWA_OK)
         return s;
-    if (is_empty(res))
+    if (PQntuples(res) == 0)
         return awa__fail(err, AWA_ENOTFOUND, "queue %s: not known", queue);
     *ret_n = 0;
     for (int column = 1; column <= 3; column++) /* available, scheduled, retryable */
@@ -111,19 +114,14 @@ count_waiting(PGconn *conn, const char *queue, long long *ret_n, awa_error *err)
 static awa_status
 cancel_waiting(PGconn *conn, const char *queue, long long *ret_n, awa_error *err)
 {
-    char max[12];
-    long long n;
+    int64_t n = 0;
 
-    snprintf(max, sizeof max, "%d", DRAIN_BATCH);
     *ret_n = 0;
     do {
-        AUTO(pgresult) PGresult *res = NULL;
-        awa_status s =
-            awa__sql_run(conn, SQL_QUEUE_DRAIN, (const char *[]){ queue, max }, &res, err);
+        awa_status s = awa_queue_drain(conn, queue, DRAIN_BATCH, &n, err);
 
         if (s != AWA_OK)
             return s;
-        n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
         *ret_n += n;
     } while (n == DRAIN_BATCH);
     return AWA_OK;
@@ -160,134 +158,118 @@ cmd_queue_drain(struct call *call)
 static int
 cmd_queue_remove(struct call *call)
 {
-    AUTO(pgconn) PGconn *conn = NULL;
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_error err;
-    awa_status s = session_open_engine(call, &conn, &err);
-
-    if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_QUEUE_REMOVE, (const char *[]){ call->args[0] }, &res, &err);
-    if (s != AWA_OK)
-        return report(&err);
-    if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
-        return not_found(call->args[0]);
-    say(call, "queue %s: removed; its ended jobs stay as long as they are kept", call->args[0]);
-    return EXIT_DONE;
+    return change(call, awa_queue_remove, "removed; its ended jobs stay as long as they are kept");
 }
 
 /* ---- Set --------------------------------------------------------------------------------- */
 
 enum setting_type { SETTING_NUMBER, SETTING_DURATION, SETTING_SWITCH };
 
-/* In the order of the parameters of queue_set.sql, behind the queue. */
 static const struct {
     const char *option;
-    const char *name; /* what awa.set_queue() calls it */
     enum setting_type type;
+    size_t offset; /* in awa_settings */
+    bool common;   /* --reset puts it back */
 } settings[] = {
-    { "enqueue-shards", "enqueue_shards", SETTING_NUMBER },
-    { "deadline", "deadline", SETTING_DURATION },
-    { "aging", "aging_interval", SETTING_DURATION },
-    { "dlq", "dlq_enabled", SETTING_SWITCH },
-    { "keep-completed", "completed_retention", SETTING_DURATION },
-    { "keep-failed", "failed_retention", SETTING_DURATION },
-    { "keep-dead", "dlq_retention", SETTING_DURATION },
+    { "enqueue-shards", SETTING_NUMBER, offsetof(awa_settings, enqueue_shards), false },
+    { "deadline", SETTING_DURATION, offsetof(awa_settings, deadline_ms), true },
+    { "aging", SETTING_DURATION, offsetof(awa_settings, aging_ms), true },
+    { "dlq", SETTING_SWITCH, offsetof(awa_settings, dlq), true },
+    { "keep-completed", SETTING_DURATION, offsetof(awa_settings, completed_retention_ms), true },
+    { "keep-failed", SETTING_DURATION, offsetof(awa_settings, failed_retention_ms), true },
+    { "keep-dead", SETTING_DURATION, offsetof(awa_settings, dlq_retention_ms), true },
 };
 
 enum { NSETTINGS = sizeof settings / sizeof settings[0] };
 
-/* What was given, as parameters: a value, or the name among those that go back to the default. */
-struct change {
-    char durations[NSETTINGS][24];
-    const char *values[NSETTINGS]; /* NULL: stays as it is */
-    struct buffer defaults;        /* an array literal */
-    bool given;
-};
-
 static awa_status
-read_setting(struct change *c, size_t i, const char *text, awa_error *err)
+read_number(const char *option, const char *text, int64_t *ret, awa_error *err)
 {
-    int64_t ms;
+    char *end;
 
-    c->given = true;
-    if (strcmp(text, "default") == 0) {
-        buffer_array_text(&c->defaults, settings[i].name);
+    errno = 0;
+    *ret = strtoll(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
         return AWA_OK;
-    }
-    c->values[i] = text;
-    switch (settings[i].type) {
-    case SETTING_NUMBER:
-        if (*text != '\0' && text[strspn(text, "0123456789")] == '\0')
-            return AWA_OK;
-        return awa__fail(err, AWA_EINVAL, "--%s: want a number or default, got '%s'",
-                         settings[i].option, text);
-    case SETTING_SWITCH:
-        if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0)
-            return AWA_OK;
-        return awa__fail(err, AWA_EINVAL, "--%s: want on, off or default, got '%s'",
-                         settings[i].option, text);
-    case SETTING_DURATION:
-        break;
-    }
-    if (awa__duration_parse(text, strlen(text), &ms, err) != AWA_OK)
-        return awa__fail(err, AWA_EINVAL, "--%s: %s", settings[i].option, err->message);
-    snprintf(c->durations[i], sizeof c->durations[i], "%lld", (long long)ms);
-    c->values[i] = c->durations[i];
-    return AWA_OK;
+    return awa__fail(err, AWA_EINVAL, "--%s: want a number or default, got '%s'", option, text);
 }
 
 static awa_status
-read_change(const struct call *call, struct change *c, awa_error *err)
+read_switch(const char *option, const char *text, int64_t *ret, awa_error *err)
 {
-    awa_status s = AWA_OK;
+    *ret = strcmp(text, "on") == 0;
+    if (*ret == 1 || strcmp(text, "off") == 0)
+        return AWA_OK;
+    return awa__fail(err, AWA_EINVAL, "--%s: want on, off or default, got '%s'", option, text);
+}
 
-    c->given = call_flag(call, "reset");
-    buffer_array_begin(&c->defaults);
-    for (size_t i = 0; i < NSETTINGS && s == AWA_OK; i++)
-        if (call_flag(call, settings[i].option))
-            s = read_setting(c, i, call_text(call, settings[i].option), err);
-    buffer_array_end(&c->defaults);
-    if (s == AWA_OK && !c->given)
-        return awa__fail(err, AWA_EINVAL, "%s: nothing to set; see %s --help", call->words,
-                         call->words);
-    if (s == AWA_OK && c->defaults.failed)
-        return awa__fail(err, AWA_ENOMEM, "set: out of memory");
+static awa_status
+read_duration(const char *option, const char *text, int64_t *ret, awa_error *err)
+{
+    if (awa__duration_parse(text, strlen(text), ret, err) == AWA_OK)
+        return AWA_OK;
+    return awa__fail(err, AWA_EINVAL, "--%s: %s", option, err->message);
+}
+
+static awa_status
+read_setting(size_t i, const char *text, int64_t *ret, awa_error *err)
+{
+    static awa_status (*const readers[])(const char *, const char *, int64_t *, awa_error *) = {
+        [SETTING_NUMBER] = read_number,
+        [SETTING_DURATION] = read_duration,
+        [SETTING_SWITCH] = read_switch,
+    };
+    awa_status s;
+
+    if (strcmp(text, "default") == 0) {
+        *ret = AWA_SETTING_DEFAULT;
+        return AWA_OK;
+    }
+    s = readers[settings[i].type](settings[i].option, text, ret, err);
+    if (s == AWA_OK && *ret == 0)
+        *ret = AWA_SETTING_NONE;
     return s;
 }
 
+/* What the options say. */
 static awa_status
-set_queue(const struct call *call, const struct change *c, PGconn *conn, awa_error *err)
+read_settings(const struct call *call, awa_settings *ret, awa_error *err)
 {
-    const char *params[] = {
-        call->args[0],
-        c->values[0],
-        c->values[1],
-        c->values[2],
-        call_flag(call, "reset") ? "t" : "f",
-        c->values[3],
-        c->values[4],
-        c->values[5],
-        c->values[6],
-        c->defaults.data,
-    };
-    AUTO(pgresult) PGresult *res = NULL;
+    bool reset = call_flag(call, "reset"), given = reset;
 
-    return awa__sql_run(conn, SQL_QUEUE_SET, params, &res, err);
+    *ret = *AWA_SETTINGS();
+    for (size_t i = 0; i < NSETTINGS; i++) {
+        int64_t *setting = (int64_t *)((char *)ret + settings[i].offset);
+        const char *text = call_text(call, settings[i].option);
+        awa_status s;
+
+        if (reset && settings[i].common)
+            *setting = AWA_SETTING_DEFAULT;
+        if (text == NULL)
+            continue;
+        given = true;
+        s = read_setting(i, text, setting, err);
+        if (s != AWA_OK)
+            return s;
+    }
+    if (given)
+        return AWA_OK;
+    return awa__fail(err, AWA_EINVAL, "%s: nothing to set; see %s --help", call->words,
+                     call->words);
 }
 
 static int
 cmd_queue_set(struct call *call)
 {
     AUTO(pgconn) PGconn *conn = NULL;
-    struct change change = { 0 };
+    awa_settings o;
     awa_error err;
-    awa_status s = read_change(call, &change, &err);
+    awa_status s = read_settings(call, &o, &err);
 
     if (s == AWA_OK)
         s = session_open_engine(call, &conn, &err);
     if (s == AWA_OK)
-        s = set_queue(call, &change, conn, &err);
-    buffer_done(&change.defaults);
+        s = awa_queue_set(conn, call->args[0], &o, &err);
     if (s != AWA_OK)
         return report(&err);
     say(call, "queue %s: set", call->args[0]);
@@ -296,7 +278,12 @@ cmd_queue_set(struct call *call)
 
 /* ---- Defaults ---------------------------------------------------------------------------- */
 
-static const struct query defaults_query = { SQL_DEFAULTS_LIST, SQL_DEFAULTS_LIST_JSON };
+static awa_status
+defaults_json(PGconn *conn, const void *nothing, char **ret_json, awa_error *err)
+{
+    (void)nothing;
+    return awa_defaults_get(conn, ret_json, err);
+}
 
 static bool
 sets_anything(const struct call *call)
@@ -307,34 +294,23 @@ sets_anything(const struct call *call)
     return false;
 }
 
-/* The common settings: all but the first of settings[], in this order. */
-static awa_status
-set_defaults(const struct call *call, const struct change *c, awa_error *err)
-{
-    AUTO(pgconn) PGconn *conn = NULL;
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = session_open_engine(call, &conn, err);
-
-    return s == AWA_OK ? awa__sql_run(conn, SQL_DEFAULTS_SET, &c->values[1], &res, err) : s;
-}
-
 static int
 cmd_queue_defaults(struct call *call)
 {
-    struct change change = { 0 };
+    AUTO(pgconn) PGconn *conn = NULL;
+    awa_settings o;
     awa_error err;
-    awa_status s = AWA_OK;
+    awa_status s;
 
+    if (!sets_anything(call) && call_flag(call, "json"))
+        return query_json(call, defaults_json, NULL);
     if (!sets_anything(call))
-        return query_show(call, defaults_query, NULL);
-    for (size_t i = 1; i < NSETTINGS && s == AWA_OK; i++)
-        if (call_flag(call, settings[i].option))
-            s = read_setting(&change, i, call_text(call, settings[i].option), &err);
-    if (s == AWA_OK && change.defaults.len > 0)
-        s = awa__fail(&err, AWA_EINVAL, "%s: a default has no default", call->words);
+        return query_show(call, SQL_DEFAULTS_LIST, NULL);
+    s = read_settings(call, &o, &err);
     if (s == AWA_OK)
-        s = set_defaults(call, &change, &err);
-    buffer_done(&change.defaults);
+        s = session_open_engine(call, &conn, &err);
+    if (s == AWA_OK)
+        s = awa_defaults_set(conn, &o, &err);
     if (s != AWA_OK)
         return report(&err);
     say(call, "defaults: set");

@@ -8,14 +8,19 @@
 #include "statements_cli.h"
 #include "statements_lib.h"
 
-static const struct query counters_query = { SQL_COUNTERS_REBUILD, SQL_COUNTERS_REBUILD_JSON };
+static awa_status
+status_json(PGconn *conn, const void *nothing, char **ret_json, awa_error *err)
+{
+    (void)nothing;
+    return awa_storage_status(conn, ret_json, err);
+}
 
 static int
 cmd_storage_status(struct call *call)
 {
-    static const struct query query = { SQL_STORAGE_STATUS, SQL_STORAGE_STATUS_JSON };
-
-    return query_show(call, query, NULL);
+    if (call_flag(call, "json"))
+        return query_json(call, status_json, NULL);
+    return query_show(call, SQL_STORAGE_STATUS, NULL);
 }
 
 /* By how much the counters differed: with --json one sum, else a number for each queue. */
@@ -33,15 +38,18 @@ difference(const PGresult *res)
 static int
 cmd_storage_rebuild(struct call *call)
 {
-    bool check = call_flag(call, "check");
+    bool check = call_flag(call, "check"), json = call_flag(call, "json");
     AUTO(pgresult) PGresult *res = NULL;
     int64_t n;
     awa_error err;
 
-    if (query_run(call, counters_query, (const char *[]){ check ? "t" : "f" }, &res, &err) !=
-        AWA_OK)
+    if (query_run(call, json ? SQL_COUNTERS_REBUILD_JSON : SQL_COUNTERS_REBUILD,
+                  (const char *[]){ check ? "t" : "f" }, &res, &err) != AWA_OK)
         return report(&err);
-    query_print(call, res);
+    if (json)
+        print_json(res);
+    else
+        print_table(call, res);
     n = difference(res);
     if (!check)
         say(call, "storage: the counters are right, and trusted from now on");

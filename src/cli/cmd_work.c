@@ -14,24 +14,20 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/plain_line.h"
 #include "cli/session.h"
 #include "cli/spawn.h"
 #include "pg/interrupt.h"
-#include "statements_worker.h"
 #include "run/exec.h"
 #include "worker/attempt.h"
 
 enum {
-    NAMES_MAX = 200,   /* queues, and kinds */
-    GRACE_MS = 2000,   /* between SIGTERM and SIGKILL for a program that should end */
-    LAST_MS = 5000,    /* for what was told to end, before its numbers are printed */
-    LOOK_MS = 25,      /* how often --until-empty looks */
-    AGAIN_MS = 1000,   /* and after a look that failed */
-    STUCK_LOOKS = 200, /* what was seen so often, and nobody could claim, is no work */
+    NAMES_MAX = 200, /* queues, and kinds */
+    GRACE_MS = 2000, /* between SIGTERM and SIGKILL for a program that should end */
+    LAST_MS = 5000,  /* for what was told to end, before its numbers are printed */
+    LOOK_MS = 25,    /* how often --until-empty looks */
 };
 
 static const int ending_signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -54,20 +50,12 @@ struct work {
     bool hurried;   /* jobs were told to end */
     bool cut_short; /* a signal came before all was done */
     atomic_bool some_failed;
-
-    /* --until-empty */
-    PGconn *probe;
-    int64_t claimed;   /* so many jobs, when we looked last */
-    int stuck;         /* so many looks since then have seen what may be work */
-    bool looked_empty; /* so did the last look */
-    int64_t look_at;   /* monotonic ms: not before */
 };
 
 static void
 auto_work(struct work *w)
 {
     (void)awa_worker_free(w->worker);
-    PQfinish(w->probe);
     auto_fd(&w->signals);
     auto_fd(&w->stopped);
     free(w->argv);
@@ -164,101 +152,15 @@ await_event(struct work *w, int timeout_ms)
 
 /* ---- Until empty ------------------------------------------------------------------------- */
 
-static awa_status
-promote(const struct work *w, bool *ret_some, awa_error *err)
-{
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_ask(w->probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
-
-    if (s == AWA_OK)
-        *ret_some = strcmp(PQgetvalue(res, 0, 0), "0") != 0;
-    return s;
-}
-
-/* What a dead worker holds is work, too, once it has been rescued. */
-static awa_status
-rescue(const struct work *w, bool *ret_some, awa_error *err)
-{
-    AUTO(pgresult) PGresult *any = NULL, *res = NULL;
-    awa_status s = awa__sql_ask(w->probe, SQL_LEADER_ANY_TO_RESCUE, NULL, &any, err);
-
-    if (s != AWA_OK)
-        return s;
-    *ret_some = strcmp(PQgetvalue(any, 0, 0), "t") == 0;
-    if (*ret_some && !call_flag(w->call, "no-leader"))
-        s = awa__sql_ask(w->probe, SQL_LEADER_RESCUE, NULL, &res, err);
-    return s;
-}
-
-static awa_status
-ask_ready(const struct work *w, bool *ret_some, awa_error *err)
-{
-    AUTO(buffer) struct buffer queues = { 0 };
-    AUTO(pgresult) PGresult *res = NULL;
-    awa_status s;
-
-    buffer_array_begin(&queues);
-    for (size_t i = 0; i < w->nqueues; i++)
-        buffer_array_text(&queues, w->queues[i]);
-    buffer_array_end(&queues);
-    if (queues.failed)
-        return awa__fail(err, AWA_ENOMEM, "work: out of memory");
-    s = awa__sql_ask(w->probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
-    if (s == AWA_OK)
-        *ret_some = strcmp(PQgetvalue(res, 0, 0), "{}") != 0;
-    return s;
-}
-
-/* May anything be left in the database? What is due counts, even if nobody promoted it yet. */
-static awa_status
-look(struct work *w, bool *ret_some, awa_error *err)
-{
-    awa_status s = AWA_OK;
-
-    *ret_some = false;
-    if (w->probe == NULL)
-        s = awa_connect(w->dsn, &w->probe, err);
-    if (s == AWA_OK && !call_flag(w->call, "no-leader"))
-        s = promote(w, ret_some, err);
-    if (s == AWA_OK && !*ret_some)
-        s = rescue(w, ret_some, err);
-    if (s == AWA_OK && !*ret_some)
-        s = ask_ready(w, ret_some, err);
-    if (s != AWA_OK && PQstatus(w->probe) != CONNECTION_OK)
-        PQfinish(TAKE(w->probe));
-    return s;
-}
-
-/*
- * Nothing to do, here or in the queues. Only the second look in a row counts: a claim may have
- * been on its way during the first.
- */
 static bool
 is_empty(struct work *w)
 {
-    awa_worker_stats stats = { .size = sizeof stats };
-    bool some, first = !w->looked_empty;
+    int empty = 0;
     awa_error err;
 
-    awa_worker_get_stats(w->worker, &stats);
-    w->looked_empty = false;
-    if (stats.claimed != w->claimed || stats.running + stats.waiting > 0) {
-        w->claimed = stats.claimed;
-        w->stuck = 0;
-        return false;
-    }
-    if (stats.in_doubt > 0 || now_ms() < w->look_at)
-        return false;
-    if (look(w, &some, &err) != AWA_OK) {
+    if (awa_worker_is_empty(w->worker, &empty, &err) != AWA_OK)
         log_line(err.message);
-        w->look_at = now_ms() + AGAIN_MS;
-        return false;
-    }
-    if (some)
-        return ++w->stuck > STUCK_LOOKS;
-    w->stuck = 0;
-    w->looked_empty = true;
-    return !first;
+    return empty != 0;
 }
 
 /* ---- The worker's life ------------------------------------------------------------------- */

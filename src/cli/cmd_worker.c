@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/commands.h"
 #include "cli/query.h"
-#include "statements_api.h"
 #include "statements_cli.h"
+
+static awa_status
+list_json(PGconn *conn, const void *call, char **ret_json, awa_error *err)
+{
+    return awa_workers_list(conn, call_flag(call, "ended"), ret_json, err);
+}
 
 static int
 cmd_worker_list(struct call *call)
 {
-    static const struct query query = { SQL_WORKERS_LIST, SQL_WORKERS_LIST_JSON };
-
-    return query_show(call, query, (const char *[]){ call_flag(call, "ended") ? "t" : "f" });
+    if (call_flag(call, "json"))
+        return query_json(call, list_json, call);
+    return query_show(call, SQL_WORKERS_LIST,
+                      (const char *[]){ call_flag(call, "ended") ? "t" : "f" });
 }
 
 static const struct option_spec list_options[] = {

@@ -8,14 +8,13 @@
 #include "cli/session.h"
 
 bool
-id_check(const struct call *call, const char *text)
+id_read(const struct call *call, const char *text, int64_t *ret_id)
 {
     char *end;
-    long long id;
 
     errno = 0;
-    id = strtoll(text, &end, 10);
-    if (errno == 0 && id > 0 && *end == '\0' && *text >= '0' && *text <= '9')
+    *ret_id = strtoll(text, &end, 10);
+    if (errno == 0 && *ret_id > 0 && *end == '\0' && *text >= '0' && *text <= '9')
         return true;
     usage_error("%s: '%s' is no id of a job", call->words, text);
     return false;
@@ -25,9 +24,10 @@ int
 ids_open(const struct call *call, PGconn **ret_conn)
 {
     awa_error err;
+    int64_t id;
 
     for (int i = 0; i < call->nargs; i++)
-        if (!id_check(call, call->args[i]))
+        if (!id_read(call, call->args[i], &id))
             return EXIT_USAGE;
     return session_open_engine(call, ret_conn, &err) == AWA_OK ? EXIT_DONE : report(&err);
 }

@@ -7,7 +7,7 @@
 #include "pg/pg.h"
 
 /* An id is a number above 0. False: a usage error, which has been reported. */
-bool id_check(const struct call *call, const char *text);
+bool id_read(const struct call *call, const char *text, int64_t *ret_id);
 
 /* Checks every argument, then opens a session. Returns an exit code; what is wrong is reported. */
 int ids_open(const struct call *call, PGconn **ret_conn);

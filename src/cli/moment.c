@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/output.h"
-#include "statements_api.h"
+#include "statements_cli.h"
 
 awa_status
 moment_read(const struct call *call, PGconn *conn, const char *option, bool ago, int64_t *ret_ms,

@@ -6,35 +6,39 @@
 #include "cli/session.h"
 
 awa_status
-query_run(const struct call *call, struct query query, const char *const *params,
+query_run(const struct call *call, const struct awa__sql *table, const char *const *params,
           PGresult **ret_res, awa_error *err)
 {
     AUTO(pgconn) PGconn *conn = NULL;
     awa_status s = session_open_engine(call, &conn, err);
 
-    if (s != AWA_OK)
-        return s;
-    return awa__sql_run(conn, call_flag(call, "json") ? query.json : query.table, params, ret_res,
-                        err);
-}
-
-void
-query_print(const struct call *call, const PGresult *res)
-{
-    if (call_flag(call, "json"))
-        print_json(res);
-    else
-        print_table(call, res);
+    return s == AWA_OK ? awa__sql_run(conn, table, params, ret_res, err) : s;
 }
 
 int
-query_show(const struct call *call, struct query query, const char *const *params)
+query_show(const struct call *call, const struct awa__sql *table, const char *const *params)
 {
     AUTO(pgresult) PGresult *res = NULL;
     awa_error err;
 
-    if (query_run(call, query, params, &res, &err) != AWA_OK)
+    if (query_run(call, table, params, &res, &err) != AWA_OK)
         return report(&err);
-    query_print(call, res);
+    print_table(call, res);
+    return EXIT_DONE;
+}
+
+int
+query_json(const struct call *call, json_call *how, const void *arg)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    AUTO(free) char *json = NULL;
+    awa_error err;
+    awa_status s = session_open_engine(call, &conn, &err);
+
+    if (s == AWA_OK)
+        s = how(conn, arg, &json, &err);
+    if (s != AWA_OK)
+        return report(&err);
+    puts(json);
     return EXIT_DONE;
 }

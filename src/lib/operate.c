@@ -74,6 +74,38 @@ awa_queue_resume(PGconn *conn, const char *queue, awa_error *reterr)
     return change_queue(conn, SQL_QUEUE_RESUME, queue, reterr);
 }
 
+awa_status
+awa_queue_drain(PGconn *conn, const char *queue, int64_t limit, int64_t *ret_n, awa_error *reterr)
+{
+    char max[24];
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || queue == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "drain: want a connection and a queue");
+    if (limit < 1 || limit > 10000)
+        return awa__fail(reterr, AWA_EINVAL, "drain: limit: want 1 to 10000, got %" PRId64, limit);
+    snprintf(max, sizeof max, "%" PRId64, limit);
+    s = awa__sql_run(conn, SQL_QUEUE_DRAIN, (const char *[]){ queue, max }, &res, reterr);
+    if (s == AWA_OK && ret_n != NULL)
+        *ret_n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    return s;
+}
+
+awa_status
+awa_queue_remove(PGconn *conn, const char *queue, awa_error *reterr)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || queue == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "queue: want a connection and a name");
+    s = awa__sql_run(conn, SQL_QUEUE_REMOVE, &queue, &res, reterr);
+    if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+        return awa__fail(reterr, AWA_ENOTFOUND, "queue %s: not known", queue);
+    return s;
+}
+
 /* ---- Storage ----------------------------------------------------------------------------- */
 
 static awa_status

@@ -76,6 +76,15 @@ struct trouble {
     size_t most;        /* so many jobs in hand, one more with each that begins; 0: no limit */
 };
 
+/* What awa_worker_is_empty() knows. Owned by the program's thread that calls it. */
+struct emptiness {
+    PGconn *probe;     /* a session; NULL: none yet */
+    int64_t claimed;   /* so many jobs, when it looked last */
+    int stuck;         /* so many looks since then have seen what may be work */
+    bool looked_empty; /* so did the last look */
+    int64_t look_at;   /* monotonic ms: not before */
+};
+
 struct awa_worker {
     /* What the caller said, copied. */
     char *conninfo, *name;
@@ -144,6 +153,7 @@ struct awa_worker {
     double rate;                       /* jobs per ms */
     struct complaints complaints;
 
+    struct emptiness emptiness;
     pthread_t io_thread;
     struct pool *pool;
     struct leader *leader;

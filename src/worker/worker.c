@@ -238,6 +238,7 @@ static void
 free_parts(awa_worker *w)
 {
     transaction_close_idle(w);
+    PQfinish(w->emptiness.probe);
     conn_close(&w->claims);
     conn_close(&w->closes);
     for (struct batch *b = w->batches, *next; b != NULL; b = next) {

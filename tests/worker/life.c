@@ -399,6 +399,41 @@ the_ring_turns_under_load_however_often_the_leader_looks(void **state)
     }
 }
 
+static void
+a_worker_runs_until_nothing_is_left(void **state)
+{
+    PGconn *db = *state;
+    static const awa_kind kind = { .handler = complete };
+    awa_worker *w = test_start(db, .kinds = &kind, .nkinds = 1, .no_leader = 0);
+    awa_error err;
+
+    for (int i = 0; i < 50; i++)
+        (void)test_insert(db);
+    test_exec(db, "SELECT awa.insert_job('k', p_delay => '300 ms')"); /* due before we have done */
+    test_exec(db, "SELECT awa.insert_job('k', p_delay => '1 h')");
+    test_exec(db, "SELECT pg_sleep(0.4)");
+    assert_int_equal(awa_worker_run_until_empty(w, 20000, &err), AWA_OK);
+    assert_int_equal(test_count(db, "completed"), 51);
+    assert_int_equal(test_count(db, "scheduled"), 1);
+}
+
+static void
+a_worker_that_is_not_done_in_time_says_so(void **state)
+{
+    PGconn *db = *state;
+    struct hold *h = test_hold_new();
+    const awa_kind kind = { .handler = test_hold, .userdata = h };
+    awa_worker *w = test_start(db, .kinds = &kind, .nkinds = 1, .no_leader = 1);
+    int empty = 1;
+    awa_error err;
+
+    (void)test_insert(db);
+    assert_int_equal(awa_worker_run_until_empty(w, 300, &err), AWA_EBUSY);
+    assert_int_equal(awa_worker_is_empty(w, &empty, &err), AWA_OK);
+    assert_int_equal(empty, 0);
+    assert_int_equal(awa_worker_is_empty(w, NULL, &err), AWA_EINVAL);
+}
+
 int
 main(void)
 {
@@ -416,6 +451,8 @@ main(void)
         TEST_WORKER(a_second_stop_is_immediate),
         TEST_WORKER(what_a_freed_worker_leaves_unfinished_is_run_by_another),
         TEST_WORKER(fifty_workers_leave_nothing_behind),
+        TEST_WORKER(a_worker_runs_until_nothing_is_left),
+        TEST_WORKER(a_worker_that_is_not_done_in_time_says_so),
         TEST_WORKER(the_ring_turns_under_load_however_often_the_leader_looks),
     };
 

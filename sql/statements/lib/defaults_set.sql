@@ -2,6 +2,6 @@
 -- retention of completed and cancelled $4, failed $5 and dead-lettered jobs $6 in ms; NULL leaves one
 -- as it is.
 -- returns: one row of nothing
-SELECT awa.set_defaults($1::bigint * interval '1 ms', $2::bigint * interval '1 ms', $3::boolean,
-                        $4::bigint * interval '1 ms', $5::bigint * interval '1 ms',
-                        $6::bigint * interval '1 ms')
+SELECT awa.set_defaults(awa.ms_interval($1::bigint), awa.ms_interval($2::bigint), $3::boolean,
+                        awa.ms_interval($4::bigint), awa.ms_interval($5::bigint),
+                        awa.ms_interval($6::bigint))

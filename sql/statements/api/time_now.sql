@@ -1,0 +1,3 @@
+-- What time it is.
+-- returns: ms bigint
+SELECT awa.to_ms(clock_timestamp()) AS ms
