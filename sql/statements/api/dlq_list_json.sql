@@ -1,4 +1,4 @@
--- The same as dlq_list, whole.
+-- The same as dlq_list, with the whole dead letters.
 -- returns: dead letters json, a list, each with its cursor
 SELECT coalesce(json_agg(to_jsonb(d) || jsonb_build_object('cursor',
                     (extract(epoch FROM d.dlq_at) * 1000000)::bigint || '-' || d.id)

@@ -1,4 +1,4 @@
--- The same as jobs_list, whole. Numbers that may pass 2^53 are strings.
+-- The same as jobs_list, with the whole jobs. Numbers that may pass 2^53 are strings.
 -- returns: jobs json, a list
 SELECT coalesce(jsonb_agg(to_jsonb(j) || jsonb_build_object('pos', j.pos::text,
                                                                     'worker_id', j.worker_id::text)
