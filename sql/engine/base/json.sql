@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- What comes from outside as JSON text or as arrays.
+-- JSON texts and arrays that come from outside.
 
--- JSON text from outside as jsonb, or NULL and what is wrong with it. NUL characters, lone
--- surrogates and too deep nesting are refused by Postgres.
+-- Convert a JSON text from outside to jsonb. If that fails, value is NULL and problem says why. Postgres
+-- refuses NUL characters, lone surrogates and nesting that is too deep.
 CREATE OR REPLACE FUNCTION awa.read_json(p_text text, OUT value jsonb, OUT problem text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -13,7 +13,8 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
--- JSON texts, each by itself when one of them is bad.
+-- Convert JSON texts to jsonb. If one of them is bad, each text is converted by itself: list[i] or
+-- problems[i] is then NULL. If none is bad, problems is NULL.
 CREATE OR REPLACE FUNCTION awa.read_jsons(p_texts text[], OUT list jsonb[], OUT problems text[])
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -27,7 +28,7 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
--- JSON text that is the field p_name of a job. Raises JQ001, naming the field.
+-- Convert the JSON text of a job's field p_name. Raises JQ001, naming the field.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.need_json(p_name text, p_text text)
 RETURNS jsonb
@@ -43,7 +44,7 @@ BEGIN
 END
 $$;
 
--- A JSON list of strings as an array; NULL for NULL and for the empty list.
+-- A JSON list of strings as an array. NULL if p_tags is NULL, an empty list or no list.
 CREATE OR REPLACE FUNCTION awa.json_tags(p_tags jsonb)
 RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -51,9 +52,11 @@ RETURN CASE WHEN jsonb_typeof(p_tags) = 'array'
             THEN (SELECT array_agg(t ORDER BY ord)
                     FROM jsonb_array_elements_text(p_tags) WITH ORDINALITY AS e (t, ord)) END;
 
--- The output of a handler. It never costs a finished job its end: JSON is kept as it is, any other
--- text whole, as {"stdout": text}; so is JSON that would be longer than 1 MiB when written out. Of a
--- text that is longer than that itself only the end is kept, and "cut" says so.
+-- The output of a handler as jsonb. No output may keep a finished job from ending:
+-- - JSON is kept as it is;
+-- - other text is kept whole, as {"stdout": text}; so is JSON that is longer than 1 MiB when it is
+--   written out;
+-- - of a text that is itself longer than 1 MiB only the end is kept, and the object also has "cut": true.
 CREATE OR REPLACE FUNCTION awa.read_output(p_output text)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE STRICT
@@ -73,7 +76,8 @@ BEGIN
 END
 $$;
 
--- The n-th elements of several arrays make a job, so each array is as long as the first.
+-- The n-th elements of several arrays belong together, so all arrays have the same length. Raises JQ001
+-- unless p_array has p_length elements in one dimension. NULL passes.
 CREATE OR REPLACE FUNCTION awa.check_length(p_name text, p_array anyarray, p_length int)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE

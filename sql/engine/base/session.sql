@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- What a transaction may and must do before it decides something: its isolation, its durability, its
--- locks, and how it draws numbers.
+-- What a transaction needs before it decides something: its isolation level, its durability, its locks,
+-- and its numbers.
 
--- What is decided under a lock must be read after it was obtained; an older snapshot would tell of
--- a past in which, say, a running job still waits.
+-- A decision under a lock must read data after the lock was obtained. In any other isolation level the
+-- snapshot may be older than the lock, and show, say, a running job as waiting. Raises JQ001.
 CREATE OR REPLACE FUNCTION awa.require_read_committed(p_what text)
 RETURNS void
 LANGUAGE plpgsql
@@ -16,8 +16,8 @@ BEGIN
 END
 $$;
 
--- The current transaction's commit must be durable: it says something to the outside that must
--- not be forgotten by a crash.
+-- Make the commit of the current transaction durable: it tells the outside something that a crash must
+-- not undo.
 CREATE OR REPLACE FUNCTION awa.require_durable()
 RETURNS void
 LANGUAGE plpgsql
@@ -29,22 +29,22 @@ BEGIN
 END
 $$;
 
--- Transactions of this database that have a snapshot just now, as virtual transaction ids, which are
--- not used twice. Not by their xmin: while another database has an open transaction with an id, a
--- new snapshot looks as old as that one.
+-- The transactions of this database that have a snapshot now, as virtual transaction ids, which are not
+-- used twice. Their xmin would not do: while another database has an open transaction with an id, even a
+-- new snapshot looks as old as that transaction.
 CREATE OR REPLACE FUNCTION awa.snapshot_holders()
 RETURNS text[]
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM pg_stat_clear_snapshot(); -- or we would read what this transaction has read before
+    PERFORM pg_stat_clear_snapshot(); -- else pg_stat_activity repeats what we read before
     RETURN ARRAY(
         SELECT k.virtualtransaction
           FROM pg_locks AS k
           JOIN pg_stat_activity AS a ON a.pid = k.pid
          WHERE k.locktype = 'virtualxid' AND k.mode = 'ExclusiveLock' AND k.granted
            AND a.backend_xmin IS NOT NULL AND a.datname = current_database()
-           AND a.usesysid IS NOT NULL -- no autovacuum: it reads no jobs
+           AND a.usesysid IS NOT NULL -- leaves out autovacuum, which reads no jobs
            AND a.pid <> pg_backend_pid()
          ORDER BY 1);
 END
@@ -52,13 +52,15 @@ $$;
 
 -- ---- Locks ---------------------------------------------------------------------------------
 
--- Nobody without rights on these tables can hold up anybody here: what is locked is a row, or a table,
--- of ours. Each lock lasts to the end of the transaction. Who takes several waits for them in this
--- order: worker, maintenance, history, lane; and for lanes in ascending order.
+-- The locks are rows and tables of schema awa, so a login without rights on them delays nobody here. Each
+-- lock but awa.draw_lock lasts to the end of the transaction. A transaction that takes several waits for
+-- them in this order: worker, maintenance, history, lane; and for lanes in ascending order.
 --
--- Advisory locks, which every login can take, are left for two things: two first users of a lane
--- who wait for each other, briefly (awa.open_lane), and the sign that a worker's session is there
--- (awa.register_worker): whoever holds that in its place delays a rescue to the end of the lease.
+-- Every login can take advisory locks. We use them for two things only: two first users of a lane wait
+-- for each other, briefly (awa.open_lane), and a worker shows that its session is there
+-- (awa.register_worker). A login that takes the second lock in the place of a dead worker delays its
+-- rescue to the end of the lease.
+-- This function returns the first key of such a lock.
 CREATE OR REPLACE FUNCTION awa.lock_class(p_what text)
 RETURNS int
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -67,7 +69,7 @@ RETURN CASE p_what
        WHEN 'worker' THEN 1635213574
        END;
 
--- Wait until nobody else holds one of awa.locks, and hold it.
+-- Take one of awa.locks; wait until nobody else holds it.
 CREATE OR REPLACE FUNCTION awa.take_lock(p_name text)
 RETURNS void
 LANGUAGE plpgsql
@@ -77,7 +79,7 @@ BEGIN
 END
 $$;
 
--- The same, if nobody else holds it. Returns whether it was obtained.
+-- Take one of awa.locks if nobody else holds it; do not wait. Returns whether it was obtained.
 CREATE OR REPLACE FUNCTION awa.try_lock(p_name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -88,7 +90,8 @@ BEGIN
 END
 $$;
 
--- The same, beside others who share it.
+-- Share one of awa.locks with other transactions that share it; do not wait. Returns whether it was
+-- obtained.
 CREATE OR REPLACE FUNCTION awa.try_lock_shared(p_name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -99,8 +102,9 @@ BEGIN
 END
 $$;
 
--- The lock of a lane: whoever holds it claims from the lane, moves its head, or withdraws what waits
--- there. What was decided under it must be read by a later statement.
+-- Take the lock of a lane. Its holder may claim from the lane, move its head, and withdraw what waits
+-- there. The holder must read the lane by a later statement: this one may see what was there before the
+-- lock was free.
 CREATE OR REPLACE FUNCTION awa.take_lane(p_lane int)
 RETURNS void
 LANGUAGE plpgsql
@@ -120,9 +124,9 @@ BEGIN
 END
 $$;
 
--- Somebody changes much of history at once: one after the other, because two who take the same
--- jobs in different orders would wait in a circle. Held to the end of the transaction; single jobs
--- need it not.
+-- Begin a change of many terminal jobs. Only one transaction at a time does that: two that take the same
+-- jobs in different orders would wait in a circle. The lock lasts to the end of the transaction. A change
+-- of a single job does not need it.
 CREATE OR REPLACE FUNCTION awa.enter_history()
 RETURNS void
 LANGUAGE plpgsql
@@ -135,17 +139,17 @@ $$;
 
 -- ---- Numbers -------------------------------------------------------------------------------
 
--- Draw numbers from a sequence: one, or p_n consecutive ones, of which the first is returned.
--- nextval() alone costs half a microsecond a number and lets producers interleave; setval() moves it
--- on by a whole block, but only if nobody draws in between.
--- - Blocks keep out of each other's way by a lock on a table that is taken inside a subtransaction and
---   rolled back at once: that releases it, whatever happens, and leaves the sequences as they are,
---   because they are not transactional.
--- - A single number needs no lock. awa.block_draws counts the beginnings and the ends of blocks; if it
---   is odd, or moved meanwhile, a block was being drawn, and the number may lie in it: it is
---   dropped, and another one drawn. (The reader of a seqlock does the same.)
--- Rule G1, kept here for everybody: a producer has its transaction id before it draws a position, and
--- so it can be named as the possible owner of a gap; see awa.living_drawers().
+-- Draw p_n consecutive numbers from a sequence. Returns the first. (awa.draw_one draws a single one.)
+-- nextval() alone would cost half a microsecond for each number, and would mix the numbers of two
+-- producers. setval() moves the sequence on by a whole block, but only if nobody else draws in between:
+-- - Two blocks exclude each other by a lock on a table. A subtransaction takes the lock and is rolled
+--   back at once. That releases the lock whatever happens, and leaves the sequences as they are, because
+--   sequences are not transactional.
+-- - A single number needs no lock. awa.block_draws counts the beginnings and the ends of blocks. If the
+--   counter is odd, or moved meanwhile, a block was being drawn and the number may lie in it: the number
+--   is dropped, and another one is drawn. (The reader of a seqlock does the same.)
+-- Rule G1, kept here for all callers: a producer has its transaction id before it draws a position, so it
+-- can be named as the possible owner of a gap; see awa.living_drawers().
 CREATE OR REPLACE FUNCTION awa.draw_block(p_sequence regclass, p_n bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -158,7 +162,7 @@ BEGIN
     BEGIN
         LOCK TABLE awa.draw_lock IN EXCLUSIVE MODE;
         IF awa.block_is_drawn(pg_sequence_last_value('awa.block_draws')) THEN
-            PERFORM nextval('awa.block_draws'); -- by somebody who was interrupted: we hold the lock
+            PERFORM nextval('awa.block_draws'); -- of a block that was interrupted: we hold the lock
         END IF;
         PERFORM nextval('awa.block_draws');
         v_first := nextval(p_sequence);
@@ -171,7 +175,7 @@ BEGIN
 END
 $$;
 
--- Whether a block is being drawn, by what awa.block_draws says.
+-- Whether a block is being drawn, if awa.block_draws has this value.
 CREATE OR REPLACE FUNCTION awa.block_is_drawn(p_draws bigint)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Units: milliseconds, narrow numbers, the width of a set of positions.
 
--- Milliseconds since 1970, as sequences and clients keep them. (Not IMMUTABLE, for extract() is not,
--- and it would not be inlined.)
+-- Milliseconds since 1970, the form in which sequences and clients keep times. (STABLE, because extract()
+-- is: an IMMUTABLE function would not be inlined.)
 CREATE OR REPLACE FUNCTION awa.to_ms(p_at timestamptz)
 RETURNS bigint
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -24,14 +24,14 @@ RETURNS interval
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN greatest(least(p_ms, 1000000000000000), -1000000000000000) * interval '1 ms';
 
--- Numbers of clients, which are 64 bits wide, as narrower ones. What does not fit becomes the
--- extreme, so that it is refused by awa.job_problem() with its name and not by a cast.
+-- A 64-bit number of a client as an int. A number that does not fit becomes the nearest int, so that
+-- awa.job_problem() refuses it and names the field; a cast would not name it.
 CREATE OR REPLACE FUNCTION awa.to_int(p_n bigint)
 RETURNS int
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN greatest(least(p_n, 2147483647), -2147483648)::int;
 
--- How many numbers a set of positions holds.
+-- How many positions a set holds.
 CREATE OR REPLACE FUNCTION awa.width(p_positions int8multirange)
 RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE

@@ -1,24 +1,24 @@
 -- SPDX-License-Identifier: MIT
--- Waking: workers that wait for work, the leader, and workers that may have lost a job. A notification
--- is a hint; a lost one costs one poll interval.
+-- Notifications to workers that wait for work, to the leader, and to workers that may have lost a job. A
+-- notification is a hint; a lost one costs one poll interval.
 
 -- ---- Workers that wait for work ------------------------------------------------------------
 
--- The channel on which workers of a queue are woken. Names of channels end at 63 bytes.
+-- The channel on which the workers of a queue are woken. PostgreSQL allows at most 63 bytes for its name.
 CREATE OR REPLACE FUNCTION awa.queue_channel(p_queue text)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN 'awa:' || CASE WHEN octet_length(p_queue) <= 59 THEN p_queue ELSE md5(p_queue) END;
 
--- The sequence that holds the time in ms until which workers of a queue wait for work. Queues share
--- a few: where two meet, a job of the one may notify workers of the other for nothing.
+-- The sequence that holds the time in ms until which workers of a queue wait for work. Queues share 16 of
+-- them: if two queues share one, a job of the first may notify workers of the second for nothing.
 CREATE OR REPLACE FUNCTION awa.hungry(p_queue text)
 RETURNS regclass
 LANGUAGE sql STABLE STRICT
 RETURN ('awa.hunger_' || (hashtext(p_queue) & 15))::regclass;
 
--- A worker of each queue waits for work until p_until. Not transactional, so that producers see
--- it at once, whatever their snapshot, and it leaves no dead row behind.
+-- Note that a worker of each of these queues waits for work until p_until. A sequence is not
+-- transactional: producers see the mark at once, whatever their snapshot, and it leaves no dead row.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.mark_hungry(p_queues text[],
         p_until timestamptz DEFAULT clock_timestamp() + interval '5 s')
@@ -32,20 +32,21 @@ BEGIN
     FOR v_sequence IN SELECT DISTINCT awa.hungry(q) FROM unnest(p_queues) AS q LOOP
         PERFORM setval(v_sequence, v_until)
           WHERE coalesce(pg_sequence_last_value(v_sequence), 0)
-                NOT BETWEEN v_until - 1000 AND v_until + 60000; -- more: the clock was set back
+                NOT BETWEEN v_until - 1000 AND v_until + 60000; -- a later one: the clock was set back
     END LOOP;
 END
 $$;
 
--- Whether the caller's transaction may notify. PREPARE TRANSACTION refuses one that did.
+-- Whether the caller's transaction may notify. PREPARE TRANSACTION refuses a transaction that has
+-- notified.
 CREATE OR REPLACE FUNCTION awa.may_notify()
 RETURNS boolean
 LANGUAGE sql STABLE
 RETURN coalesce(current_setting('awa.notify', true), '') NOT IN ('off', 'false', 'no', '0');
 
--- Wake the workers of a queue if one waits. Called by whatever makes a job runnable. The
--- notification leaves with the commit; a lost one costs one poll interval. A transaction that is to be
--- prepared must not notify: it says SET LOCAL awa.notify = off.
+-- Wake the workers of a queue if one of them waits. Called by each function that makes a job runnable.
+-- The notification leaves with the commit; a lost one costs one poll interval. A transaction that is to
+-- be prepared must not notify: its owner says SET LOCAL awa.notify = off.
 CREATE OR REPLACE FUNCTION awa.wake_queue(p_queue text)
 RETURNS void
 LANGUAGE plpgsql
@@ -76,7 +77,8 @@ $$;
 
 -- ---- The leader, and one worker ------------------------------------------------------------
 
--- Wake the leader if it sleeps beyond p_due. Called by whatever is to run at a later time.
+-- Wake the leader if it would sleep for more than 300 ms after p_due. Called when something becomes due
+-- at p_due.
 CREATE OR REPLACE FUNCTION awa.wake_leader(p_due timestamptz)
 RETURNS void
 LANGUAGE plpgsql
@@ -88,7 +90,7 @@ BEGIN
 END
 $$;
 
--- Tell a worker to look at what it runs: it may have lost some of it.
+-- Tell a worker that it may have lost some of the jobs that it runs.
 CREATE OR REPLACE FUNCTION awa.notify_worker(p_worker bigint)
 RETURNS void
 LANGUAGE sql
