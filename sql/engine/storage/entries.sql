@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- How a job becomes runnable: the one place that appends to ready_entries (COPY apart).
+-- How a job becomes runnable, at once or later. Besides these functions, a COPY by a client, a carry
+-- (awa.copy_entries) and a cancel of a deferred job (awa.cancel_job) write entries.
 
--- Append an entry for each job, in order of ord within its lane, and wake its queue.
+-- Append an entry for each job, in order of ord within its lane, and wake the queues.
 CREATE OR REPLACE FUNCTION awa.add_entries(p_jobs awa.new_job[])
 RETURNS void
 LANGUAGE plpgsql
@@ -36,7 +37,8 @@ BEGIN
 END
 $$;
 
--- Append jobs that wait for their time. Wakes the leader if one is due before it would look.
+-- Append jobs that run at a later time. Wakes the leader if the first of them is due before the leader
+-- would look.
 CREATE OR REPLACE FUNCTION awa.add_deferred(p_jobs awa.new_job[], p_state awa.job_state)
 RETURNS void
 LANGUAGE plpgsql

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Gaps: positions below a lane's cursor whose entries were not seen as it passed. docs/engine.md
--- section "Gaps" has the rules. Here is what is known of them, and what becomes of those that are too
--- many for the lane's head.
+-- Gaps: positions below a lane's cursor whose entries were not visible when the cursor passed.
+-- docs/engine.md section "Gaps" has the rules. This file has what is known of gaps, and what is done with
+-- gaps that are too many for the lane's head.
 
 -- ---- Who may own a gap ---------------------------------------------------------------------
 
--- A transaction id of 32 bits, as pg_locks has it, in full: of all that end in these bits, the one
--- nearest to the present.
+-- A transaction id in full. pg_locks shows only its lowest 32 bits: of all ids with these bits, it is the
+-- one nearest to the present (p_next).
 CREATE OR REPLACE FUNCTION awa.full_xid(p_xid xid, p_next bigint)
 RETURNS xid8
 LANGUAGE sql IMMUTABLE STRICT
@@ -14,11 +14,12 @@ RETURN ((p_next + ((p_xid::text::bigint - p_next) & 4294967295)
          - CASE WHEN ((p_xid::text::bigint - p_next) & 4294967295) > 2147483647
                 THEN 4294967296 ELSE 0 END)::text)::xid8;
 
--- Rule G2: whoever draws a position of a lane has a transaction id by then (rule G1), and holds the
--- lock on the lane's sequence, which nextval() takes, to the end of the transaction. So these
--- transactions, and no others, may still own a gap that was seen before this is read; and one that
--- ended before has committed, and is visible to the next statement, or never will be.
--- Other lanes that draw from the sequence count as well; ourselves do not.
+-- The transactions that may still own a gap of a lane.
+-- Rule G2: a transaction that draws a position of a lane has an id by then (rule G1), and nextval() holds
+-- a lock on the lane's sequence to the end of that transaction. So these transactions, and no others, may
+-- still own a gap that was seen before this function reads. A transaction that ended before has
+-- committed, and the next statement sees its entry, or it never will have one.
+-- Transactions that drew for other lanes from the same sequence are among them; our own is not.
 CREATE OR REPLACE FUNCTION awa.living_drawers(p_lane int)
 RETURNS xid8[]
 LANGUAGE plpgsql
@@ -54,8 +55,8 @@ BEGIN
 END
 $$;
 
--- Whether a search of these gaps could find or settle anything: the owners of some are not known, or
--- one of them has ended. As long as all are open, however long, nothing is searched.
+-- Whether a search of these gaps could find or forget one: the owners of a group are not known, or one of
+-- its owners has ended. As long as all owners are open, however long, nothing is searched.
 CREATE OR REPLACE FUNCTION awa.gaps_have_news(p_gaps awa.gap_group[])
 RETURNS boolean
 LANGUAGE plpgsql
@@ -67,7 +68,7 @@ BEGIN
 END
 $$;
 
--- The gaps of which there is news.
+-- The gaps of those groups whose owners are not known, or of which an owner has ended.
 CREATE OR REPLACE FUNCTION awa.fresh_gaps(p_gaps awa.gap_group[])
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -79,8 +80,8 @@ BEGIN
 END
 $$;
 
--- The same groups with the owners that they have now. Rule G3: to be called before the search, whose
--- snapshot is then younger than the end of every owner that is gone.
+-- The same groups with the owners that they have now. Rule G3: this is called before the search, so that
+-- the snapshot of the search is younger than the end of every owner that is gone.
 CREATE OR REPLACE FUNCTION awa.ask_owners(p_gaps awa.gap_group[], p_lane int)
 RETURNS awa.gap_group[]
 LANGUAGE plpgsql
@@ -101,7 +102,7 @@ BEGIN
 END
 $$;
 
--- The gaps of those groups whose owners are others now than they were.
+-- The gaps of those groups whose owners changed between p_before and p_now.
 CREATE OR REPLACE FUNCTION awa.news(p_before awa.gap_group[], p_now awa.gap_group[])
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -127,8 +128,8 @@ BEGIN
 END
 $$;
 
--- Groups in their shortest form: one for each set of owners; none that is empty, or has no owner left.
--- NULL: there is no gap.
+-- Groups in their shortest form: one for each set of owners, none that is empty, none whose owners have
+-- all ended. NULL means that there is no gap.
 CREATE OR REPLACE FUNCTION awa.tidy_gaps(p_gaps awa.gap_group[])
 RETURNS awa.gap_group[]
 LANGUAGE plpgsql
@@ -142,7 +143,7 @@ BEGIN
 END
 $$;
 
--- With more gaps, whose owners are not known yet.
+-- The groups of p_gaps with more gaps, whose owners are not known yet.
 CREATE OR REPLACE FUNCTION awa.with_gaps(p_gaps awa.gap_group[], p_more int8multirange)
 RETURNS awa.gap_group[]
 LANGUAGE plpgsql
@@ -165,8 +166,9 @@ BEGIN
 END
 $$;
 
--- Stretches of positions to be read in one go: gaps that lie near each other, with what is between
--- them. Hundreds of gaps of single jobs become one stretch, those of batches one each.
+-- Windows: stretches of positions that are read in one go. A window has gaps that lie near each other,
+-- and what lies between them. Hundreds of gaps of single jobs become one window; gaps of batches have one
+-- each.
 CREATE OR REPLACE FUNCTION awa.windows(p_gaps int8multirange)
 RETURNS SETOF int8range
 LANGUAGE sql IMMUTABLE STRICT
@@ -181,7 +183,7 @@ $$;
 
 -- ---- Gaps beside the head ------------------------------------------------------------------
 
--- How many gaps, whatever their width.
+-- How many gaps there are, whatever their width.
 CREATE OR REPLACE FUNCTION awa.count_gaps(p_gaps int8multirange)
 RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE STRICT
@@ -191,15 +193,16 @@ BEGIN
 END
 $$;
 
--- How many gaps a head carries at most.
+-- About how many gaps a head carries at most; awa.bound_gaps() goes by their size.
 CREATE OR REPLACE FUNCTION awa.max_head_gaps()
 RETURNS int
 LANGUAGE sql IMMUTABLE
 RETURN 128;
 
--- Rule G6: what a head may carry of these gaps. A long transaction, with rollbacks beside it, piles up
--- gaps that it might own; every claim writes the head, so beyond a number they move to awa.lane_gaps,
--- exactly as they are. Those of which little is known stay, if that is enough: they are searched soon.
+-- Rule G6: the gaps that a head may carry. Beside a long transaction, rollbacks pile up gaps that the
+-- long transaction might own. Every claim writes the head, so gaps beyond a certain size move to
+-- awa.lane_gaps, exactly as they are. Gaps whose owners are not known stay in the head if that is enough:
+-- they are searched soon.
 CREATE OR REPLACE FUNCTION awa.bound_gaps(p_gaps awa.gap_group[], p_lane int)
 RETURNS awa.gap_group[]
 LANGUAGE plpgsql
@@ -222,7 +225,8 @@ BEGIN
 END
 $$;
 
--- Sets of owners of which there is news, among the gaps beside the heads.
+-- The sets of owners in awa.lane_gaps whose gaps are to be looked at: the owners are not known, one of
+-- them has ended, or there are more than 100 rows with the same owners.
 CREATE OR REPLACE FUNCTION awa.news_aside()
 RETURNS TABLE (lane_id int, owners xid8[])
 LANGUAGE plpgsql

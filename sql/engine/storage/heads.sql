@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- The head of a lane: where it stands. Its newest claim has the cursor and the gaps.
+-- The head of a lane is its newest claim: the row has the cursor and the gaps.
 
--- Where a lane stands: its newest claim. Read under the lane's lock, by a statement that began
--- after the lock was obtained: an older snapshot would hand out jobs twice.
+-- The head of a lane. The caller holds the lane's lock, and this statement began after the lock was
+-- obtained: an older snapshot would hand out jobs twice. A lane without a claim has a cursor before its
+-- first position.
 CREATE OR REPLACE FUNCTION awa.lane_head(p_lane int)
 RETURNS awa.claims
 LANGUAGE plpgsql
@@ -23,7 +24,7 @@ BEGIN
 END
 $$;
 
--- Write a head of a lane that claims nothing: p_head as it is, under p_claim.
+-- Write a head that claims nothing: p_head as it is, under the claim id p_claim.
 CREATE OR REPLACE FUNCTION awa.write_head(p_head awa.claims, p_claim bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -37,7 +38,7 @@ BEGIN
 END
 $$;
 
--- The positions of a lane that nobody has claimed: its gaps, and what lies above its cursor.
+-- The positions of a lane that nobody has claimed: its gaps, and all that lie above its cursor.
 CREATE OR REPLACE FUNCTION awa.unclaimed(p_lane int)
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -56,8 +57,8 @@ $$;
 
 -- ---- Is there work -------------------------------------------------------------------------
 
--- Whether a claim could find something: positions were drawn beyond the cursor, by whatever lane
--- shares the sequence, or there is news of a gap. Reads no entry.
+-- Whether a claim could find something: positions beyond the cursor were drawn, for this lane or for
+-- another one that shares its sequence, or there is news of a gap. Reads no entry.
 CREATE OR REPLACE FUNCTION awa.head_may_have_work(p_lane awa.lanes, p_head awa.claims)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -85,7 +86,7 @@ DECLARE
     v_head awa.claims := awa.lane_head((p_lane).lane_id);
     v_last CONSTANT bigint := awa.last_position(p_lane);
 BEGIN
-    IF v_last <= v_head.cursor THEN -- as most often; it begins no query
+    IF v_last <= v_head.cursor THEN -- the usual case; this branch reads no table
         RETURN awa.gaps_have_news(v_head.gaps);
     END IF;
     RETURN awa.gaps_have_news(v_head.gaps)

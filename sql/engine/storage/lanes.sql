@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Lanes and queues come into being on first use.
+-- Lanes, and the rows of queues: both are made on first use.
 
--- The shard of an ordering key: equal keys, equal shard, as long as the number of shards stays.
+-- The shard of an ordering key. Equal keys have the same shard as long as the number of shards does not
+-- change. A job without a key goes to a random shard.
 CREATE OR REPLACE FUNCTION awa.shard_of(p_ordering_key text, p_shards int)
 RETURNS smallint
 LANGUAGE sql VOLATILE
@@ -11,25 +12,26 @@ RETURN CASE
     ELSE abs(hashtextextended(p_ordering_key, 0) % p_shards)
     END;
 
--- The sequence from which a lane draws its numbers. The lanes share a fixed number of them, made by
--- the schema: so nothing is created at run time, a transaction may use any number of queues, and a
--- copy of the database has them all.
+-- The sequence from which a lane draws its numbers. The schema has made a fixed number of sequences,
+-- which the lanes share. So nothing is created at run time, a transaction may use any number of queues,
+-- and a copy of the database has all sequences.
 CREATE OR REPLACE FUNCTION awa.numbers(p_lane int)
 RETURNS regclass
 LANGUAGE sql STABLE STRICT
 RETURN ('awa.numbers_' || p_lane % 128)::regclass;
 
--- The highest position of a lane that may have been handed out. While other lanes draw from its
--- sequence, it rises as well.
+-- The highest position of a lane that may have been handed out. It also rises while other lanes draw from
+-- the same sequence.
 CREATE OR REPLACE FUNCTION awa.last_position(p_lane awa.lanes)
 RETURNS bigint
 LANGUAGE sql VOLATILE
 RETURN coalesce(pg_sequence_last_value(awa.numbers((p_lane).lane_id)), 0) + (p_lane).shift;
 
--- The lane in which producers of (queue, priority, shard) put their jobs; made on first use.
--- Two first users wait for each other, but briefly: if the first one keeps its transaction open,
--- the second makes a lane of its own, and both live on. Nobody waits for a business transaction. Lanes
--- share the locks by which they wait, so that a transaction may use any number of new queues.
+-- The lane in which producers of (queue, priority, shard) put their jobs; made on first use. Two first
+-- users wait for each other at most 0.2 s. If the first one keeps its transaction open for longer, the
+-- second one makes a lane of its own, and both lanes stay in use: nobody waits for a business
+-- transaction. Lanes share the locks by which first users wait, so that a transaction may use any number
+-- of new queues.
 CREATE OR REPLACE FUNCTION awa.open_lane(p_queue text, p_priority int, p_shard int)
 RETURNS awa.lanes
 LANGUAGE plpgsql
@@ -49,15 +51,15 @@ BEGIN
         END IF;
         EXIT WHEN pg_try_advisory_xact_lock(awa.lock_class('new lane'),
                 hashtext(format('%s %s %s', p_priority, p_shard, p_queue)) & 1023)
-              AND i > 0; -- got it: look once more, another may have been faster
+              AND i > 0; -- at first: look once more, another may have been faster
         PERFORM pg_sleep(0.01) WHERE i > 0;
     END LOOP;
     RETURN awa.new_lane(p_queue, p_priority, p_shard);
 END
 $$;
 
--- A new lane, under a number that no other has: one that was never used, that of a lane which was
--- rolled back, or that of one which was removed.
+-- Make a lane. Its number is one that no lane has: a number that was never used, or that of a lane that
+-- was rolled back or removed.
 CREATE OR REPLACE FUNCTION awa.new_lane(p_queue text, p_priority int, p_shard int)
 RETURNS awa.lanes
 LANGUAGE plpgsql
@@ -72,7 +74,7 @@ BEGIN
     FOR i IN 1 .. 100 LOOP
         v_lane.lane_id := nextval('awa.lane_ids');
         IF EXISTS (SELECT 1 FROM awa.lanes AS l WHERE l.lane_id = v_lane.lane_id) THEN
-            -- Over the used ones, to the next hole, or to the beginning.
+            -- Go past the used numbers to the next free one, or back to the beginning.
             PERFORM setval('awa.lane_ids', coalesce((
                     SELECT l.lane_id
                       FROM awa.lanes AS l
@@ -99,7 +101,7 @@ BEGIN
 END
 $$;
 
--- Draw p_n consecutive positions of a lane; returns the first.
+-- Draw p_n consecutive positions of a lane. Returns the first.
 CREATE OR REPLACE FUNCTION awa.draw_positions(p_lane awa.lanes, p_n bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -110,8 +112,8 @@ BEGIN
 END
 $$;
 
--- The row of a queue's settings, made if there is none. Called by workers and operators, in
--- short transactions; producers do without.
+-- Make the row of a queue's settings if there is none. Workers and operators call this, in short
+-- transactions. Producers do not need the row.
 CREATE OR REPLACE FUNCTION awa.open_queue(p_queue text)
 RETURNS void
 LANGUAGE plpgsql

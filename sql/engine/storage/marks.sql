@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Marks on positions: closures end attempts, tombstones withdraw entries. Constraints on them decide
--- every race: between completion, rescue, cancel, and a repeated flush.
+-- Marks on positions: a closure ends an attempt, a tombstone withdraws an entry. Constraints on the marks
+-- decide every race: between completion, rescue, cancel, and a repeated flush.
 
 -- ---- Closures ------------------------------------------------------------------------------
 
--- Close whatever of p_positions nobody has closed before; all of one slot and lane. Waits for
--- another transaction that is just closing some of them. Returns what this call closed.
+-- Close those of p_positions that are not closed yet; all lie in one slot and lane. Waits for another
+-- transaction that is closing some of them. Returns the positions that this call closed.
 CREATE OR REPLACE FUNCTION awa.add_closure(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome)
 RETURNS int8multirange
@@ -25,7 +25,7 @@ BEGIN
 END
 $$;
 
--- What of p_positions is closed in a slot.
+-- Those of p_positions that are closed in a slot.
 CREATE OR REPLACE FUNCTION awa.closed_positions(p_slot smallint, p_positions int8multirange)
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -39,7 +39,7 @@ $$;
 
 -- ---- The fence: what a claim of a worker holds ---------------------------------------------
 
--- The fence: what of p_positions this claim of this worker holds in a slot.
+-- The fence: those of p_positions that this claim of this worker holds in a slot.
 CREATE OR REPLACE FUNCTION awa.held_positions(p_worker bigint, p_slot smallint, p_claim bigint,
         p_positions int8multirange)
 RETURNS int8multirange
@@ -55,8 +55,9 @@ BEGIN
 END
 $$;
 
--- Where positions of one lane are held by a claim of a worker and not closed. One statement, so one
--- snapshot: what is carried meanwhile is seen in the one slot or in the other.
+-- Those of p_positions, all of one lane, that this claim of this worker holds and that are not closed, by
+-- slot. This is one statement, so it has one snapshot: it sees a position that is carried meanwhile in
+-- one slot or in the other.
 CREATE OR REPLACE FUNCTION awa.open_in_slots(p_worker bigint, p_claim bigint,
         p_positions int8multirange)
 RETURNS TABLE (ready_slot smallint, positions int8multirange)
@@ -80,9 +81,9 @@ BEGIN
 END
 $$;
 
--- What a worker still holds, by slot and lane. One statement, so one snapshot: what is carried
--- meanwhile is seen in the one slot or in the other. Set algebra, so that the cost hardly depends
--- on how much the worker has closed.
+-- The positions that a worker holds and has not closed, by slot and lane. This is one statement, so it
+-- has one snapshot: it sees a position that is carried meanwhile in one slot or in the other. It
+-- calculates with sets, so its cost hardly depends on how much the worker has closed.
 CREATE OR REPLACE FUNCTION awa.open_positions(p_worker bigint)
 RETURNS TABLE (ready_slot smallint, lane_id int, positions int8multirange)
 LANGUAGE plpgsql
@@ -105,8 +106,8 @@ BEGIN
 END
 $$;
 
--- What of p_positions no claim of p_claims by these workers holds open. As sets, so that ten thousand
--- attempts of as many claims cost two searches of indexes.
+-- Those of p_positions that no claim of p_claims by these workers holds open. It calculates with sets, so
+-- that ten thousand attempts of as many claims cost two searches of indexes.
 CREATE OR REPLACE FUNCTION awa.lost_positions(p_workers bigint[], p_claims bigint[],
         p_positions int8multirange[])
 RETURNS int8multirange
@@ -134,7 +135,8 @@ $$;
 
 -- ---- Tombstones ----------------------------------------------------------------------------
 
--- Withdraw entries: nobody will claim them, and the originals of carried ones are not shown.
+-- Withdraw the entries of a slot at p_positions: no claim will take them. A tombstone also hides the
+-- original of a carried entry. Returns the positions that this call withdrew.
 CREATE OR REPLACE FUNCTION awa.add_tombstones(p_slot smallint, p_positions int8multirange,
         p_reason awa.withdrawal)
 RETURNS int8multirange
@@ -161,11 +163,11 @@ $$;
 
 -- ---- Taking back ---------------------------------------------------------------------------
 
--- Terminal jobs of a slot leave history: retried, moved or removed. The second mark of a position
--- does that, a tombstone on a closure or a closure on a tombstone, and its unique index or
--- exclusion constraint decides between two who want the same job. Waits for another transaction
--- that is just taking one of them; who takes several takes them in order of slot and position.
--- Returns what this call took.
+-- Take terminal jobs of a slot out of history, because they are retried, moved, carried or removed. The
+-- second mark of a position does that: a tombstone on a closure, or a closure on a tombstone. Its unique
+-- index or exclusion constraint decides between two transactions that want the same job. Waits for
+-- another transaction that is taking one of them. A transaction that takes several jobs takes them in
+-- order of slot and position. Returns the positions that this call took.
 CREATE OR REPLACE FUNCTION awa.take_back(p_slot smallint, p_positions int8multirange,
         p_reason awa.withdrawal)
 RETURNS int8multirange
@@ -202,8 +204,8 @@ BEGIN
 END
 $$;
 
--- The deltas of what was just taken back: one row for each lane. p_closed has closures, which say
--- what the jobs were; p_withdrawn are cancelled ones.
+-- Write the deltas of jobs that were just taken back: one row for each lane. The jobs at p_closed have
+-- closures, which say how they ended; those at p_withdrawn were cancelled before they ran.
 CREATE OR REPLACE FUNCTION awa.count_taken(p_slot smallint, p_closed int8multirange,
         p_withdrawn int8multirange)
 RETURNS void

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- What a claim finds in a lane. docs/engine.md sections "Claim" and "Gaps" explain the protocol; its
--- rules are marked where they are kept.
+-- How a claim searches a lane. docs/engine.md sections "Claim" and "Gaps" explain the protocol. A comment
+-- names each of its rules where the code keeps it.
 
--- Visible entries in [p_from, p_to), without those that were withdrawn, in order, as runs: a slot
--- and positions in it between which no other slot has any. At most p_max positions, the lowest
--- ones; of p_within only, unless that is NULL. The bounds stand at each table, here and below: a
--- merge join otherwise reads all that lies before.
+-- The visible entries in [p_from, p_to) that were not withdrawn, as runs, in order. A run is a slot and
+-- positions in it; between them there are no entries of another slot. Returns the lowest p_max positions;
+-- only those of p_within, unless that is NULL. The bounds stand at each table, here and below: otherwise
+-- a merge join reads all that lies before them.
 CREATE OR REPLACE FUNCTION awa.find_runs(p_from bigint, p_to bigint, p_max bigint,
         p_within int8multirange DEFAULT NULL)
 RETURNS TABLE (ready_slot smallint, run int8multirange, n bigint)
@@ -33,7 +33,7 @@ BEGIN
 END
 $$;
 
--- Positions in [p_from, p_to), and of p_within unless that is NULL, whose entries are all withdrawn:
+-- The positions in [p_from, p_to), and of p_within unless that is NULL, whose entries are all withdrawn:
 -- nobody will ever claim them.
 CREATE OR REPLACE FUNCTION awa.find_withdrawn(p_from bigint, p_to bigint,
         p_within int8multirange DEFAULT NULL)
@@ -55,8 +55,8 @@ BEGIN
 END
 $$;
 
--- The entries of a lane that nobody has claimed or withdrawn, at most p_max, as runs: those in gaps
--- that have become visible, and those above the cursor.
+-- The entries of a lane that nobody has claimed or withdrawn, at most p_max, as runs: those in gaps that
+-- have become visible, and those above the cursor.
 CREATE OR REPLACE FUNCTION awa.waiting_runs(p_lane int, p_max int)
 RETURNS TABLE (ready_slot smallint, run int8multirange)
 LANGUAGE plpgsql
@@ -85,7 +85,7 @@ $$;
 
 -- ---- A search ------------------------------------------------------------------------------
 
--- Add what was found to a search.
+-- Add a run that was found to a search.
 CREATE OR REPLACE FUNCTION awa.add_run(p_search awa.lane_search, p_slot smallint,
         p_run int8multirange, p_n bigint)
 RETURNS awa.lane_search
@@ -100,9 +100,9 @@ BEGIN
 END
 $$;
 
--- How many of the entries at these positions, from the lowest on and p_max at most, have p_max_bytes of
--- arguments together, as they are stored; but at least one, and p_max if all fit. And how many bytes
--- those have.
+-- n: how many of the entries at these positions, from the lowest on and at most p_max, have at most
+-- p_max_bytes of arguments together, as they are stored. n is at least 1, and p_max if all of them fit.
+-- bytes: how many bytes of arguments those entries have.
 CREATE OR REPLACE FUNCTION awa.fitting(p_within int8multirange, p_max bigint, p_max_bytes bigint,
         OUT n bigint, OUT bytes bigint)
 LANGUAGE plpgsql
@@ -124,8 +124,8 @@ BEGIN
 END
 $$;
 
--- Look for late entries in those gaps of which there is news, at most p_max, with p_max_bytes; what is
--- found, or withdrawn, is no gap any more, and neither is what can have no owner.
+-- Look for late entries in the gaps of which there is news: at most p_max, with at most p_max_bytes. A
+-- gap whose entry is found or withdrawn is no gap any more; neither is one that has no owner left.
 CREATE OR REPLACE FUNCTION awa.search_gaps(p_search awa.lane_search, p_lane int, p_max bigint,
         p_max_bytes bigint)
 RETURNS awa.lane_search
@@ -161,11 +161,13 @@ BEGIN
 END
 $$;
 
--- Look at a lane: late entries in its gaps first, then fresh ones above its cursor, at most p_max,
--- and so many that their arguments, as they are stored, have p_max_bytes at most, but at least one.
--- While there is enough that is fresh, gaps are searched every 10 ms at most; see awa.gaps_have_news().
--- No further than positions were handed out: an entry that came there by COPY would carry the cursor
--- along, and what is inserted later would lie below it, as gaps that nobody owns.
+-- Search a lane: late entries in its gaps first, then fresh entries above its cursor. Finds at most p_max
+-- entries, with at most p_max_bytes of arguments as they are stored, but at least one entry.
+-- While there are enough fresh entries, gaps are searched every 10 ms at most, and only if there is news
+-- (awa.gaps_have_news).
+-- The search does not look beyond the positions that were handed out. A COPY could have put an entry
+-- there: it would pull the cursor along, and entries that are inserted later would lie below the cursor,
+-- in gaps that nobody owns.
 CREATE OR REPLACE FUNCTION awa.search_lane(p_lane awa.lanes, p_head awa.claims, p_max int,
         p_max_bytes bigint, p_now timestamptz)
 RETURNS awa.lane_search
@@ -195,9 +197,10 @@ BEGIN
         v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
     END IF;
 
-    -- Fresh entries above the cursor. The usual case, one unbroken run in one slot, needs no
-    -- more than the ends and the number. Where all were withdrawn, on and on in longer steps; what
-    -- such a step sees and does not take stays above the cursor, or younger jobs would overtake it.
+    -- Fresh entries above the cursor. In the usual case they are one unbroken run in one slot: their ends
+    -- and their number say all. Where all entries were withdrawn, the search goes on in longer steps.
+    -- Entries that such a step sees and does not take stay above the cursor; otherwise younger jobs would
+    -- overtake them.
     v_step := CASE WHEN v_result.bytes < p_max_bytes THEN p_max - v_result.n END;
     WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,

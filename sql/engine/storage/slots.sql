@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- The slots of the ring: which there are, how large, and which one is current.
+-- The slots of the ring: how many there are, how large each is, and which one is current.
 
--- The ringed tables. In this order a slot's children are locked: first the one that claims and
--- closes begin with. Those that are under way then find the other tables free and come to their
--- end, and those that begin wait with nothing in their hands.
+-- The ringed tables, in the order in which a slot's children are locked. The first one is the table with
+-- which claims and closes begin: those that are under way then find the other tables free and can end,
+-- and those that begin wait while they hold no lock.
 CREATE OR REPLACE FUNCTION awa.ringed_tables()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE
@@ -17,8 +17,8 @@ LANGUAGE sql STABLE
 RETURN (SELECT count(*) FROM pg_inherits AS i
          WHERE i.inhparent = 'awa.ready_entries'::regclass)::int;
 
--- Every slot: its size, the generation that opened it last, when, and when it was sealed (NULL:
--- it is the current one). A size of 0 means that it is empty and may be opened.
+-- Every slot: its size, the generation that opened it last, when it was opened, and when it was sealed
+-- (NULL: it is the current slot). A slot of size 0 is empty and may be opened.
 CREATE OR REPLACE FUNCTION awa.ring_slots()
 RETURNS TABLE (ready_slot smallint, bytes bigint, generation bigint, opened_at timestamptz,
                sealed_at timestamptz)
@@ -60,9 +60,10 @@ BEGIN
 END
 $$;
 
--- At which size the next slot is opened: the current one takes in at least as much as was carried
--- into it. So turns by size never copy more than is written, however full the ring is of what must
--- be kept; as a garbage collector runs again when its heap has doubled.
+-- The size of the current slot at which the next one is opened. The current slot takes in at least as
+-- many new bytes as were carried into it. So turns by size never copy more than is written, however full
+-- the ring is of entries that must be kept. (In the same way a garbage collector runs again when its heap
+-- has doubled.)
 CREATE OR REPLACE FUNCTION awa.slot_limit()
 RETURNS bigint
 LANGUAGE plpgsql STABLE
