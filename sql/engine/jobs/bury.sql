@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- Into the dead-letter queue, and out of it for good. A job there is out of the ring and out of its
--- terminal counts; its state stays failed.
+-- Jobs go into the dead-letter queue, and out of it for good. A job there is not in the ring and not in
+-- its terminal counts; its state stays failed.
 
--- Failed attempts, closed as dead-lettered by this transaction, become dead letters. The reason is
--- read from what the worker or the leader had asked for; see awa.decide().
+-- Make dead letters of failed attempts, which this transaction has closed as dead_lettered. Their reason
+-- follows from the outcome that the worker or the leader asked for; see awa.decide().
 CREATE OR REPLACE FUNCTION awa.bury(p_rows awa.closing[], p_now timestamptz)
 RETURNS void
 LANGUAGE plpgsql
@@ -31,7 +31,7 @@ BEGIN
 END
 $$;
 
--- Failed jobs that were taken out of the ring become dead letters.
+-- Make dead letters of failed jobs that were taken out of the ring.
 CREATE OR REPLACE FUNCTION awa.add_dead_letters(p_jobs awa.jobs[], p_reason text)
 RETURNS void
 LANGUAGE plpgsql
@@ -51,7 +51,7 @@ BEGIN
 END
 $$;
 
--- Forget dead letters, and their unique keys. Returns how many there were.
+-- Forget dead letters and their unique keys. Returns how many there were.
 CREATE OR REPLACE FUNCTION awa.forget_dead(p_ids bigint[])
 RETURNS bigint
 LANGUAGE plpgsql

@@ -3,9 +3,9 @@
 
 -- ---- One lane ------------------------------------------------------------------------------
 
--- Write the new head of a lane and what is claimed with it: one row per slot, or one row that
--- claims nothing if only the gaps changed. Returns the claim's id, NULL if there was nothing to
--- write.
+-- Write the new head of a lane, with what is claimed: one row for each slot, or one row that claims
+-- nothing if only the cursor or the gaps changed. Returns the id of the claim; NULL if there was nothing
+-- to write.
 CREATE OR REPLACE FUNCTION awa.write_claim(p_head awa.claims, p_found awa.lane_search,
         p_worker bigint, p_now timestamptz, p_deadline timestamptz)
 RETURNS bigint
@@ -41,7 +41,7 @@ BEGIN
 END
 $$;
 
--- Claim from one lane, whose lock the caller holds. Returns NULL if there is nothing to look for.
+-- Claim from one lane. The caller holds the lane's lock. Returns NULL if there is nothing to look for.
 CREATE OR REPLACE FUNCTION awa.claim_lane(p_worker bigint, p_lane awa.lanes, p_max int,
         p_max_bytes bigint, p_now timestamptz, p_deadline timestamptz)
 RETURNS awa.lane_search
@@ -61,8 +61,8 @@ BEGIN
 END
 $$;
 
--- Move the cursor of a lane, whose lock the caller holds, on to p_last; for those who have just
--- withdrawn what waits up to there. Whatever is not withdrawn becomes a gap, so nothing is lost.
+-- Move the cursor of a lane on to p_last. The caller holds the lane's lock and has just withdrawn what
+-- waits up to there. A position that is not withdrawn becomes a gap, so nothing is lost.
 CREATE OR REPLACE FUNCTION awa.pass_withdrawn(p_lane int, p_last bigint)
 RETURNS void
 LANGUAGE plpgsql
@@ -86,9 +86,9 @@ $$;
 
 -- ---- One queue -----------------------------------------------------------------------------
 
--- The lanes of a queue in which there may be work, best first: by effective priority, which
--- rises by one for each aging interval that the oldest entry has waited, then by age, then by
--- priority.
+-- The lanes of a queue in which there may be work, the best first: the lowest effective priority, then
+-- the longest wait, then the lowest priority. The effective priority of a lane falls by one, to 1 at
+-- least, for each aging interval for which its oldest entry has waited.
 CREATE OR REPLACE FUNCTION awa.lanes_to_claim(p_queue text, p_aging interval, p_now timestamptz)
 RETURNS SETOF awa.lanes
 LANGUAGE plpgsql
@@ -96,7 +96,7 @@ AS $$
 DECLARE
     v_lanes awa.lanes[];
 BEGIN
-    -- A queue with a single lane is not looked at twice.
+    -- A single lane is not asked here: awa.claim_lane() asks it.
     SELECT array_agg(l) INTO v_lanes FROM awa.lanes AS l WHERE l.queue = p_queue AND NOT l.retired;
     IF cardinality(v_lanes) > 1 THEN
         SELECT array_agg(l) INTO v_lanes
@@ -117,8 +117,9 @@ BEGIN
 END
 $$;
 
--- Since when the oldest entry that a claim would look at first has waited; NULL if none is seen.
--- Looks into a few gaps of which there is news: what lies between was claimed long ago.
+-- Since when the entry that a claim would look at first has waited; NULL if there is none. Looks into at
+-- most ten gaps of which there is news, and above the cursor: what lies between them was claimed long
+-- ago.
 CREATE OR REPLACE FUNCTION awa.lane_waits_since(p_lane int)
 RETURNS timestamptz
 LANGUAGE plpgsql
@@ -147,8 +148,8 @@ BEGIN
 END
 $$;
 
--- Wait for the lock of a lane, but not for ever: whoever claims in long transactions, from several
--- lanes, would wait in a circle. Returns whether it was obtained.
+-- Wait for the lock of a lane, for half a second at most: long transactions that claim from several lanes
+-- could otherwise wait for each other in a circle. Returns whether the lock was obtained.
 CREATE OR REPLACE FUNCTION awa.wait_for_lane(p_lane int)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -162,13 +163,13 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $$;
 
--- Claim up to p_max jobs of a queue for a worker. All come from one lane; call again for more. As they
--- are stored, their arguments have p_max_bytes at most, unless it is a single one.
--- Takes the lane's lock until commit; while another claims from the lane, the next one is tried,
--- and only if none is left does it wait, half a second at most. Refuses to run in REPEATABLE READ
--- or SERIALIZABLE (rule G5): it would read an old head.
--- An attempt is (p_worker, claim_id, pos), and ends by awa.complete_jobs(), awa.close_jobs() or
--- awa.complete_job(). The commit may be asynchronous: a claim that a crash forgets never was.
+-- Claim up to p_max jobs of a queue for a worker. All of them come from one lane; the worker calls again
+-- for more. Their arguments, as they are stored, have p_max_bytes at most, unless it is a single job.
+-- Takes the lane's lock until commit. While another transaction holds a lane, the next lane is tried. If
+-- no lane is left, the call waits for one, for half a second at most. Raises JQ001 in REPEATABLE READ and
+-- SERIALIZABLE (rule G5), where it would read an old head.
+-- An attempt is (p_worker, claim_id, pos). It ends by awa.complete_jobs(), awa.close_jobs() or
+-- awa.complete_job(). The commit may be asynchronous: if a crash forgets a claim, it never was.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.claim_jobs(p_worker bigint, p_queue text, p_max int,
         p_now timestamptz DEFAULT clock_timestamp(), p_max_bytes bigint DEFAULT 16777216)
@@ -220,8 +221,9 @@ BEGIN
             v_busy := coalesce(v_busy, v_lane);
         END IF;
     END LOOP;
-    -- Never for a lower lane than one that is held: two would wait in a circle. Who has it is about
-    -- to claim from it, and a worker that got nothing soon looks again.
+    -- Never wait for a lower lane than one that we hold: two that wait for each other's lane would wait
+    -- in a circle. The transaction that holds the busy lane is about to claim from it, and a worker that
+    -- got nothing soon looks again.
     IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id > coalesce(v_held, 0) THEN
         IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
             RETURN;
@@ -234,7 +236,8 @@ BEGIN
         v_run := v_claim.runs[i];
         v_first := lower(v_run);
         v_end := upper(v_run);
-        -- Rule G4: exactly what was recorded; a statement sees more than the one before it.
+        -- Rule G4: return exactly what was recorded. This statement sees more than the one that recorded
+        -- it.
         RETURN QUERY
             SELECT e.pos, e.id, v_claim.claim_id, e.ready_slot, (e.attempt + 1)::smallint,
                    e.max_attempts, e.kind, e.args, e.metadata, e.tags, e.enqueued_at, v_deadline

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Close: end attempts. Whoever ends one inserts its position into closures; what a worker may close
--- is what a claim of its own holds.
+-- Close: end attempts. An attempt ends when its position is inserted into closures. A worker may close
+-- the positions that one of its claims holds.
 
 -- ---- What follows --------------------------------------------------------------------------
 
--- The positions of p_rows are closed, by this transaction; do what follows from their outcomes:
--- terminal ones that have something to tell leave a done entry or a dead letter, the others live on
--- as deferred jobs or as new entries.
+-- Do what follows from the outcomes of p_rows, whose positions this transaction has closed. A terminal
+-- job that has something to tell gets a done entry; a dead-lettered one becomes a dead letter; every
+-- other job lives on as a deferred job or as a new entry.
 CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
 RETURNS void
 LANGUAGE plpgsql
@@ -60,7 +60,7 @@ BEGIN
 END
 $$;
 
--- Failed jobs of a queue whose dead-letter queue is on go there.
+-- Turn the outcome failed into dead_lettered for jobs of queues whose dead-letter queue is on.
 CREATE OR REPLACE FUNCTION awa.route_failed(p_rows awa.closing[])
 RETURNS awa.closing[]
 LANGUAGE plpgsql
@@ -86,7 +86,7 @@ BEGIN
 END
 $$;
 
--- Close the positions of p_rows, and settle those that this call closed. Returns them.
+-- Close the positions of p_rows, and settle those that this call closed. Returns those.
 CREATE OR REPLACE FUNCTION awa.close_and_settle(p_rows awa.closing[])
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -113,8 +113,8 @@ BEGIN
 END
 $$;
 
--- The end of jobs of one lane that nobody runs: withdrawn at their positions, and done entries that
--- say so. The caller holds the lane's lock, or has just inserted them. Returns how many there were.
+-- End jobs of one lane that nobody runs: withdraw their entries, and write done entries that say so. The
+-- caller holds the lane's lock, or has just inserted the entries. Returns how many jobs there were.
 CREATE OR REPLACE FUNCTION awa.withdraw_cancelled(p_slot smallint, p_positions int8multirange,
         p_reason text)
 RETURNS bigint
@@ -145,11 +145,11 @@ $$;
 
 -- ---- Completed, and nothing to tell --------------------------------------------------------
 
--- Complete jobs whose result is nothing but that they are done. The worker sends, for each of its
--- claims, positions that all lie in one lane; what lies between them may be included, because only
--- what the claim holds counts. Several claims of one slot and lane become one row.
--- Locks: none of its own. Returns the positions that this call closed; the rest of what the
--- claims held is stale: somebody else ended those attempts. A repeated call closes nothing.
+-- Complete jobs that have no result but that they are done. For each of its claims the worker sends
+-- positions of one lane. Positions that lie between them may be included: only those that the claim holds
+-- count. Several claims of one slot and lane become one row.
+-- Locks: none of its own. Returns the positions that this call closed. The rest of what the claims held
+-- is stale: somebody else has ended those attempts. A repeated call closes nothing.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.complete_jobs(p_worker bigint, p_slots smallint[],
         p_claims bigint[], p_positions int8multirange[])
@@ -172,12 +172,12 @@ BEGIN
                   FROM unnest(p_slots, p_claims, p_positions) AS u (slot, claim, positions)
                  WHERE NOT isempty(u.positions)) AS m
          GROUP BY m.slot, m.lane
-         ORDER BY m.slot, m.lane -- one order for all, so that two flushes cannot wait in a circle
+         ORDER BY m.slot, m.lane -- the same order in each flush, so that no two wait in a circle
     LOOP
         v_done := v_done + awa.add_closure(v_group.slot, v_group.lane, v_group.held, 'completed');
     END LOOP;
 
-    -- What was carried into another slot meanwhile is closed there.
+    -- A position that was carried meanwhile is closed in its new slot.
     FOR i IN 1 .. cardinality(p_claims) LOOP
         v_rest := p_positions[i] - v_done;
         IF NOT isempty(v_rest) THEN
@@ -188,8 +188,8 @@ BEGIN
 END
 $$;
 
--- The same for positions whose slot is not the one that the worker remembers. Whoever finds them
--- closed looks again: they may just have been carried once more.
+-- Complete positions whose slot is not the one that the worker remembers. If another transaction closed
+-- them, the loop looks again: they may just have been carried once more.
 CREATE OR REPLACE FUNCTION awa.complete_carried(p_worker bigint, p_claim bigint,
         p_positions int8multirange)
 RETURNS int8multirange
@@ -212,13 +212,14 @@ $$;
 
 -- ---- With something to tell ----------------------------------------------------------------
 
--- Close single attempts with what they have to tell. p_outcomes[i] is completed, failed,
--- cancelled, retried, snoozed, released (given back unstarted) or expired (the worker ended it at
--- its deadline). p_errors[i] is text; p_outputs[i] JSON, or any text, see awa.read_output();
--- p_delays[i] the delay of a retry (NULL: the backoff), a snooze or a release.
--- Locks: as complete_jobs. A bad row never stops its neighbours: it comes back with an error, still
--- open. An error that says nothing about a row (awa.is_permanent) is the call's: nothing is closed.
--- Returns one row per job, in order: its new state, or 'stale' if the attempt had lost it.
+-- Close single attempts that have something to tell. p_outcomes[i] is completed, failed, cancelled,
+-- retried, snoozed, released (given back before it began) or expired (the worker ended it at its
+-- deadline). p_errors[i] is text. p_outputs[i] is JSON or any other text; see awa.read_output().
+-- p_delays[i] is the delay of a retry (NULL: the backoff), a snooze or a release.
+-- Locks: as complete_jobs. A bad row does not stop the others: it is returned with an error, and stays
+-- open. An error that says nothing about a row (see awa.is_permanent) fails the whole call, which then
+-- closes nothing.
+-- Returns one row for each job, in order: its new state, or 'stale' if the attempt had lost it.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.close_jobs(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[] DEFAULT NULL,
@@ -265,7 +266,7 @@ BEGIN
 END
 $$;
 
--- The work of close_jobs: all of it, or an exception.
+-- Do the work of close_jobs, all of it or nothing: what cannot be done raises an exception.
 CREATE OR REPLACE FUNCTION awa.close_batch(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
         p_delays interval[])
@@ -291,7 +292,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- The fence: only what a claim of this worker holds.
+    -- The fence: only what a claim of this worker holds is closed.
     SELECT coalesce(range_agg(awa.held_positions(v_worker, g.slot, g.claim, g.positions)), '{}')
       INTO v_held
       FROM (SELECT u.slot, u.claim, range_agg(int8range(u.pos, u.pos + 1)) AS positions
@@ -301,8 +302,8 @@ BEGIN
                            v_now);
     v_done := awa.close_and_settle(v_rows);
 
-    -- What was carried into another slot meanwhile is closed there; and looked for again, because
-    -- it may just have been carried once more.
+    -- A position that was carried meanwhile is closed in its new slot. The loop looks again, because it
+    -- may just have been carried once more.
     WHILE awa.width(v_done) < cardinality(p_positions) LOOP
         SELECT array_agg(coalesce(o.ready_slot, -1) ORDER BY u.ord),
                coalesce(range_agg(int8range(u.pos, u.pos + 1))
@@ -333,7 +334,7 @@ BEGIN
 END
 $$;
 
--- What is asked for positions that are held, decided: p_positions[i] in p_slots[i] and so on.
+-- Decide what becomes of positions that are held, from what is asked for p_positions[i] in p_slots[i].
 CREATE OR REPLACE FUNCTION awa.closings(p_held int8multirange, p_slots smallint[],
         p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
         p_delays interval[], p_now timestamptz)
@@ -353,7 +354,7 @@ BEGIN
                        WHEN 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
                        WHEN 'released' THEN p_now + nullif(u.delay, '0 s') END,
                    u.outcome = 'released')::awa.closing), '{}')
-          FROM (SELECT DISTINCT ON (u.pos) u.* -- one end for each, the first
+          FROM (SELECT DISTINCT ON (u.pos) u.* -- a position that is named twice has its first end
                   FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs,
                               p_delays) WITH ORDINALITY
                        AS u (slot, pos, outcome, error, output, delay, ord)
@@ -369,9 +370,9 @@ $$;
 
 -- ---- In the caller's transaction -----------------------------------------------------------
 
--- Complete one job inside the caller's own transaction: its effects and the job's end commit
--- together or not at all. Holds nothing but its own closure, so other jobs of the claim end
--- freely. Raises JQ003 if the attempt has lost the job, which aborts the effects as well.
+-- Complete one job inside the caller's own transaction: the effects of the handler and the end of the job
+-- commit together or not at all. Locks nothing but its own closure, so other jobs of the claim can end.
+-- Raises JQ003 if the attempt has lost the job, which aborts the effects as well.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.complete_job(p_worker bigint, p_claim bigint, p_position bigint,
         p_output jsonb DEFAULT NULL)
@@ -386,7 +387,7 @@ DECLARE
     v_id bigint;
 BEGIN
     PERFORM awa.require_durable();
-    LOOP -- again if it was just being carried into another slot
+    LOOP -- again if the position was carried into another slot meanwhile
         SELECT o.ready_slot INTO v_slot
           FROM awa.open_in_slots(v_worker, p_claim,
                                  int8multirange(int8range(p_position, p_position + 1))) AS o

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Three doors into the queue with the same rules: one job, arrays of jobs, and positions for a
--- COPY by the client.
+-- Three ways into the queue, with the same rules: one job, arrays of jobs, and positions for a COPY by
+-- the client.
 
--- Put jobs that passed the checks where they belong. Returns them with their ids; the id of a
--- duplicate of a unique key is NULL. What is marked with an error is passed over.
+-- Insert jobs that passed the checks: those of a later time as deferred jobs, the others as entries.
+-- Returns them with their ids. A duplicate of a unique key gets the id NULL. A job with an error is
+-- passed over.
 CREATE OR REPLACE FUNCTION awa.add_jobs(p_jobs awa.new_job[])
 RETURNS awa.new_job[]
 LANGUAGE plpgsql
@@ -16,7 +17,7 @@ DECLARE
     v_key text;
     i int;
 BEGIN
-    -- Keys in ascending order: two batches with the same keys do not wait for each other in a
+    -- Take keys in ascending order: two batches with the same keys do not wait for each other in a
     -- circle. The second job of a batch with the same key is a duplicate of the first.
     FOR i IN SELECT j.ord
                FROM unnest(p_jobs) AS j
@@ -45,12 +46,13 @@ BEGIN
 END
 $$;
 
--- Insert p_kinds[i] with p_args[i] (JSON text) and so on; arrays that are NULL, and elements that
--- are NULL, mean the default. A job waits for p_run_ats[i], or until p_delays[i] from now.
--- p_tags[i] is a JSON list of strings, because tags differ in number.
--- Locks: none beyond the first use of a lane. Wakes waiting workers at commit.
--- Returns one row per job, in order: its id, or NULL for a duplicate of a unique key, or NULL
--- and the error. With p_strict the first bad job raises JQ001 instead.
+-- Insert p_kinds[i] with p_args[i] (JSON text) and so on. An array or an element that is NULL means the
+-- default. A job waits until p_run_ats[i], or for p_delays[i] from now on. p_tags[i] is a JSON list of
+-- strings, because the number of tags differs.
+-- Locks: the unique keys of the jobs; and briefly, at the first use of a lane, that of the lane. Wakes
+-- waiting workers at commit.
+-- Returns one row for each job, in order: its id; or NULL for a duplicate of a unique key; or NULL and
+-- the error. With p_strict the first bad job raises JQ001 instead.
 -- Door: kept.
 CREATE OR REPLACE FUNCTION awa.insert_jobs(
         p_kinds text[],
@@ -72,7 +74,7 @@ AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_n int := coalesce(cardinality(p_kinds), 0);
-    v_any_key text := gen_random_uuid(); -- jobs without a key of their own stay together
+    v_any_key text := gen_random_uuid(); -- jobs without an ordering key stay in one shard
     v_first_id bigint;
     v_args record;
     v_metadata record;
@@ -137,8 +139,8 @@ BEGIN
 END
 $$;
 
--- Insert one job. NULL means the default. Returns its id, or NULL if a live job holds the
--- unique key. Raises JQ001, naming the field and the limit.
+-- Insert one job. NULL means the default. Returns its id, or NULL if a live job holds the unique key.
+-- Raises JQ001, naming the field and the limit.
 -- Door: kept.
 CREATE OR REPLACE FUNCTION awa.insert_job(
         p_kind text,
@@ -182,11 +184,12 @@ BEGIN
 END
 $$;
 
--- Reserve ids and positions for p_counts[i] jobs of (queue, priority, ordering key), which the
--- client then COPYs into awa.ready_entries in this same transaction. Also checks what COPY does
--- not: names and priority. Wakes waiting workers at commit.
--- Returns one row per group: the slot to name, the first of its consecutive ids and positions, the
--- time as binary COPY writes it (microseconds since 2000), and the default of max_attempts.
+-- Reserve ids and positions for p_counts[i] jobs of (queue, priority, ordering key). The client then
+-- COPYs these jobs into awa.ready_entries, in this same transaction. Checks what COPY does not: the name
+-- of the queue, the priority and the count. Wakes waiting workers at commit.
+-- Returns one row for each group: the slot to name, the first of its consecutive ids and of its
+-- consecutive positions, the time as a binary COPY writes it (microseconds since 2000), and the default
+-- of max_attempts.
 -- Door: kept.
 CREATE OR REPLACE FUNCTION awa.reserve_positions(p_queues text[], p_priorities int[],
         p_ordering_keys text[], p_counts int[])
@@ -215,7 +218,7 @@ BEGIN
         IF v_problem IS NOT NULL THEN
             RAISE EXCEPTION '%', v_problem USING ERRCODE = 'JQ001';
         END IF;
-        -- By itself, so that the call below is inlined.
+        -- A statement of its own, so that the call of shard_of() below is inlined.
         SELECT q.enqueue_shards INTO v_shards FROM awa.queues AS q WHERE q.queue = v_group.queue;
         v_lane := awa.open_lane(v_group.queue, v_group.priority,
                                 awa.shard_of(v_group.key, v_shards));

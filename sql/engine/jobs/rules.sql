@@ -3,8 +3,9 @@
 
 -- ---- What the caller may give, and what counts if he does not ------------------------------
 
--- What is wrong with a job, in words; NULL if nothing is. The limits stand here and nowhere else.
--- Not more than STABLE, or it would be called for each row instead of inlined: format() is STABLE.
+-- What is wrong with a job, in words; NULL if nothing is. The limits are defined here and nowhere else.
+-- The function is STABLE, because format() is: an IMMUTABLE function would not be inlined, but called for
+-- each row.
 CREATE OR REPLACE FUNCTION awa.job_problem(p_kind text, p_queue text, p_args jsonb,
         p_priority int, p_max_attempts int, p_run_at timestamptz, p_delay interval, p_tags jsonb,
         p_metadata jsonb, p_unique_key text)
@@ -42,7 +43,7 @@ RETURN CASE
         THEN format('unique_key: want 1 to 200 bytes, got %s', octet_length(p_unique_key))
     END;
 
--- What the caller left out. The defaults of a job stand here and nowhere else.
+-- What a caller leaves out has these defaults. They are defined here and nowhere else.
 CREATE OR REPLACE FUNCTION awa.default_queue() RETURNS text
 LANGUAGE sql IMMUTABLE RETURN 'default';
 
@@ -52,7 +53,7 @@ LANGUAGE sql IMMUTABLE RETURN 2;
 CREATE OR REPLACE FUNCTION awa.default_max_attempts() RETURNS int
 LANGUAGE sql IMMUTABLE RETURN 25;
 
--- A time after a delay; a delay that awa.job_problem() will refuse changes nothing.
+-- p_now and a delay. A delay that awa.job_problem() will refuse adds nothing.
 CREATE OR REPLACE FUNCTION awa.after(p_now timestamptz, p_delay interval)
 RETURNS timestamptz
 LANGUAGE sql STABLE STRICT
@@ -72,13 +73,14 @@ $$;
 
 -- ---- Outcomes ------------------------------------------------------------------------------
 
--- How many attempts an outcome uses up: none if the job goes back as it came.
+-- How many attempts an outcome uses up: none if the job is snoozed or released.
 CREATE OR REPLACE FUNCTION awa.attempts_used(p_outcome awa.outcome)
 RETURNS int
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_outcome IN ('snoozed', 'released') THEN 0 ELSE 1 END;
 
--- What follows from an outcome for a job whose entry says p_used attempts were used up before.
+-- The outcome that counts when p_asked is asked for. p_used is the number of attempts that were used up
+-- before, as the entry says. A job whose last attempt is retried, rescued or expired fails.
 CREATE OR REPLACE FUNCTION awa.decide(p_asked awa.outcome, p_used int, p_max_attempts int)
 RETURNS awa.outcome
 LANGUAGE sql IMMUTABLE
@@ -97,30 +99,30 @@ RETURN CASE
     ELSE 'retryable'
     END;
 
--- How long a job waits after its n-th failed attempt: 2^n s and up to a quarter more, a day at
--- most.
+-- How long a job waits after its failed attempt n = p_attempt: 2^n s and at random up to a quarter more,
+-- but a day at most.
 CREATE OR REPLACE FUNCTION awa.backoff(p_attempt int, p_random float8 DEFAULT random())
 RETURNS interval
 LANGUAGE sql IMMUTABLE
 RETURN least(power(2, least(greatest(p_attempt, 0), 17)) * (1 + p_random / 4), 86400)
        * interval '1 s';
 
--- Does an error say something about the row that met it? Then it comes again whenever that row does,
--- and the row is set aside. Any other one (no room on the disk, no memory, a lock, a deadlock, a
--- session that may not write, a damaged page) says nothing about the row: it fails the whole call,
--- which changes nothing, and the caller tries again later.
+-- Whether an error says something about the row that met it. Such an error comes again whenever the row
+-- does, so the row is set aside. Any other error (no room on the disk, no memory, a lock, a deadlock, a
+-- session that may not write, a damaged page) says nothing about the row: it fails the whole call, which
+-- changes nothing, and the caller tries again later.
 CREATE OR REPLACE FUNCTION awa.is_permanent(p_sqlstate text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN left(p_sqlstate, 2) IN (
            '22',  -- data exception: no JSON, no UTF-8, out of range
-           '23',  -- a constraint refuses it; races end in ON CONFLICT and never come here
-           '54')  -- larger than PostgreSQL can store
+           '23',  -- a constraint refuses it; a race ends in ON CONFLICT and does not raise this
+           '54')  -- it is larger than PostgreSQL can store
        OR p_sqlstate IN (
-           'JQ001',  -- ours: it breaks the contract
+           'JQ001',  -- ours: the call breaks the contract
            'P0001'); -- RAISE without a code: a trigger or a function says no
 
--- How long after its deadline an attempt is left to its worker.
+-- For how long after its deadline an attempt is left to its worker.
 CREATE OR REPLACE FUNCTION awa.deadline_grace()
 RETURNS interval
 LANGUAGE sql IMMUTABLE
@@ -128,7 +130,7 @@ RETURN interval '4 s';
 
 -- ---- Errors --------------------------------------------------------------------------------
 
--- One error as it stands in a job's list.
+-- An error in the form that a job's list of errors has.
 CREATE OR REPLACE FUNCTION awa.error_entry(p_attempt int, p_error text, p_outcome awa.outcome,
         p_at timestamptz)
 RETURNS jsonb
@@ -136,13 +138,13 @@ LANGUAGE sql STABLE
 RETURN jsonb_build_object('attempt', p_attempt, 'error', left(coalesce(p_error, ''), 8192),
                           'outcome', p_outcome, 'at', p_at);
 
--- A job's list of errors with one more; the newest 25 are kept.
+-- A job's list of errors with one more. Keeps the newest 25.
 CREATE OR REPLACE FUNCTION awa.append_error(p_errors jsonb, p_error jsonb)
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN p_error IS NULL THEN p_errors
-    WHEN jsonb_typeof(p_errors) <> 'array' THEN jsonb_build_array(p_errors, p_error) -- by COPY
+    WHEN jsonb_typeof(p_errors) <> 'array' THEN jsonb_build_array(p_errors, p_error) -- a COPY wrote p_errors
     WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
     ELSE coalesce(p_errors, '[]') || p_error
     END;

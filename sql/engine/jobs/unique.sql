@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Unique keys. A key belongs to a job while that job lives. Nothing is written when a job ends:
--- whoever wants a key that is taken asks whether its holder still lives, and takes it over if
--- not. So the hot path of closing jobs knows nothing of keys.
+-- Unique keys. A key belongs to a job while that job lives. Nothing is written when a job ends: an insert
+-- that wants a key that is taken asks whether its holder still lives, and takes the key over if not. So
+-- the hot path, which closes jobs, does nothing about keys.
 
 -- Take a unique key for a job. Waits only for a transaction that holds the same key.
 -- Returns whether the job has it now.
@@ -35,8 +35,8 @@ BEGIN
 END
 $$;
 
--- Take the unique keys of jobs, in ascending order as every inserter does. Returns the jobs that
--- have no key, or have it now.
+-- Take the unique keys of jobs, in ascending order, as every inserter does. Returns the jobs that have no
+-- key, or have it now.
 CREATE OR REPLACE FUNCTION awa.take_unique_keys(p_jobs awa.jobs[])
 RETURNS awa.jobs[]
 LANGUAGE plpgsql
@@ -47,7 +47,7 @@ DECLARE
 BEGIN
     FOR v_job IN SELECT j.* FROM unnest(p_jobs) AS j
                   WHERE j.unique_key IS NOT NULL ORDER BY j.unique_key, j.id DESC LOOP
-        -- The holder may be one of ours, which does not live yet.
+        -- The holder may be one of these jobs: it does not live again yet, but it has its key.
         CONTINUE WHEN EXISTS (SELECT 1 FROM unnest(v_jobs) AS j
                                WHERE j.unique_key = v_job.unique_key);
         IF awa.take_unique_key(v_job.unique_key, v_job.id) THEN
@@ -58,7 +58,7 @@ BEGIN
 END
 $$;
 
--- These jobs are gone for good: so are their keys.
+-- Forget the unique keys of jobs that are gone for good.
 CREATE OR REPLACE FUNCTION awa.drop_unique_keys(p_unique_keys text[], p_ids bigint[])
 RETURNS void
 LANGUAGE plpgsql
@@ -70,10 +70,10 @@ BEGIN
 END
 $$;
 
--- Forget the keys of jobs that have ended in a slot that is about to be truncated, at most p_max: those
--- whose jobs were completed, failed, cancelled or deleted there, and did not come back. Keys first, then
--- the look whether their jobs have ended: whoever is about to retry one has its key by then. Returns
--- whether there may be more.
+-- Forget at most p_max keys of jobs that have ended in a slot that is about to be truncated: the jobs
+-- were completed, failed, cancelled or deleted there, and did not come back. The keys are locked first,
+-- and then the function looks whether their jobs have ended: a transaction that is about to retry one of
+-- them has locked its key by then. Returns whether there may be more.
 CREATE OR REPLACE FUNCTION awa.forget_keys(p_slot smallint, p_max int)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -105,8 +105,8 @@ BEGIN
 END
 $$;
 
--- Where in a slot jobs have ended for good: they do not live on elsewhere, and were not taken back. A
--- dead letter may run again; its key goes with it (awa.forget_dead).
+-- The positions of a slot where jobs have ended for good: the jobs do not live on elsewhere, and were not
+-- taken back. A dead letter may run again; its key is forgotten with it (awa.forget_dead).
 CREATE OR REPLACE FUNCTION awa.ended_here(p_slot smallint)
 RETURNS int8multirange
 LANGUAGE plpgsql

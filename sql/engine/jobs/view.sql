@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Reading jobs: one view over all planes, and functions that look up and page without scanning
--- history.
+-- Reading jobs: one view of all places where jobs are, and functions that look up and page without a scan
+-- of history.
 
--- Every entry of the ring that stands for a job, with what was said about it. Entries that were
--- superseded (the job lives on elsewhere) are left out: those closed with a passing outcome,
--- those withdrawn for another reason than a cancel, and terminal ones that were taken back.
+-- Every entry of the ring that stands for a job, with the marks on it. Entries that were superseded (the
+-- job lives on elsewhere) are left out: entries that were closed with an outcome that is not terminal,
+-- entries that were withdrawn for another reason than a cancel, and terminal ones that were taken back.
 CREATE OR REPLACE VIEW awa.ready_jobs AS
 SELECT e.id, e.ready_slot, e.pos, e.kind, l.queue, l.priority, l.enqueue_shard, e.args,
        CASE WHEN d.state IS NOT NULL THEN d.state
@@ -44,8 +44,8 @@ SELECT e.id, e.ready_slot, e.pos, e.kind, l.queue, l.priority, l.enqueue_shard, 
             THEN k.outcome IS NULL OR k.outcome IN ('completed', 'failed', 'cancelled')
             ELSE t.reason = 'cancelled' AND k.outcome IS NULL END;
 
--- Every job, wherever it is: in the ring, deferred, or in the dead-letter queue (dlq_at; its state
--- stays failed).
+-- Every job: in the ring, deferred, or in the dead-letter queue (it then has dlq_at, and its state stays
+-- failed).
 CREATE OR REPLACE VIEW awa.jobs AS
 SELECT r.id, r.kind, r.queue, r.args, r.state, r.priority, r.attempt, r.max_attempts, r.run_at,
        r.created_at, r.attempted_at, r.deadline_at, r.finalized_at, r.run_lease, r.worker_id,
@@ -63,7 +63,7 @@ SELECT d.id, d.kind, d.queue, d.args, 'failed', d.priority, d.attempt, d.max_att
        d.tags, d.metadata, d.unique_key, d.enqueue_shard, NULL, NULL, d.dlq_at, d.reason
   FROM awa.dlq_entries AS d;
 
--- One job by its id; no row if it is not known (any more).
+-- One job by its id; no row if the job is not known, or not any more.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.get_job(p_id bigint)
 RETURNS SETOF awa.jobs
@@ -74,7 +74,7 @@ BEGIN
 END
 $$;
 
--- Whether a job lives: it has not ended yet.
+-- Whether a job lives: it is known and has not ended.
 CREATE OR REPLACE FUNCTION awa.job_is_live(p_id bigint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -99,8 +99,9 @@ BEGIN
 END
 $$;
 
--- Where the jobs in a state are that need not be looked for in history, newest id first, at most
--- p_max; deferred ones have no slot. p_state is any but completed.
+-- Where the jobs in a state are, newest id first, at most p_max, with ids below p_before. A job that is
+-- not in the ring has no slot. p_state is any but completed: completed jobs have to be looked for in
+-- history.
 CREATE OR REPLACE FUNCTION awa.find_in_state(p_state awa.job_state, p_before bigint, p_max int)
 RETURNS TABLE (id bigint, ready_slot smallint, pos bigint)
 LANGUAGE plpgsql
@@ -163,10 +164,10 @@ BEGIN
 END
 $$;
 
--- Jobs, newest id first, below p_before (NULL: from the newest). Each filter may be NULL. What is
--- live or has failed is found where it is; completed jobs, or jobs in any state, in windows of
--- ids from the top down, wider ones as long as a window takes little time: so what was there once, and is
--- not any more, costs nothing.
+-- Jobs, newest id first, with ids below p_before (NULL: from the newest). Each filter may be NULL. Jobs
+-- that live, have failed or were cancelled are found where they are (awa.find_in_state). Completed jobs,
+-- or jobs in any state, are found in windows of ids from the top down. The next window is wider if the
+-- last one took little time: so ids that are gone cost little.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
         p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,

@@ -3,7 +3,7 @@
 
 -- ---- Names ---------------------------------------------------------------------------------
 
--- How a worker's secret is kept.
+-- The form in which a worker's secret is stored.
 CREATE OR REPLACE FUNCTION awa.worker_secret(p_worker bigint)
 RETURNS bytea
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -28,11 +28,12 @@ RETURNS bigint
 LANGUAGE sql VOLATILE
 RETURN coalesce(pg_sequence_last_value('awa.served_ms'), 0);
 
--- Move the engine's own time on by what has passed since it was moved last, but by 1.5 s at most: it
--- counts the time during which the database served somebody. While the server stands still, or nobody
--- reaches it, no worker falls silent; nor if its clock is set. After more than 2.5 s, which is more than a
--- live worker lets pass, all have a grace anew: they have to come back first.
--- Called by heartbeats and by the leader. Kept in sequences, so it leaves no dead row.
+-- Move the engine's own time on by what has passed since it was last moved, but by 1.5 s at most. It
+-- counts time during which the database served somebody: while the server stands still, or nobody reaches
+-- it, or when its clock is set, no worker falls silent. After more than 2.5 s, which is more than a live
+-- worker lets pass, and when the clock went back, all workers get a new grace: they have to come back
+-- first.
+-- Called by heartbeats and by the leader. Sequences hold the time, so it leaves no dead row.
 CREATE OR REPLACE FUNCTION awa.tick_served(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS void
 LANGUAGE plpgsql
@@ -54,7 +55,7 @@ $$;
 
 -- ---- Being seen ----------------------------------------------------------------------------
 
--- Workers, and when each was seen last: by the clock, for people, and by the engine's own time.
+-- Workers, and when each was last seen: by the clock, for people, and by the engine's own time.
 CREATE OR REPLACE VIEW awa.seen_workers AS
 SELECT w.worker_id, w.name, w.queues, w.kinds, w.session, w.registered_at, w.lease, w.ended_at,
        w.empty, w.rescued, greatest(w.last_seen_at, b.seen_at) AS last_seen_at,
@@ -99,9 +100,8 @@ BEGIN
 END
 $$;
 
--- Workers that are dead, or have ended, and may still hold jobs; p_ahead looks so far into the future. A
--- worker is dead when it was silent for the grace and no session holds its lock, or when it was silent
--- for its lease.
+-- Workers that may still hold jobs and have ended, or will be dead p_ahead from now. A worker is dead
+-- when it was silent for the grace and no session holds its lock, or when it was silent for its lease.
 CREATE OR REPLACE FUNCTION awa.dead_workers(p_ahead interval)
 RETURNS TABLE (worker_id bigint, name text, reason text)
 LANGUAGE plpgsql
@@ -124,15 +124,15 @@ BEGIN
 END
 $$;
 
--- The children of worker_beats, by the minute.
+-- The child of worker_beats for a time: each has one minute of three.
 CREATE OR REPLACE FUNCTION awa.beat_slot(p_seen_ms bigint)
 RETURNS smallint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (p_seen_ms / 60000 % 3)::smallint;
 
--- Forget the beats of the child that comes next; they are more than a minute old. A worker that was
--- not seen since keeps the time in its row. Called by the leader. Comes back later if somebody is
--- reading them.
+-- Forget the beats of the child that comes next; they are more than a minute old. The row of a worker
+-- that was not seen since then keeps the time. Called by the leader. Does nothing if somebody is reading
+-- the beats; the leader comes again.
 CREATE OR REPLACE FUNCTION awa.clear_beats()
 RETURNS void
 LANGUAGE plpgsql
@@ -161,11 +161,11 @@ $$;
 
 -- ---- The life of a worker ------------------------------------------------------------------
 
--- A new worker. p_worker is its secret, a random number, drawn anew for every registration: whoever
--- knows it can claim and close in its name, and no attempt of an earlier life can ever match. With
--- p_session the caller's session holds a lock from now on, and its end is noticed when the connection
--- dies; without, only when heartbeats stop. p_kinds NULL: it runs every kind.
--- Returns the number by which everybody else knows it.
+-- Register a worker. p_worker is its secret: a random number, drawn anew for every registration. A
+-- program that knows it can claim and close in the worker's name, and no attempt of an earlier life can
+-- ever match. With p_session the caller's session holds a lock from now on, and the worker's end is
+-- noticed when the connection dies; without p_session, only when heartbeats stop. p_kinds NULL: the
+-- worker runs every kind. Returns the number by which everybody else knows the worker.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.register_worker(p_worker bigint, p_name text, p_queues text[],
         p_kinds text[] DEFAULT NULL, p_session boolean DEFAULT true,
@@ -194,7 +194,8 @@ BEGIN
     INSERT INTO awa.workers (worker_id, secret, name, queues, kinds, session, lease, seen_ms)
     VALUES (v_number, awa.worker_secret(p_worker), left(p_name, 200), p_queues, p_kinds,
             coalesce(p_session, false), p_lease, awa.served_now());
-    -- A stranger who has that lock is taken for the session: it is dead at the end of its lease.
+    -- If a stranger holds that lock, it is taken for the session: the worker is then dead at the end of
+    -- its lease.
     PERFORM pg_try_advisory_lock(awa.lock_class('worker'), awa.session_key(v_number))
       WHERE p_session;
     RETURN v_number;
@@ -204,8 +205,9 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
--- A worker is about to claim. Its rescue and its reconciliation pass over it until the transaction
--- ends, and once one of them has begun, it claims no more. Returns its public number.
+-- Begin a claim of a worker. Its rescue and its reconciliation pass over the worker until this
+-- transaction ends; once one of them has begun, the worker claims no more (JQ003). Returns its public
+-- number.
 CREATE OR REPLACE FUNCTION awa.enter_worker(p_worker bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -225,8 +227,8 @@ BEGIN
 END
 $$;
 
--- No claim of a worker is in flight, and none can come before the transaction ends. Returns false, and
--- does not wait, if one is.
+-- Keep a worker from claiming until the transaction ends. Returns false, and does not wait, if a claim of
+-- it is in flight.
 CREATE OR REPLACE FUNCTION awa.try_worker(p_number bigint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -237,9 +239,10 @@ BEGIN
 END
 $$;
 
--- Whether a worker is to listen for notifications: it is one of the first four that serve one of its
--- queues. Each notification wakes every session of the database that listens, whatever to; so of a
--- large fleet only few do. The others look by themselves, all of them together fifty times a second.
+-- Whether a worker is to listen for notifications: fewer than four live workers with a lower number share
+-- a queue with it. A notification wakes every session of the database that listens, whatever it listens
+-- to; so of a large fleet only few workers listen. The others look by themselves, all of them together
+-- fifty times a second.
 CREATE OR REPLACE FUNCTION awa.is_listener(p_number bigint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -264,7 +267,7 @@ BEGIN
 END
 $$;
 
--- Those of the queues in which there is work now. Cheap, and it locks and writes nothing.
+-- Those of p_queues in which there is work now. Cheap; locks and writes nothing.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.ready_queues(p_queues text[])
 RETURNS text[]
@@ -275,15 +278,18 @@ BEGIN
 END
 $$;
 
--- These identities of one process are alive. p_hungry names the queues in which it waits for
--- work. p_positions[i] are attempts of claim p_claims[i] that have run for a while. With p_session the
--- caller's session is a new one, and takes the locks of its identities. p_held[i] jobs of queue
--- p_queues[i] are in its hands, for gauges.
--- Returns: known, which identities are still registered and not given up for dead; ready, the
--- hungry queues in which there is work now; lost, which of the positions it no longer
--- holds; server, a number that changes when the server restarts or is replaced; listens, whether the
--- worker should LISTEN (awa.listen), and if not, poll_ms, how often it should look when it is idle. Where
--- that is less often than heartbeats come, each 2 s, only some of them look.
+-- Say that these identities of one process are alive. p_hungry names the queues in which the process
+-- waits for work. p_positions[i] are attempts of claim p_claims[i] that have run for a while. With
+-- p_session the caller's session is a new one, and takes the locks of the identities. The process holds
+-- p_held[i] jobs of queue p_queues[i]; gauges show that.
+-- Returns
+-- - known: the identities that are registered and were not given up for dead;
+-- - ready: the hungry queues in which there is work now;
+-- - lost: those of the positions that the process no longer holds;
+-- - server: a number that changes when the server restarts or is replaced;
+-- - listens: whether the worker should LISTEN (awa.listen);
+-- - poll_ms: if not, how often it should look when it is idle. If that is less often than every 2 s, in
+--   which heartbeats come, only some of the heartbeats look for ready queues.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.heartbeat(p_workers bigint[], p_hungry text[] DEFAULT '{}',
         p_claims bigint[] DEFAULT '{}', p_positions int8multirange[] DEFAULT '{}',
@@ -332,18 +338,17 @@ BEGIN
 END
 $$;
 
--- A number that differs after a restart, a crash or a failover: attempts from before may have been
--- lost. A backend that dies takes the others with it and has the server recover, while the postmaster
--- lives on, with its start time; but then the statistics begin anew. They also do when somebody
--- resets them: workers then register once more, which costs nothing.
+-- A number that changes with a restart, a crash or a failover: attempts from before may have been lost.
+-- When a backend dies, the server ends all others and recovers, while the postmaster lives on with its
+-- start time; but then the statistics begin anew. They also begin anew when somebody resets them: workers
+-- then register once more, which costs nothing.
 CREATE OR REPLACE FUNCTION awa.server_number()
 RETURNS bigint
 LANGUAGE sql STABLE
 RETURN (extract(epoch FROM greatest(pg_postmaster_start_time(),
                                     pg_stat_get_bgwriter_stat_reset_time())) * 1000000)::bigint;
 
--- The worker ends and holds nothing any more: what is still open of it is rescued at once, by a
--- leader that is woken for it.
+-- End a worker. What it still holds is rescued at once: this wakes a leader for it.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.deregister_worker(p_worker bigint)
 RETURNS void
