@@ -3,9 +3,8 @@
 
 -- ---- What is of use ------------------------------------------------------------------------
 
--- The positions of a slot of which nothing final was said: neither closed nor withdrawn. Whatever
--- is not in this set can hold no living entry; it is searched by index, so the cost follows what
--- is alive and not what passed through.
+-- The positions of a slot that are neither closed nor withdrawn. No other position can hold a living
+-- entry. The set is searched by index, so the cost follows what is alive and not what passed through.
 CREATE OR REPLACE FUNCTION awa.unsettled(p_slot smallint)
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -47,7 +46,7 @@ BEGIN
 END
 $$;
 
--- Failed jobs of a slot that are young enough to be retried, at most p_max.
+-- Failed jobs of a slot that are within their retention, at most p_max.
 CREATE OR REPLACE FUNCTION awa.kept_entries(p_slot smallint, p_max int, p_now timestamptz)
 RETURNS int8multirange
 LANGUAGE plpgsql
@@ -71,7 +70,7 @@ $$;
 
 -- ---- Copies --------------------------------------------------------------------------------
 
--- Copy entries of a slot into the current one. The caller marks the originals.
+-- Copy entries of a slot into the current slot. The caller marks the originals.
 CREATE OR REPLACE FUNCTION awa.copy_entries(p_slot smallint, p_positions int8multirange)
 RETURNS void
 LANGUAGE plpgsql
@@ -108,12 +107,12 @@ $$;
 
 -- ---- Carrying ------------------------------------------------------------------------------
 
--- Carry up to p_max entries that are still of use out of a sealed slot, into the current one, at
--- the same positions: waiting entries, running ones with their claims, and failed jobs within
--- their retention. A position can be carried and closed at the same moment; the exclusion
--- constraint lets one of them win, and a close that loses finds the copy. Lanes that are busy are
--- passed over. By how much the current slot grew meanwhile is written down for awa.slot_limit().
--- Returns how many entries were carried.
+-- Carry up to p_max living entries, and up to p_max failed jobs, out of a sealed slot into the current
+-- one, at the same positions: waiting entries, running ones with their claims, and failed jobs within
+-- their retention. A position can be carried and closed at the same moment: the exclusion constraint lets
+-- one of the two win, and a close that loses finds the copy. Lanes that are busy are passed over. The
+-- function notes for awa.slot_limit() by how much the current slot grew. Returns how many entries were
+-- carried.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.carry_forward(p_slot smallint, p_max int DEFAULT 10000,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -129,7 +128,7 @@ DECLARE
     v_bytes bigint;
 BEGIN
     PERFORM awa.require_read_committed('carry');
-    -- Nobody rotates while this writes into the current slot; see awa.settled_positions().
+    -- No rotation comes while this writes into the current slot; see awa.settled_positions().
     IF NOT awa.try_lock_shared('maintenance') THEN
         RETURN 0;
     END IF;
@@ -154,7 +153,7 @@ BEGIN
             v_carried := v_carried + awa.carry_lane(p_slot, v_lane, v_alive * int8multirange(
                     int8range(v_lane::bigint << 44, (v_lane + 1)::bigint << 44)));
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            NULL; -- a handler is completing one of them in its own transaction
+            NULL; -- a handler is completing one of these jobs in its own transaction
         END;
     END LOOP;
 
@@ -163,7 +162,7 @@ BEGIN
         BEGIN
             v_carried := v_carried + awa.carry_kept(p_slot, v_kept);
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            NULL; -- somebody is just taking one of them
+            NULL; -- another transaction is taking one of these jobs
         END;
     END IF;
     IF v_carried > 0 THEN
@@ -176,7 +175,7 @@ BEGIN
 END
 $$;
 
--- The living entries of one lane, whose lock the caller holds, so that no claim comes between.
+-- Carry the living entries of one lane. The caller holds the lane's lock, so no claim comes between.
 CREATE OR REPLACE FUNCTION awa.carry_lane(p_slot smallint, p_lane int, p_alive int8multirange)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -193,14 +192,14 @@ BEGIN
     v_running := awa.add_closure(p_slot, p_lane, v_running, 'carried');
     PERFORM awa.copy_entries(p_slot, v_running), awa.copy_claims(p_slot, v_running);
 
-    -- Only what this call withdraws: the others were cancelled or carried before we had the lock.
+    -- Copy only what this call withdraws: the others were cancelled or carried before we had the lock.
     v_waiting := awa.add_tombstones(p_slot, v_waiting, 'carried');
     PERFORM awa.copy_entries(p_slot, v_waiting);
     RETURN awa.width(v_running) + awa.width(v_waiting);
 END
 $$;
 
--- Failed jobs that are carried stay failed: their entries, how they ran, and how they ended.
+-- Carry failed jobs, which stay failed: their entries, how they ran, and how they ended.
 CREATE OR REPLACE FUNCTION awa.carry_kept(p_slot smallint, p_kept int8multirange)
 RETURNS bigint
 LANGUAGE plpgsql

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Dead letters are forgotten when they are older than their queue keeps them.
 
--- Forget dead letters beyond their queue's retention, at most 1,000 of each queue. Called by the
--- leader. Returns how many.
+-- Forget dead letters that are older than their queue's retention, at most 1,000 of each queue. Called by
+-- the leader. Returns how many.
 CREATE OR REPLACE FUNCTION awa.expire_dlq(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
 LANGUAGE plpgsql
@@ -16,7 +16,7 @@ BEGIN
         RETURN 0;
     END IF;
     FOR v_queue IN
-        WITH RECURSIVE dead AS ( -- by the index, from one queue to the next
+        WITH RECURSIVE dead AS ( -- the queues, by the index, from one to the next
             (SELECT d.queue FROM awa.dlq_entries AS d ORDER BY d.queue LIMIT 1)
             UNION ALL
             SELECT (SELECT d.queue FROM awa.dlq_entries AS d

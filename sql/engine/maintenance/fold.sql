@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- Terminal history is counted without being scanned. docs/engine.md section "Counts".
+-- Terminal history is counted without a scan. docs/engine.md section "Counts".
 --
--- What counts: a closure with a terminal outcome carries its number of jobs; what no closure
--- stands for is a delta. The leader folds both, for sealed slots, into rows of
--- queue_terminal_live_counts, each with a cover: positions of which every closure of the slot is
--- included and in which none will ever be added. Prune adds the truth of a slot to
--- queue_terminal_rollups and truncates all three. Nothing is ever updated or deleted in a slot, so
--- every snapshot sees counts that fit its jobs.
+-- Two things count: a closure with a terminal outcome has its number of jobs, and a delta stands for jobs
+-- that no closure stands for. For sealed slots, the leader folds both into rows of
+-- queue_terminal_live_counts. Each of these rows has a cover: a set of positions of which every closure
+-- of the slot is included, and in which no closure will ever be added. Prune counts the facts of a slot,
+-- adds them to queue_terminal_rollups and truncates all three. Nothing is ever updated or deleted in a
+-- slot, so every snapshot sees counts that fit its jobs.
 
 -- ---- Counting ------------------------------------------------------------------------------
 
--- For each slot: the positions outside all covers, and the transaction id from which on its deltas
--- are not yet folded.
+-- For each slot: the positions outside all covers, and the transaction id from which on its deltas are
+-- not folded yet.
 CREATE OR REPLACE FUNCTION awa.unfolded_slots()
 RETURNS TABLE (ready_slot smallint, outside int8multirange, deltas_xid xid8)
 LANGUAGE plpgsql STABLE
@@ -29,9 +29,10 @@ BEGIN
 END
 $$;
 
--- What is not folded yet, by slot and lane: terminal jobs, and how many positions are claimed and
--- not closed. Slots of which nothing is folded are read from end to end, the others where they are
--- open. (Without a cover, deltas may still be folded: of lanes that nobody has claimed from.)
+-- What is not folded yet, by slot and lane: terminal jobs, and how many positions are claimed and not
+-- closed. A slot of which nothing is folded is read from end to end; of the others only what no cover
+-- includes is read. (A slot without a cover may still have folded deltas: those of lanes that nobody has
+-- claimed from.)
 CREATE OR REPLACE FUNCTION awa.unfolded_counts()
 RETURNS TABLE (ready_slot smallint, lane_id int, completed bigint, failed bigint, cancelled bigint,
                running bigint)
@@ -87,7 +88,8 @@ BEGIN
 END
 $$;
 
--- The same for slots with a cover. Index scans only: what is covered is not met.
+-- The same for slots of which something is folded. It uses index scans only, so it does not meet what is
+-- covered.
 CREATE OR REPLACE FUNCTION awa.unfolded_rest(p_slots smallint[], p_outside int8multirange[],
         p_xids xid8[])
 RETURNS TABLE (ready_slot smallint, lane_id int, completed bigint, failed bigint, cancelled bigint,
@@ -132,7 +134,7 @@ BEGIN
 END
 $$;
 
--- Terminal jobs by slot and lane as the counters have them.
+-- Terminal jobs by slot and lane, as the counters have them.
 CREATE OR REPLACE FUNCTION awa.counted_terminal()
 RETURNS TABLE (ready_slot smallint, lane_id int, completed bigint, failed bigint, cancelled bigint)
 LANGUAGE plpgsql STABLE
@@ -151,9 +153,9 @@ BEGIN
 END
 $$;
 
--- The same from the facts themselves, of p_slot or of all slots (NULL): closures, without those
--- that a tombstone took back, and tombstones that say cancelled, without those that a closure
--- took back. Cost follows the history.
+-- The same from the facts, of p_slot or of all slots (NULL): closures, without those that a tombstone
+-- took back, and tombstones with the reason cancelled, without those that a closure took back. The cost
+-- follows the history.
 CREATE OR REPLACE FUNCTION awa.scanned_terminal(p_slot smallint DEFAULT NULL)
 RETURNS TABLE (ready_slot smallint, lane_id int, completed bigint, failed bigint, cancelled bigint)
 LANGUAGE plpgsql STABLE
@@ -188,12 +190,12 @@ $$;
 
 -- ---- Folding -------------------------------------------------------------------------------
 
--- The positions of a sealed slot, lane by lane (those that have closures in it), in which everything is
--- said: below the lane's cursor, in no gap, and not running. No closure will be added to the slot within them:
+-- The positions of a sealed slot that are settled, for each lane that has closures in it: they are below
+-- the lane's cursor, in no gap, and not running. No closure will be added to the slot within them:
 -- - an entry that becomes visible later lies above the cursor or in a gap (rules G1 to G3);
--- - one that was claimed is closed, or open and left out;
--- - what is carried forward goes to the current slot, and nobody carries while this is decided.
--- One statement, because a gap can move between a lane's head and awa.lane_gaps.
+-- - an entry that was claimed is closed, or it is open and left out;
+-- - what is carried goes to the current slot, and no carry runs while this is decided.
+-- This is one statement, because a gap can move between a lane's head and awa.lane_gaps.
 CREATE OR REPLACE FUNCTION awa.settled_positions(p_slot smallint)
 RETURNS TABLE (lane_id int, cover int8multirange)
 LANGUAGE plpgsql
@@ -224,9 +226,9 @@ BEGIN
 END
 $$;
 
--- Fold what a sealed slot has that is not folded yet. The caller is alone in maintenance. The cover
--- is read first and the counts after it, by later statements: within a cover nothing is added.
--- Deltas count from the oldest transaction that may still be running: older ones have ended.
+-- Fold what is not folded yet of a sealed slot. The caller holds the maintenance lock alone. The covers
+-- are read first, and the counts by later statements: nothing is added within a cover. Deltas are folded
+-- up to the oldest transaction that may still run, because all older ones have ended.
 CREATE OR REPLACE FUNCTION awa.fold_slot(p_slot smallint)
 RETURNS void
 LANGUAGE plpgsql
@@ -264,7 +266,7 @@ BEGIN
       LEFT JOIN unnest(v_lanes, v_covers) AS c (lane_id, cover) ON c.lane_id = l.lane_id
      GROUP BY l.lane_id, c.cover
      ORDER BY l.queue, l.priority, l.enqueue_shard, l.lane_id;
-    IF NOT FOUND THEN -- a mark, for awa.fold_slots(): it was tried
+    IF NOT FOUND THEN -- a row without counts tells awa.fold_slots() that it was tried
         INSERT INTO awa.queue_terminal_live_counts (completed, failed, cancelled, deltas_xid,
                lane_id, priority, enqueue_shard, ready_slot, queue, cover)
         SELECT 0, 0, 0, v_xid, l.lane_id, l.priority, l.enqueue_shard, p_slot, l.queue, '{}'
@@ -273,9 +275,9 @@ BEGIN
 END
 $$;
 
--- Fold sealed slots in which something is not folded; each at most once a minute, the first time at
--- once. Called by the leader, in a transaction that is alone in maintenance. Rows are only added,
--- so it need not wait for old snapshots: they leave nothing dead behind.
+-- Fold the sealed slots in which something is not folded: the first time at once, then at most once a
+-- minute each. Called by the leader, in a transaction that holds the maintenance lock alone. A fold only
+-- adds rows, so it leaves nothing dead behind and need not wait for old snapshots.
 CREATE OR REPLACE FUNCTION awa.fold_slots(p_now timestamptz)
 RETURNS void
 LANGUAGE plpgsql
@@ -304,8 +306,9 @@ BEGIN
 END
 $$;
 
--- The truth of a slot that is about to be truncated, added to what was pruned before: from a scan,
--- never from a counter that could have drifted. In key order, as everybody who writes several.
+-- Add the facts of a slot that is about to be truncated to the counts of what was pruned before: from a
+-- scan, never from a counter that could have drifted. Rows are written in key order, as by every
+-- transaction that writes several.
 CREATE OR REPLACE FUNCTION awa.roll_up(p_slot smallint)
 RETURNS void
 LANGUAGE plpgsql
@@ -325,9 +328,9 @@ BEGIN
 END
 $$;
 
--- Compare the counters with the facts, and unless p_check add what is missing and trust them from
--- now on. Both are read in one snapshot, and what is added is the difference, so writers go on
--- meanwhile. Waits for another who does the same. Returns one row for each queue.
+-- Compare the counters with the facts. Unless p_check, add the difference to the counters, and trust them
+-- from now on. Both are read in one snapshot, and only the difference is added, so writers go on
+-- meanwhile. Waits for another transaction that rebuilds or checks. Returns one row for each queue.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.rebuild_terminal_counters(p_check boolean DEFAULT false)
 RETURNS TABLE (queue text, counted bigint, found bigint, corrected bigint)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Counts for gauges, at a cost that depends on the number of lanes and workers alone.
+-- Gauges: counts whose cost depends only on the number of lanes and workers.
 
--- Counts for gauges, at a cost that depends on the number of lanes and workers alone.
+-- Measure the gauges of all queues.
 -- - available: an upper bound; positions that were drawn and not claimed, among them withdrawn and
 --   uncommitted ones, and where lanes share a sequence, those of others;
 -- - deferred, dead_lettered: exact up to 1,000 in all queues together, else lower bounds;
@@ -36,7 +36,7 @@ BEGIN
 END
 $$;
 
--- What the gauges of a queue are added up from.
+-- The numbers that make up the gauges of a queue.
 CREATE OR REPLACE FUNCTION awa.gauge_parts()
 RETURNS TABLE (queue text, what text, n bigint)
 LANGUAGE plpgsql
@@ -89,8 +89,8 @@ BEGIN
 END
 $$;
 
--- The leader's report of the gauges, for all who read them. Called about once a second while there is
--- load; not while another report is young for what it cost.
+-- The leader's report of the gauges, for all readers. awa.turn_ring() calls this about once a second
+-- while there is load. Makes no report if there are more than 1,000 lanes.
 CREATE OR REPLACE FUNCTION awa.report_gauges()
 RETURNS void
 LANGUAGE plpgsql

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Lanes that are full, or whose queue was removed, are sealed, retired and forgotten.
+-- Lanes that are full, or whose queue was removed, are sealed, then retired, then deleted.
 
--- Seal lanes that have used 90 % of their 2^44 positions; the next insert opens a successor. Then send
--- sealed ones on their way: retired when nothing waits or lies in them and nobody may still put
--- something there, and gone, with what is left of their queue, when no slot has a claim of them either.
--- Returns how many were sealed.
+-- Seal lanes that have used 90 % of their 2^44 positions; the next insert opens a successor. Before that,
+-- move on lanes that were sealed earlier: a lane is retired when it has no entry and nobody may still
+-- write one, and it is deleted, with what is left of its queue, when no slot has a claim of it any more.
+-- Returns how many lanes were sealed.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.seal_full_lanes()
 RETURNS int
@@ -23,7 +23,7 @@ BEGIN
 END
 $$;
 
--- Lanes that were sealed by an earlier transaction: retire them, and forget the retired ones.
+-- Retire lanes that were sealed earlier, and delete lanes that are retired.
 CREATE OR REPLACE FUNCTION awa.retire_lanes()
 RETURNS void
 LANGUAGE plpgsql
@@ -44,8 +44,8 @@ BEGIN
 END
 $$;
 
--- Whether a lane has no entry, no gap beside its head, and nobody who may still write an entry. Who has
--- drawn is asked before the look.
+-- Whether a lane has no entry, no gap beside its head, and no transaction that may still write an entry.
+-- The transactions are asked for before the entries are looked for.
 CREATE OR REPLACE FUNCTION awa.lane_is_bare(p_lane int)
 RETURNS boolean
 LANGUAGE plpgsql

@@ -1,14 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- Leadership and its tasks. One worker at a time does the maintenance. The term is a row, written
--- when leadership changes; that it goes on is a sequence, which leaves no dead row behind. Every
--- decision is taken under one lock, so a leader that slept through its term finds that it is none.
+-- Leadership and its tasks. One worker at a time does the maintenance. Its term is a row, written when
+-- leadership changes. A sequence says until when the term lasts, and leaves no dead row. Every decision
+-- is taken under one lock, so a leader that slept through its term learns that it does not lead any more.
 
 -- ---- The term ------------------------------------------------------------------------------
 
--- Become or stay the leader. Returns the term, or NULL while another leads; the tasks that are
--- due, in order; after how many milliseconds to call again; the newest job's id, which tells
--- how busy the queue is; and whether to LISTEN on awa.lead meanwhile. p_promote_from and p_expire_from
--- are where the leader's last look ended. With p_resign the term ends now.
+-- Become or stay the leader. Returns
+-- - term: NULL while another worker leads or is just asking, and with p_resign;
+-- - tasks: the tasks that are due, in order;
+-- - wait_ms: after how many milliseconds to call again;
+-- - newest_id: the newest job's id, which tells how busy the queue is;
+-- - listens: whether to LISTEN on awa.lead meanwhile.
+-- p_promote_from and p_expire_from are where the leader's last look ended. With p_resign the term ends
+-- now.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.lead(p_worker bigint,
         p_promote_from timestamptz DEFAULT '-infinity',
@@ -24,7 +28,7 @@ BEGIN
     wait_ms := 500;
     newest_id := awa.newest_id();
     listens := coalesce(awa.is_listener(v_number), false);
-    -- Whoever merely sees that another leads locks nothing.
+    -- A worker that sees that another one leads takes no lock.
     IF NOT p_resign AND awa.other_leads(v_number) THEN
         wait_ms := awa.rest_of_term()
                    + CASE WHEN listens THEN 0 ELSE least(30 * awa.fleet_size(), 10000) END;
@@ -49,8 +53,8 @@ BEGIN
 END
 $$;
 
--- For how many milliseconds a candidate waits: the rest of the term, and a little more, each its own.
--- (Of a large fleet, those that do not listen wait longer, in awa.lead().)
+-- For how many milliseconds a candidate waits: the rest of the term, and 50 to 250 ms more, at random.
+-- (In a large fleet, awa.lead() lets candidates that do not listen wait longer.)
 CREATE OR REPLACE FUNCTION awa.rest_of_term()
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -67,7 +71,8 @@ BEGIN
 END
 $$;
 
--- Whether a term of another worker lasts. One in the far future is a clock that was set back.
+-- Whether a term of another worker lasts. A term that ends in the far future does not count: the clock
+-- was set back.
 CREATE OR REPLACE FUNCTION awa.other_leads(p_number bigint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -82,8 +87,9 @@ BEGIN
 END
 $$;
 
--- Begin a term, or renew it; with p_resign, end it. Under the lock, so that no two do. Who has ended as a
--- worker can only resign. Returns the term; NULL if another leads, or nobody any more.
+-- Begin a term, or renew it; with p_resign, end it. The caller holds the leadership lock, so only one
+-- worker at a time does this. A worker that has ended can only resign. Returns the term; NULL if another
+-- worker leads, or this one does not lead any more.
 CREATE OR REPLACE FUNCTION awa.hold_term(p_number bigint, p_resign boolean)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -106,7 +112,7 @@ BEGIN
     END IF;
     IF p_resign THEN
         PERFORM setval('awa.leader_until', 0);
-        PERFORM pg_notify('awa.lead', ''); -- the others sleep until the term would have ended
+        PERFORM pg_notify('awa.lead', ''); -- else the others sleep until the term would have ended
         RETURN NULL;
     END IF;
     PERFORM setval('awa.leader_until', awa.to_ms(clock_timestamp()) + awa.term_ms());
@@ -116,8 +122,9 @@ $$;
 
 -- ---- Tasks ---------------------------------------------------------------------------------
 
--- What is due, and after how many milliseconds to ask again: until the next deferred job is due, but
--- not so long that the term ends, or a dead worker waits.
+-- What is due, and after how many milliseconds to ask again: when the next deferred job is due, but after
+-- 50 ms at least, and before the last quarter of the term begins. While a task is due or gaps are moved
+-- aside, after 250 ms at most.
 CREATE OR REPLACE FUNCTION awa.due_tasks(p_promote_from timestamptz, p_expire_from timestamptz,
         OUT tasks text[], OUT wait_ms bigint)
 LANGUAGE plpgsql
@@ -154,8 +161,9 @@ BEGIN
 END
 $$;
 
--- The ring's turn: rotate if it is due, fold the counts of sealed slots, forget dead letters and
--- heartbeats that are too old, and say which slot wants to be emptied. Called by the leader about once a second.
+-- The ring's turn: rotate if that is due, fold the counts of sealed slots, forget old dead letters and
+-- heartbeats, report the gauges, and name the slot that should be emptied. Called by the leader about
+-- once a second.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.turn_ring(p_now timestamptz DEFAULT clock_timestamp(),
         OUT opened smallint, OUT to_prune smallint)
@@ -169,14 +177,15 @@ BEGIN
     END IF;
     PERFORM awa.expire_dlq(p_now), awa.report_gauges();
     to_prune := awa.slot_to_prune(p_now);
-    PERFORM awa.clear_beats(); -- last: it locks what others read, to the end of the transaction
+    PERFORM awa.clear_beats(); -- last: to the end of the transaction it locks what others read
 END
 $$;
 
 -- ---- Notes about tasks, for awa.health() ---------------------------------------------------
 
--- A task, which is one statement, has failed with an error, or succeeded (NULL). Called by the leader
--- when that changes, and once a minute while it goes on, so that nobody takes an old note for news.
+-- Note that a task, which is one statement, has failed with an error, or has succeeded (p_error NULL).
+-- Called by the leader when that changes, and once a minute while it goes on, so that an old note is not
+-- taken for news.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.note_maintenance(p_task text, p_error text DEFAULT NULL,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -200,8 +209,8 @@ BEGIN
 END
 $$;
 
--- Whether a task fails at the moment: a failure that is not repeated has passed, or was of a task
--- that nobody needs any more.
+-- Whether a task fails at the moment. A failure that is not noted again for 3 minutes has passed, or its
+-- task is not needed any more.
 CREATE OR REPLACE FUNCTION awa.is_failing(p_task awa.maintenance_tasks, p_now timestamptz)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE

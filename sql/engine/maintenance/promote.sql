@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- Deferred jobs become runnable when their time has come.
 
--- Promote up to p_max due jobs, in order of their time. Looks only at jobs due after p_from: the
--- leader moves it on, so that index entries of jobs promoted long ago are not met again while an
--- old snapshot keeps them from being cleaned away; and now and then it looks from the beginning,
--- for jobs whose transaction committed late. Rows that are locked (cancelled just now) are passed
--- over. Returns how many were promoted, and the time of the last one.
+-- Promote up to p_max due jobs, in order of their time. Looks only at jobs that are due after p_from,
+-- which the leader moves on: otherwise it would meet index entries of jobs that were promoted long ago,
+-- as long as an old snapshot keeps them from being cleaned away. Now and then the leader looks from the
+-- beginning, for jobs whose transaction committed late. A row that is locked (its job is being cancelled,
+-- say) is passed over. Returns how many were promoted, and the time of the last one.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.promote_jobs(p_from timestamptz DEFAULT '-infinity',
         p_max int DEFAULT 5000, p_now timestamptz DEFAULT clock_timestamp(),
@@ -17,8 +17,8 @@ DECLARE
     v_jobs awa.new_job[];
 BEGIN
     PERFORM awa.require_durable();
-    -- By ctid: a plan that cannot be turned into a join over the whole table. The rows are locked,
-    -- so they stay where they are.
+    -- By ctid: such a plan cannot be turned into a join over the whole table. The rows are locked, so
+    -- they stay where they are.
     WITH gone AS (
         DELETE FROM awa.deferred_jobs AS d
          WHERE d.ctid = ANY (ARRAY(

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Take jobs away from workers that died, from attempts that overran their deadline and from claims
--- whose answer was lost, and make them runnable again.
+-- Take jobs away from workers that died, from attempts that are past their deadline, and from claims
+-- whose answer was lost, and make these jobs runnable again.
 
--- End open attempts on somebody's behalf, as rescued, expired or released; all of one slot and
--- lane. Attempts that are used up fail. Waits for nobody longer than the caller's lock_timeout.
--- Returns how many it ended.
+-- End open attempts for somebody else, as rescued, expired or released. They lie in one slot and lane. A
+-- job whose last attempt this was fails. Waits no longer than the caller's lock_timeout for another
+-- transaction. Returns how many attempts were ended.
 CREATE OR REPLACE FUNCTION awa.end_attempts(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome, p_error text)
 RETURNS bigint
@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
--- The same, position by position if the whole is held up by somebody who is just closing one.
+-- The same; but if another transaction is closing one of the positions, each position is tried by itself.
 CREATE OR REPLACE FUNCTION awa.try_end_attempts(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome, p_error text)
 RETURNS bigint
@@ -43,7 +43,7 @@ BEGIN
     BEGIN
         RETURN awa.end_attempts(p_slot, p_lane, p_positions, p_outcome, p_error);
     EXCEPTION WHEN lock_not_available OR deadlock_detected OR unique_violation THEN
-        NULL; -- one by one, below
+        NULL; -- each by itself, below
     END;
     FOR v_run IN SELECT r FROM unnest(p_positions) AS r LOOP
         FOR v_pos IN 0 .. (upper(v_run) - lower(v_run) - 1)::int LOOP
@@ -60,9 +60,9 @@ BEGIN
 END
 $$;
 
--- Rescue what dead workers hold; awa.dead_workers() says which those are. Called by the leader. p_now in
--- the future looks so far ahead. Locks: each worker's, so that no claim of it is in flight; then none.
--- Returns how many jobs were rescued.
+-- Rescue the jobs of dead workers; awa.dead_workers() says which those are. Called by the leader. With
+-- p_now in the future it looks that far ahead. Locks: each worker's row, so that no claim of it is in
+-- flight; after that none. Returns how many jobs were rescued.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.rescue_jobs(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
@@ -84,7 +84,7 @@ BEGIN
                     v_open.positions, 'rescued',
                     format('worker %s %s', v_worker.name, v_worker.reason));
         END LOOP;
-        -- From here on it claims nothing; once it is found empty it need not be looked at again.
+        -- From here on the worker claims nothing. Once it is empty, no rescue looks at it again.
         UPDATE awa.workers AS w
            SET ended_at = coalesce(w.ended_at, p_now), rescued = w.rescued + v_mine,
                empty = NOT EXISTS (SELECT 1 FROM awa.open_positions(v_worker.worker_id))
@@ -96,7 +96,7 @@ BEGIN
 END
 $$;
 
--- Is there a worker that rescue_jobs() should look at?
+-- Whether there is a worker that rescue_jobs() should look at.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.any_to_rescue(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS boolean
@@ -107,11 +107,12 @@ BEGIN
 END
 $$;
 
--- The answer to a claim of this worker was lost. It keeps the attempts that it knows of, those at
--- p_known; whatever else it holds goes back, unstarted. From here on it claims nothing: what is
--- still on its way under its number would bring more of that kind. Locks: the worker's, exclusively,
--- so that no claim of it is in flight; then none. Returns how many jobs went back; NULL, and then
--- it is to be asked again, while a claim is in flight or somebody is just closing one of them.
+-- Settle a claim of this worker whose answer was lost. The worker keeps the attempts that it knows of, at
+-- p_known; the other jobs that it holds go back, unstarted. From here on it claims nothing: a claim that
+-- is still on its way under its number would bring more jobs that it does not know of. Locks: the
+-- worker's row, exclusively, so that no claim of it is in flight; after that none. Returns how many jobs
+-- went back. NULL means ask again: a claim is in flight, or another transaction is closing one of the
+-- attempts.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.reconcile_worker(p_worker bigint, p_known int8multirange)
 RETURNS bigint
@@ -148,10 +149,10 @@ BEGIN
 END
 $$;
 
--- End attempts whose deadline passed more than 4 s ago; the worker had its chance to do it
--- itself, a program and its 2 s of grace included. Looks at claims with deadlines in
--- (p_from, p_now - 4 s]; the leader moves p_from on and
--- now and then starts from the beginning. Returns how many were ended.
+-- End attempts whose deadline passed more than 4 s ago. The worker had its chance to end them itself, the
+-- 2 s of grace that it gives a program included. Looks at claims with deadlines in (p_from, p_now - 4 s];
+-- the leader moves p_from on, and now and then begins from the start. Returns how many attempts were
+-- ended.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.expire_jobs(p_from timestamptz DEFAULT '-infinity',
         p_now timestamptz DEFAULT clock_timestamp())

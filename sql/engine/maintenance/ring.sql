@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- The ring: rotate into an empty slot, truncate an old one.
--- All of it is called by the leader, in transactions of its own.
+-- The ring: open an empty slot, and truncate an old one. The leader calls all of this, in transactions of
+-- its own.
 --
--- A truncate hardly waits: it takes its locks within 10 ms, or 200 ms if the slot has been due for a
--- while, or comes back later. Others may take locks in another order, and a long wait would become
--- a deadlock.
+-- A truncate hardly waits: it gets its locks within 10 ms, or within 200 ms if the slot has been due for
+-- a while; otherwise the leader comes back later. Other transactions may take locks in another order, and
+-- a long wait would become a deadlock.
 --
--- Each refuses an isolation level that could hold an old snapshot: what was committed after it
--- would be truncated unseen.
+-- Each function that changes the ring refuses an isolation level that could hold an old snapshot: it
+-- would truncate what was committed after that snapshot without having seen it.
 
 -- ---- Rotate --------------------------------------------------------------------------------
 
--- Open the next generation if the current slot is large or old enough and an empty slot exists.
--- It takes any empty slot, so one slot with a stubborn backlog does not stop the ring.
--- Returns the slot that is current now if it changed, else NULL.
+-- Open the next generation if the current slot is large or old enough and an empty slot exists. Any empty
+-- slot will do, so a slot that cannot be emptied for long does not stop the ring. Returns the slot that
+-- is current now if it changed, else NULL.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.rotate_ring(p_force boolean DEFAULT false,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -58,10 +58,10 @@ $$;
 
 -- ---- Heads ---------------------------------------------------------------------------------
 
--- Checkpoint the heads of lanes whose newest claim lies in a slot: repeat them, with no positions,
--- in the current slot. Not inside the prune: a claimer that waits for the pruned table could
--- otherwise read an older head on an older snapshot. Lanes that are busy just now write newer
--- claims themselves. Returns how many heads still lie in the slot.
+-- Write the heads of lanes whose newest claim lies in a slot once more, with no positions, into the
+-- current slot. This is not part of the prune: a claim that waits for the pruned table could otherwise
+-- read an older head by an older snapshot. Lanes that are busy are passed over: they write newer claims
+-- themselves. Returns how many heads still lie in the slot.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.checkpoint_heads(p_slot smallint)
 RETURNS int
@@ -82,7 +82,7 @@ BEGIN
             v_left := v_left + 1;
             CONTINUE;
         END IF;
-        v_head := awa.lane_head(v_lane); -- again, now under the lock
+        v_head := awa.lane_head(v_lane); -- once more, now under the lock
         CONTINUE WHEN v_head.ready_slot <> p_slot;
         PERFORM awa.write_head(v_head, v_head.claim_id);
     END LOOP;
@@ -90,8 +90,8 @@ BEGIN
 END
 $$;
 
--- Lanes whose head would be lost with a slot: no other slot has a claim as new. Heads of retired lanes
--- may go.
+-- The lanes whose head would be lost with a slot: no other slot has a claim as new. The head of a retired
+-- lane may be lost.
 CREATE OR REPLACE FUNCTION awa.heads_in_slot(p_slot smallint)
 RETURNS TABLE (lane_id int)
 LANGUAGE plpgsql
@@ -116,9 +116,9 @@ $$;
 
 -- ---- Old snapshots -------------------------------------------------------------------------
 
--- Who may still see something living in a slot out of which everything living has gone: whoever has
--- had a snapshot since before that, but after the slot was opened. NULL: it is not known, because
--- something may still live there.
+-- The transactions that may still see something alive in a slot that nothing alive is in any more: they
+-- had a snapshot when the slot was settled, and did not have it yet when the slot was opened. NULL: not
+-- known, because something may still live in the slot.
 CREATE OR REPLACE FUNCTION awa.slot_readers(p_slot smallint)
 RETURNS text[]
 LANGUAGE plpgsql
@@ -131,8 +131,8 @@ BEGIN
 END
 $$;
 
--- Note that nothing living is in a slot any more, as the caller has just seen, or (p_settled false)
--- that there is.
+-- Note that nothing alive is in a slot any more, as the caller has just seen; or, with p_settled false,
+-- that something is.
 CREATE OR REPLACE FUNCTION awa.settle_slot(p_slot smallint, p_settled boolean)
 RETURNS void
 LANGUAGE plpgsql
@@ -150,12 +150,11 @@ $$;
 
 -- ---- Prune ---------------------------------------------------------------------------------
 
--- The sealed slot that should be emptied now, NULL if none: its history is older than the
--- retention, or fewer than two slots are empty. The oldest goes first, but for stubborn ones, of
--- which more than 10,000 entries would have to be carried: that gains little, so it is done only if
--- no slot is empty at all, for the one that costs least. A slot into which a transaction has
--- written that is still open, or which an old snapshot still needs, cannot be truncated; the others
--- must not wait for it.
+-- The sealed slot that should be emptied now, or NULL: its history is older than the retention, or fewer
+-- than two slots are empty. The oldest goes first. A stubborn slot, of which more than 10,000 entries
+-- would have to be carried, is passed over, because that gains little; if no slot is empty at all, the
+-- slot that costs least is taken. A slot cannot be truncated while a transaction that has written into it
+-- is open, or while an old snapshot needs it; other slots do not wait for it.
 CREATE OR REPLACE FUNCTION awa.slot_to_prune(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS smallint
 LANGUAGE plpgsql
@@ -182,11 +181,11 @@ BEGIN
                   AND l.database = (SELECT d.oid FROM pg_database AS d
                                      WHERE d.datname = current_database())
                   AND l.mode = 'RowExclusiveLock'
-                  AND l.pid IS DISTINCT FROM pg_backend_pid()) -- which may just have folded it
+                  AND l.pid IS DISTINCT FROM pg_backend_pid()) -- we may just have folded this slot ourselves
          ORDER BY r.generation NULLS FIRST, r.ready_slot
     LOOP
         v_cost := awa.kept_estimate(v_slot.ready_slot, v_slot.sealed_at, p_now);
-        -- Without a look at what is alive: the leader comes every second, for days.
+        -- This does not count what is alive: the leader comes every second, for days.
         CONTINUE WHEN v_cost > 10000 AND v_empty > 0;
         v_cost := v_cost + awa.width(awa.alive_entries(v_slot.ready_slot, 10001));
         IF v_cost <= 10000 THEN
@@ -201,8 +200,8 @@ BEGIN
 END
 $$;
 
--- How many failed jobs in a sealed slot are within their retention, at most: by what is folded, so
--- without looking at any of them.
+-- How many failed jobs of a sealed slot are within their retention, at most. The folded counts say it, so
+-- no job is looked at.
 CREATE OR REPLACE FUNCTION awa.kept_estimate(p_slot smallint, p_sealed_at timestamptz,
         p_now timestamptz)
 RETURNS bigint
@@ -218,8 +217,8 @@ BEGIN
 END
 $$;
 
--- How long the history of a slot is kept: as long as the most patient of the queues that ran jobs
--- from it wants completed and cancelled jobs to be seen.
+-- How long the history of a slot is kept: for the longest time for which one of the queues whose jobs
+-- were claimed from it keeps completed and cancelled jobs.
 CREATE OR REPLACE FUNCTION awa.slot_retention(p_slot smallint, p_default interval)
 RETURNS interval
 LANGUAGE plpgsql
@@ -236,7 +235,7 @@ BEGIN
 END
 $$;
 
--- Whether a slot should have been emptied some seconds ago, or the ring needs it now.
+-- Whether a slot should have been emptied 5 s ago, or fewer than two slots are empty.
 CREATE OR REPLACE FUNCTION awa.slot_is_overdue(p_slot smallint, p_now timestamptz)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -250,7 +249,7 @@ BEGIN
 END
 $$;
 
--- Who has a lock on a slot's tables.
+-- The transactions that have a lock on a slot's tables.
 CREATE OR REPLACE FUNCTION awa.slot_holders(p_slot smallint)
 RETURNS text[]
 LANGUAGE plpgsql
@@ -265,7 +264,8 @@ BEGIN
 END
 $$;
 
--- Note who has such a lock now. Called once in each of the leader's turns, before the prune.
+-- Note which transactions have such a lock now. Called once in each of the leader's turns, before the
+-- prune.
 CREATE OR REPLACE FUNCTION awa.note_holders(p_slot smallint)
 RETURNS void
 LANGUAGE plpgsql
@@ -279,8 +279,8 @@ END
 $$;
 
 -- Whether a transaction has had such a lock since the leader's last turn, which is longer than a prune
--- would wait. (Not by sleeping here: pg_sleep() goes by the wall clock, and sleeps for an hour if that is
--- set back by one meanwhile.)
+-- would wait. (pg_sleep() here would not do: it goes by the wall clock, and sleeps for an hour if the
+-- clock is set back by one meanwhile.)
 CREATE OR REPLACE FUNCTION awa.slot_is_held(p_slot smallint)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -292,11 +292,11 @@ BEGIN
 END
 $$;
 
--- Truncate a slot in which nothing is of use any more. Writers are locked out before the last
--- look, so no insert in flight can hide there; readers only for the truncate itself. It comes back later
--- for whoever has a snapshot in which something still lives there; most of them are gone in a moment.
--- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (lanes),
--- 'snapshots' or 'keys' (more unique keys than go at once).
+-- Truncate a slot in which nothing is of use any more. Writers are locked out before the last look, so no
+-- insert in flight can hide; readers are locked out only for the truncate itself. A slot in which some
+-- snapshot still sees something alive is left for later; most such snapshots are gone in a moment.
+-- Returns 'pruned', or why not: 'current', 'busy' (locks), 'alive' (entries), 'heads' (of lanes),
+-- 'snapshots', or 'keys' (more unique keys than are forgotten at once).
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.prune_slot(p_slot smallint,
         p_now timestamptz DEFAULT clock_timestamp())
@@ -314,9 +314,9 @@ BEGIN
     IF p_slot = awa.current_slot() THEN
         RETURN 'current';
     END IF;
-    -- A plan that is kept locks the tables of all slots whenever it runs. Beside closes that follow
-    -- each other and take longer, 10 ms are never enough. But whoever comes while we wait must wait,
-    -- too: that is for nothing, and again each second, if a long transaction holds a lock.
+    -- A kept plan locks the tables of all slots whenever it runs. Beside closes that follow each other
+    -- and take longer, a wait of 10 ms is never enough. But a transaction that comes while we wait must
+    -- wait, too. If a long transaction holds a lock, it would wait for nothing, and once a second.
     IF awa.slot_is_overdue(p_slot, p_now) AND NOT awa.slot_is_held(p_slot) THEN
         PERFORM set_config('lock_timeout', '200ms', true); -- of this call
     END IF;
@@ -324,7 +324,7 @@ BEGIN
       FROM unnest(awa.ringed_tables()) WITH ORDINALITY AS u (t, ord);
     EXECUTE format('LOCK TABLE awa.%I IN SHARE MODE', 'ready_entries_' || p_slot);
     IF NOT isempty(awa.alive_entries(p_slot, 1))
-       OR NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN -- after it: a living job may just fail
+       OR NOT isempty(awa.kept_entries(p_slot, 1, p_now)) THEN -- second: a living job may fail meanwhile
         PERFORM awa.settle_slot(p_slot, false);
         RETURN 'alive';
     END IF;
@@ -339,7 +339,7 @@ BEGIN
         RETURN 'keys';
     END IF;
     EXECUTE 'LOCK TABLE ' || v_children || ' IN ACCESS EXCLUSIVE MODE';
-    IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN -- of a claim that was under way
+    IF EXISTS (SELECT 1 FROM awa.heads_in_slot(p_slot)) THEN -- the head of a claim that was under way
         PERFORM awa.settle_slot(p_slot, false);
         RETURN 'heads';
     END IF;
@@ -353,7 +353,7 @@ $$;
 
 -- ---- The index of ids ----------------------------------------------------------------------
 
--- Bring the index that finds jobs by id up to date with what was appended.
+-- Bring the index that finds jobs by id up to date with what was appended to the current slot.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.summarize_ids()
 RETURNS int

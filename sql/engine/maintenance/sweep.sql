@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Look for late entries in the gaps beside the heads.
 
--- Look for late entries in the gaps beside the heads. What is found goes back into the lane's head,
--- where the next claim takes it; what can have no owner any more is forgotten; the rest stays. As long
--- as its owners are open it is not looked at again, however many gaps there are. Called by the leader.
--- Locks: each lane's, if free. Returns how many gaps are left aside.
+-- Look for late entries in the gaps beside the heads. A gap whose entry is found goes back into the
+-- lane's head, where the next claim takes the entry. A gap that has no owner left is forgotten. The other
+-- gaps stay; as long as their owners are open they are not looked at again, however many they are. Called
+-- by the leader. Locks: each lane's, if it is free. Returns how many gaps stay aside.
 -- Door: hot.
 CREATE OR REPLACE FUNCTION awa.sweep_gaps(p_now timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
@@ -23,7 +23,7 @@ BEGIN
 END
 $$;
 
--- The same for one lane, whose lock the caller holds.
+-- The same for one lane. The caller holds the lane's lock.
 CREATE OR REPLACE FUNCTION awa.sweep_lane(p_lane int, p_now timestamptz)
 RETURNS void
 LANGUAGE plpgsql
