@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- The doors: which functions others may call, who, and how they run. Everything is owned by awa_owner,
--- whom nobody logs in as. A door runs as its owner (SECURITY DEFINER) with a pinned search_path; the
--- viewer also reads views. No role has rights on a table, but for the COPY of awa_bulk_producer.
+-- The doors: which functions others may call, which roles, and with which settings they run. awa_owner
+-- owns everything, and nobody logs in as it. A door runs as its owner (SECURITY DEFINER) with a pinned
+-- search_path. awa_viewer also reads views. No role has rights on a table, except for the COPY of
+-- awa_bulk_producer.
 
--- What an older version gave, too.
+-- Take back all rights, those that an older version gave included.
 REVOKE ALL ON SCHEMA awa
   FROM PUBLIC, awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA awa
@@ -17,13 +18,14 @@ ALTER DEFAULT PRIVILEGES FOR ROLE awa_owner IN SCHEMA awa REVOKE EXECUTE ON FUNC
 GRANT USAGE ON SCHEMA awa
    TO awa_producer, awa_bulk_producer, awa_worker, awa_operator, awa_viewer;
 
--- The profile of a door says with which settings of the planner it, and all that it calls, run:
--- plain:  without JIT and parallel workers, as all doors;
--- index:  also by indexes instead of sequential scans;
--- kept:   also with plans that are kept instead of made anew for each call;
--- lookup: both;
--- hot:    both, and index scans that stop early instead of bitmaps;
--- inlined: a small function that is part of its caller's statement; it has no settings and runs as its caller.
+-- The profile of a door says with which settings of the planner it runs, and all that it calls:
+-- - plain: without JIT and parallel workers, like all doors;
+-- - index: also with indexes instead of sequential scans;
+-- - kept: also with plans that are kept instead of made anew for each call;
+-- - lookup: both;
+-- - hot: both, and with index scans that stop early instead of bitmap scans;
+-- - inlined: a small function that becomes part of its caller's statement; it has no settings and runs as
+--   its caller.
 -- What a single function needs besides (a lock_timeout, say) stands beside its body.
 DO $$
 DECLARE
@@ -114,7 +116,7 @@ BEGIN
         ('health', 'plain', 'readers'),
         ('to_ms', 'inlined', 'readers, worker'),
         ('schema_version', 'plain', 'all'),
-        -- Triggers of awa.jobs, and a part of turn_ring() that tests call by itself.
+        -- Triggers of awa.jobs; and a part of turn_ring() that tests call by itself.
         ('before_jobs_delete', 'plain', NULL),
         ('on_job_delete', 'plain', NULL),
         ('on_job_insert', 'plain', NULL),

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- What an operator does to many failed jobs at once: retry, discard.
 
--- How many jobs one call of a bulk verb takes if nobody says.
+-- How many jobs one call of a bulk verb takes by default.
 CREATE OR REPLACE FUNCTION awa.default_bulk_limit()
 RETURNS int
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 1000;
 
--- A bulk verb needs a filter, or the word that all are meant.
+-- Raise JQ001 unless a bulk verb has a filter, or p_all says that all jobs are meant.
 CREATE OR REPLACE FUNCTION awa.check_bulk(p_all boolean, p_limit int, VARIADIC p_filters text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -23,8 +23,8 @@ BEGIN
 END
 $$;
 
--- Failed jobs that match every filter (NULL: any), newest id first, at most p_limit, below
--- p_before. Those in the dead-letter queue are not meant. Takes the lock of history.
+-- The failed jobs that match every filter (NULL: any), newest id first, at most p_limit, with ids below
+-- p_before; without those in the dead-letter queue. Takes the lock of history.
 CREATE OR REPLACE FUNCTION awa.find_failed(p_kind text, p_queue text, p_tag text, p_all boolean,
         p_limit int, p_before bigint)
 RETURNS awa.jobs[]
@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 
--- What a bulk verb found.
+-- The result of a bulk verb that has found p_jobs and changed nothing yet.
 CREATE OR REPLACE FUNCTION awa.bulk_report(p_jobs awa.jobs[], p_limit int)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql
@@ -61,8 +61,8 @@ BEGIN
 END
 $$;
 
--- Take terminal jobs out of history, in order of slot and position; those that were just carried,
--- from where they are now. Returns those that this call took.
+-- Take terminal jobs out of history, in order of slot and position. A job that was carried meanwhile is
+-- taken from its new slot. Returns the jobs that this call took.
 CREATE OR REPLACE FUNCTION awa.take_back_jobs(p_jobs awa.jobs[], p_reason awa.withdrawal)
 RETURNS awa.jobs[]
 LANGUAGE plpgsql
@@ -100,9 +100,9 @@ BEGIN
 END
 $$;
 
--- Run failed jobs that match every filter again, as awa.retry_job() does, newest id first, at most
--- p_limit of them. Needs a filter, or p_all. Those whose unique key a newer job holds stay, and are
--- counted as conflicts. With p_dry_run only counts.
+-- Run failed jobs that match every filter again, as awa.retry_job() does: newest id first, at most
+-- p_limit of them. Needs a filter, or p_all. A job whose unique key a newer job holds stays, and is
+-- counted as a conflict. With p_dry_run it only counts.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,
@@ -129,7 +129,7 @@ BEGIN
 END
 $$;
 
--- Forget failed jobs that match every filter.
+-- Forget failed jobs that match every filter, and their unique keys.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.discard_failed(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_all boolean DEFAULT false, p_limit int DEFAULT NULL,

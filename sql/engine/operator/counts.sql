@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- How many jobs a queue has in each state.
 
--- Entries of each lane that nobody has claimed and nobody has withdrawn. Lanes in which no position
--- was drawn beyond the cursor and no gap is left are not looked at.
+-- For each queue, how many entries nobody has claimed or withdrawn. Reads no entry of a lane in which no
+-- position was drawn beyond the cursor and no gap is left.
 CREATE OR REPLACE FUNCTION awa.waiting_counts(p_queue text)
 RETURNS TABLE (queue text, available bigint)
 LANGUAGE plpgsql STABLE
@@ -43,8 +43,8 @@ BEGIN
 END
 $$;
 
--- Terminal jobs and running ones of each lane. Without trust in the counters, terminal jobs are
--- taken from a scan.
+-- Running and terminal jobs of each lane. While the counters are not trusted, terminal jobs are counted
+-- by a scan.
 CREATE OR REPLACE FUNCTION awa.claimed_counts()
 RETURNS TABLE (lane_id int, running bigint, completed bigint, failed bigint, cancelled bigint)
 LANGUAGE plpgsql STABLE
@@ -69,10 +69,10 @@ BEGIN
 END
 $$;
 
--- Exact counts of one queue, or of each (p_queue NULL), in the caller's snapshot. completed, failed
--- and cancelled are retained jobs, the pruned_ ones those of which only the number is left. What
--- is waiting is counted one by one, and so are deferred and dead-lettered jobs; what ran, by
--- batches, and by slots once they are folded. So the cost follows the backlog and the newest
+-- Exact counts of one queue, or of each queue (p_queue NULL), in the caller's snapshot. completed, failed
+-- and cancelled are jobs that are still there; the pruned_ counts are jobs of which only the number is
+-- left. Waiting, deferred and dead-lettered jobs are counted one by one. Running and terminal jobs are
+-- counted by batches, and by slots once they are folded. So the cost follows the backlog and the newest
 -- slots, not the history.
 -- Door: kept.
 CREATE OR REPLACE FUNCTION awa.queue_counts(p_queue text DEFAULT NULL)
@@ -131,8 +131,9 @@ BEGIN
 END
 $$;
 
--- The gauges of each queue; see awa.measure_gauges(). At most 5 s old: the leader's last report, or made
--- now if that is older, if a queue came since, or if there are more than 1,000 lanes.
+-- The gauges of each queue, at most 5 s old; see awa.measure_gauges(). They are the leader's last report.
+-- They are measured now if that report is older, if a queue is not in it, or if there is none, as with
+-- more than 1,000 lanes.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.queue_counts_fast()
 RETURNS TABLE (queue text, available bigint, deferred bigint, running bigint, completed bigint,

@@ -4,7 +4,7 @@
 
 -- ---- Reading -------------------------------------------------------------------------------
 
--- Dead letters, newest first, below the cursor (p_before_at, p_before_id). Each filter may be NULL;
+-- Dead letters, newest first, below the cursor (p_before_at, p_before_id). Each filter may be NULL.
 -- p_from and p_to bound dlq_at.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.list_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
@@ -34,7 +34,7 @@ BEGIN
 END
 $$;
 
--- How many dead letters each queue has, and since when the oldest is there.
+-- How many dead letters each queue has, and when its oldest one came.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.dlq_depth(p_queue text DEFAULT NULL)
 RETURNS TABLE (queue text, depth bigint, oldest_at timestamptz)
@@ -49,7 +49,8 @@ $$;
 
 -- ---- Moving there --------------------------------------------------------------------------
 
--- Move one failed job to the dead-letter queue. Returns whether it was one.
+-- Move one failed job to the dead-letter queue. Returns false if there is no such job, it has not failed,
+-- or it is there already.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.move_to_dlq(p_id bigint, p_reason text DEFAULT 'manual')
 RETURNS boolean
@@ -60,7 +61,7 @@ DECLARE
 BEGIN
     PERFORM awa.require_read_committed('move');
     PERFORM awa.check_dlq_reason(p_reason);
-    FOR i IN 1 .. 10 LOOP -- it may be carried while we look
+    FOR i IN 1 .. 10 LOOP -- the job may be carried while we look
         SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
         IF NOT FOUND OR v_job.state <> 'failed' OR v_job.dlq_at IS NOT NULL THEN
             RETURN false;
@@ -74,8 +75,8 @@ BEGIN
 END
 $$;
 
--- Move failed jobs that match every filter to the dead-letter queue, newest id first, at most
--- p_limit of them. Needs a filter, or p_all. With p_dry_run only counts.
+-- Move failed jobs that match every filter to the dead-letter queue: newest id first, at most p_limit of
+-- them. Needs a filter, or p_all. With p_dry_run it only counts.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.move_failed_to_dlq(p_kind text DEFAULT NULL,
         p_queue text DEFAULT NULL, p_tag text DEFAULT NULL, p_all boolean DEFAULT false,
@@ -102,8 +103,9 @@ $$;
 
 -- ---- Leaving it ----------------------------------------------------------------------------
 
--- Dead letters as jobs that begin anew, in the queue and priority that the operator names, or in
--- their own. Those that are locked, or gone, are passed over. Returns how many.
+-- Turn dead letters into jobs that begin anew, in the queue and with the priority that the operator
+-- names, or in their own. Waits for a transaction that has locked one of them; passes over those that are
+-- gone. Returns how many began anew.
 CREATE OR REPLACE FUNCTION awa.revive(p_ids bigint[], p_run_at timestamptz, p_queue text,
         p_priority int)
 RETURNS bigint
@@ -140,9 +142,9 @@ BEGIN
 END
 $$;
 
--- Run one dead letter again, from attempt 0, its errors kept: now or at p_run_at, in its queue and
--- with its priority or in others. Returns whether it was there. Raises JQ004 if a newer live job
--- holds its unique key; then it stays.
+-- Run one dead letter again, from attempt 0, with its errors: now or at p_run_at, in its own queue and
+-- with its own priority or in others. Returns whether it was there. Raises JQ004 if a newer live job
+-- holds its unique key; the dead letter then stays.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_dlq(p_id bigint, p_run_at timestamptz DEFAULT NULL,
         p_queue text DEFAULT NULL, p_priority int DEFAULT NULL)
@@ -162,8 +164,8 @@ BEGIN
 END
 $$;
 
--- Dead letters that match every filter, newest id first, at most p_limit, below p_before. Needs a
--- filter, or p_all. Takes the lock of history.
+-- The dead letters that match every filter, newest id first, at most p_limit, with ids below p_before.
+-- Needs a filter, or p_all. Takes the lock of history.
 CREATE OR REPLACE FUNCTION awa.find_dead(p_kind text, p_queue text, p_tag text, p_reason text,
         p_from timestamptz, p_to timestamptz, p_all boolean, p_limit int, p_before bigint)
 RETURNS awa.jobs[]
@@ -189,8 +191,8 @@ BEGIN
 END
 $$;
 
--- Run dead letters that match every filter again, as awa.retry_dlq() does; those whose unique key a
--- newer job holds stay, and are counted as conflicts.
+-- Run dead letters that match every filter again, as awa.retry_dlq() does. A dead letter whose unique key
+-- a newer job holds stays, and is counted as a conflict.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.retry_dlq_jobs(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
@@ -218,7 +220,7 @@ BEGIN
 END
 $$;
 
--- Forget dead letters that match every filter.
+-- Forget dead letters that match every filter, and their unique keys.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.purge_dlq(p_kind text DEFAULT NULL, p_queue text DEFAULT NULL,
         p_tag text DEFAULT NULL, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Why is this job not running, or where is it now?
 
--- Findings about one job, the most telling first: what blocks it, since when or until when, and
--- what an operator can do. No row if the job is not known.
+-- Findings about one job, the most telling first: what blocks it, since when or until when, and what an
+-- operator can do. No row if the job is not known.
 -- Door: index.
 CREATE OR REPLACE FUNCTION awa.explain_job(p_id bigint)
 RETURNS TABLE (finding text, since timestamptz, hint text)
@@ -80,7 +80,7 @@ BEGIN
                                  THEN format('awa job retry %s', p_id) END;
     END IF;
 
-    -- A kind that nobody knows goes round: claimed, released, due again.
+    -- A job of a kind that no worker knows goes round: it is claimed, released, and due again.
     IF v_job.state = 'scheduled' AND EXISTS (SELECT 1 FROM awa.workers AS w
                     WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL)
        AND NOT EXISTS (SELECT 1 FROM awa.workers AS w
@@ -98,9 +98,9 @@ BEGIN
 END
 $$;
 
--- Everything that is known about a job, for people: the job; where it is; each of its appearances
--- in the ring, oldest first, with who ran it, when, and how that ended; its errors. NULL if it is
--- not known.
+-- Everything that is known about a job, for people: the job; where it is; each of its appearances in the
+-- ring, oldest first, with its worker, its times and how it ended; its errors. NULL if the job is not
+-- known.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.dump_job(p_id bigint)
 RETURNS jsonb

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Is the whole thing well?
+-- Numbers and checks about the whole queue.
 
 -- Numbers about the storage, as name and value.
 -- Door: plain.
@@ -63,7 +63,7 @@ AS $$
                                            AND a.pid <> pg_backend_pid()), 'none')
 $$;
 
--- Checks of the whole: whether each is well, and what was found.
+-- Checks of the whole queue: whether each is well, and what it found.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.health()
 RETURNS TABLE (name text, ok boolean, detail text)
@@ -79,7 +79,7 @@ AS $$
                 ELSE 'none: scheduled jobs, rescue and pruning stand still' END
       FROM (SELECT pg_sequence_last_value('awa.leader_until'::regclass) AS until) AS u
     UNION ALL
-    -- What fails once and then succeeds is as it should be; see awa.note_maintenance().
+    -- A task that fails once and then succeeds is well; see awa.note_maintenance().
     SELECT 'maintenance', count(*) = 0,
            coalesce(string_agg(format('%s has failed since %s: %s', t.task,
                                       date_trunc('second', t.failing_since), t.error),
@@ -92,7 +92,7 @@ AS $$
       FROM (SELECT 1 FROM awa.deferred_jobs AS d
              WHERE d.run_at < clock_timestamp() - interval '10 s' LIMIT 1000) AS d
     UNION ALL
-    -- None is empty for a while whenever what is kept fills the ring; that is well.
+    -- When entries that must be kept fill the ring, no slot is empty for a while. That is well.
     SELECT 'ring', r.empty > 0 OR r.current < 2 * awa.slot_limit(),
            format('%s of %s slots are empty, the current one has %s', r.empty, awa.slots(),
                   pg_size_pretty(r.current))
@@ -101,7 +101,7 @@ AS $$
               FROM awa.ring_slots() AS r) AS r
 $$;
 
--- The version of the schema, for every caller that wants to know whether it fits.
+-- The version of the schema, for every caller that has to know whether it fits.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.schema_version()
 RETURNS int

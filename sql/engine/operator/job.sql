@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- What an operator does to single jobs: cancel, retry; and to any job by plain SQL: DELETE FROM and
--- INSERT INTO awa.jobs.
+-- What an operator does to single jobs: cancel and retry; and what plain SQL does to jobs: DELETE FROM
+-- and INSERT INTO awa.jobs.
 
--- Cancel a job in any live state: deferred, waiting or running. The worker of a running one is
--- told, and whatever it still reports is stale. Locks: the lane, while the job waits in it.
--- Returns whether there was something to cancel.
+-- Cancel a job in any live state: deferred, waiting or running. The worker of a running job is told, and
+-- what it still reports is stale. Locks: the lane, while the job waits in it. Returns whether there was
+-- something to cancel.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.cancel_job(p_id bigint, p_reason text DEFAULT NULL)
 RETURNS boolean
@@ -63,9 +63,9 @@ BEGIN
 END
 $$;
 
--- Run a failed or cancelled job again, from attempt 0; its errors are kept. A deferred one becomes
--- due at once. What is in the dead-letter queue is left to awa.retry_dlq(). Returns whether there
--- was something to retry. Raises JQ004 if a newer live job holds its unique key.
+-- Run a failed or cancelled job again, from attempt 0, with its errors. A deferred job becomes due at
+-- once. A job in the dead-letter queue is left to awa.retry_dlq(). Returns whether there was something to
+-- retry. Raises JQ004 if a newer live job holds its unique key.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.retry_job(p_id bigint)
 RETURNS boolean
@@ -89,7 +89,7 @@ BEGIN
         IF v_job.state NOT IN ('failed', 'cancelled') OR v_job.dlq_at IS NOT NULL THEN
             RETURN false;
         END IF;
-        -- The key before the job: whoever takes many does it in this order, too.
+        -- The key before the job: a transaction that takes many jobs uses this order, too.
         IF v_job.unique_key IS NOT NULL AND NOT awa.take_unique_key(v_job.unique_key, p_id) THEN
             RAISE EXCEPTION 'job %: a newer job holds the unique key %', p_id, v_job.unique_key
                   USING ERRCODE = 'JQ004';
@@ -103,7 +103,7 @@ BEGIN
 END
 $$;
 
--- A job as it begins anew: from attempt 0, with its errors.
+-- A job that begins anew: from attempt 0, with its errors.
 CREATE OR REPLACE FUNCTION awa.fresh_job(p_job awa.jobs, p_ord int)
 RETURNS awa.new_job
 LANGUAGE plpgsql
@@ -118,9 +118,9 @@ $$;
 
 -- ---- By plain SQL --------------------------------------------------------------------------
 
--- Delete a job in whatever state it is; the worker of a running one is told, and what it still
--- reports is stale. Waits half a second at most for somebody who is just moving or ending it; then
--- it raises JQ006. Returns whether there was such a job.
+-- Delete a job in any state. The worker of a running job is told, and what it still reports is stale.
+-- Waits for half a second at most for a transaction that is moving or ending the job, and then raises
+-- JQ006. Returns whether there was such a job.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.delete_job_compat(p_id bigint)
 RETURNS boolean
@@ -149,7 +149,7 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $$;
 
--- The same where it was just seen. Returns whether it was still there.
+-- Delete a job where it was just seen. Returns whether it was still there.
 CREATE OR REPLACE FUNCTION awa.delete_here(p_job awa.jobs)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -182,7 +182,7 @@ BEGIN
 END
 $$;
 
--- DELETE FROM awa.jobs: one statement after the other, see awa.enter_history().
+-- Before DELETE FROM awa.jobs: one such statement at a time, see awa.enter_history().
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.before_jobs_delete()
 RETURNS trigger
@@ -207,7 +207,7 @@ BEGIN
 END
 $$;
 
--- INSERT INTO awa.jobs: as awa.insert_job(). What a job gets on its way cannot be given.
+-- INSERT INTO awa.jobs does what awa.insert_job() does. Columns that the engine fills cannot be given.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.on_job_insert()
 RETURNS trigger

@@ -1,23 +1,25 @@
 -- SPDX-License-Identifier: MIT
--- What does not travel with the tables when a database is dumped and restored, copied or replicated
--- logically, and is compared with them here: sequences, heads of lanes, transaction ids, and which
--- database it is. Called by `awa migrate` as awa_owner, granted to nobody. Each function returns one
--- row for each difference, and mends it unless p_check.
+-- Some things do not travel with the tables when a database is dumped and restored, copied, or replicated
+-- logically: sequences, heads of lanes, transaction ids, and which database it is. The functions here
+-- compare them with the tables. `awa migrate` calls them as awa_owner; they are granted to nobody. Each
+-- of the mend functions returns one row for each difference, and mends it unless p_check.
 
--- The database that we are in. An OID alone is not enough: another cluster may have the same.
+-- The database that we are in. Its OID alone is not enough: a database of another cluster may have the
+-- same.
 CREATE OR REPLACE FUNCTION awa.this_origin(OUT system_identifier bigint, OUT database oid)
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    IF has_function_privilege('pg_control_system()', 'EXECUTE') THEN -- somebody may have revoked it
+    IF has_function_privilege('pg_control_system()', 'EXECUTE') THEN -- the right may have been revoked
         system_identifier := (SELECT c.system_identifier FROM pg_control_system() AS c);
     END IF;
     database := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
 END
 $$;
 
--- Is this the database that was mended last? Not after a restore or a logical copy. A copy of the
--- files (pg_basebackup, a snapshot of the disk) is the same database, and needs no mending.
+-- Whether this is another database than the one that was mended last: so it is after a restore or a
+-- logical copy. A copy of the files (pg_basebackup, a snapshot of the disk) is the same database, and
+-- needs no mending.
 CREATE OR REPLACE FUNCTION awa.is_moved()
 RETURNS boolean
 LANGUAGE sql STABLE
@@ -28,9 +30,9 @@ RETURN NOT EXISTS (SELECT 1
 
 -- ---- Sequences -----------------------------------------------------------------------------
 
--- Each sequence from which numbers are stored, and the highest of them that a table has. Reads the ring.
--- Numbers of lanes are used again, so that sequence may be anywhere; but where many lanes are, it must not
--- begin anew after a copy.
+-- Each sequence whose numbers are stored, and the highest of its numbers in any table. Reads the ring.
+-- Numbers of lanes are used again, so their sequence may be anywhere; but a copy that has many lanes must
+-- not begin at their first number.
 CREATE OR REPLACE FUNCTION awa.drawn_numbers()
 RETURNS TABLE (sequence regclass, highest bigint)
 LANGUAGE plpgsql
@@ -82,8 +84,8 @@ BEGIN
 END
 $$;
 
--- Sequences that would hand out numbers that are in use. What is in a table was drawn before, so
--- the snapshot comes first and the sequences are read after it: in one statement, as everywhere.
+-- Move on the sequences that would hand out numbers that are in use. A number in a table was drawn before
+-- the snapshot, so the sequences are read after it: in one statement.
 CREATE OR REPLACE FUNCTION awa.mend_sequences(p_check boolean)
 RETURNS TABLE (what text, detail text)
 LANGUAGE plpgsql
@@ -121,11 +123,12 @@ $$;
 
 -- ---- Heads of lanes ------------------------------------------------------------------------
 
--- Positions that are claimed or closed, and that the next claim of their lane would hand out again:
--- the head has them above its cursor or in its gaps. So it is when a head did not come along, or
--- when claims were written under numbers below that of an older head. (A waiting job that was
--- cancelled, and taken back out of history, is closed as removed without a claim: it is withdrawn.)
--- One statement, because a gap can move between a head and awa.lane_gaps.
+-- Positions that are claimed or closed, and that the next claim of their lane would hand out again,
+-- because the head has them above its cursor or in its gaps. That happens when a head did not come along,
+-- or when claims were written under numbers below that of an older head. (A waiting job that was
+-- cancelled, and then taken back out of history, has a closure removed but no claim. It is withdrawn, and
+-- is left out here.)
+-- This is one statement, because a gap can move between a head and awa.lane_gaps.
 CREATE OR REPLACE FUNCTION awa.forgotten_claims()
 RETURNS TABLE (lane_id int, positions int8multirange)
 LANGUAGE plpgsql
@@ -168,7 +171,7 @@ DECLARE
     v_lane record;
 BEGIN
     IF NOT p_check THEN
-        -- From here on no claim moves a head; what is read below is what is mended.
+        -- From here on no claim moves a head: what is read below is what is mended.
         PERFORM awa.take_lane(f.lane_id) FROM awa.forgotten_claims() AS f;
     END IF;
     FOR v_lane IN
@@ -188,9 +191,9 @@ BEGIN
 END
 $$;
 
--- Write the head of a lane, whose lock the caller holds, once more, with p_taken as taken and with
--- all of its gaps as if they had just been seen: the next claim asks who may own them. That is right
--- whatever was known of their owners.
+-- Write the head of a lane once more. The caller holds the lane's lock. p_taken counts as taken, and all
+-- gaps of the lane count as just seen: the next claim asks who may own them. That is right whatever was
+-- known of their owners.
 CREATE OR REPLACE FUNCTION awa.restate_head(p_lane int, p_taken int8multirange)
 RETURNS void
 LANGUAGE plpgsql
@@ -213,7 +216,7 @@ $$;
 
 -- ---- Transaction ids -----------------------------------------------------------------------
 
--- Lanes with gaps whose owners are stored.
+-- Lanes with gaps whose owners are stored, and these owners.
 CREATE OR REPLACE FUNCTION awa.stored_owners()
 RETURNS TABLE (lane_id int, xid xid8)
 LANGUAGE plpgsql
@@ -234,9 +237,9 @@ BEGIN
 END
 $$;
 
--- Are there transaction ids of another cluster? It is another one, or one of them has not been
--- assigned yet. Compared with ids of this cluster they would say nothing: gaps would not be forgotten,
--- and changes of the counts would pass for folded.
+-- Whether there are transaction ids of another cluster: this is another cluster than the one that was
+-- mended last, or a stored id has not been assigned here yet. To compare such ids with ids of this
+-- cluster would be wrong: gaps would not be forgotten, and changes of the counts would pass for folded.
 CREATE OR REPLACE FUNCTION awa.has_foreign_ids()
 RETURNS boolean
 LANGUAGE plpgsql
@@ -252,13 +255,13 @@ BEGIN
     SELECT greatest((SELECT max(d.xid) FROM awa.queue_terminal_count_deltas AS d),
                     (SELECT max(c.deltas_xid) FROM awa.queue_terminal_live_counts AS c),
                     (SELECT max(g.xid) FROM awa.stored_owners() AS g)) INTO v_next;
-    -- Our own id is drawn now, so whatever is stored and was drawn here is smaller.
+    -- Our own id is assigned now, so every stored id that was assigned here is smaller.
     RETURN coalesce(v_next >= pg_current_xact_id(), false);
 END
 $$;
 
--- Owners of gaps are asked for anew. The counters are forgotten and counted anew, from the facts: what was
--- folded, and what was not, can no longer be told apart if somebody has written here already.
+-- If there are foreign ids, forget the owners of gaps, and count all terminal jobs anew from the facts.
+-- Folded and unfolded counts cannot be told apart any more if somebody has already written here.
 CREATE OR REPLACE FUNCTION awa.mend_ids(p_check boolean)
 RETURNS TABLE (what text, detail text)
 LANGUAGE plpgsql
@@ -283,8 +286,8 @@ $$;
 
 -- ---- What an older schema has left ---------------------------------------------------------
 
--- Sequences of single lanes and queues, which nobody draws from any more. Not those on which an open
--- transaction still has a lock: the next time.
+-- Drop the sequences of single lanes and queues, from which nobody draws any more. A sequence on which an
+-- open transaction has a lock is left for the next time.
 CREATE OR REPLACE FUNCTION awa.drop_leftovers()
 RETURNS void
 LANGUAGE plpgsql
@@ -330,8 +333,8 @@ BEGIN
 END
 $$;
 
--- Compare what lies outside the tables with them, and mend it unless p_check. Locks: none to look;
--- to mend, maintenance, history, and the lanes in question, in the order of docs/engine.md.
+-- Compare what lies outside the tables with them, and mend it unless p_check. Locks: none to look; to
+-- mend, maintenance, history, and the lanes in question, in the order of docs/engine.md.
 CREATE OR REPLACE FUNCTION awa.mend(p_check boolean)
 RETURNS TABLE (what text, detail text)
 LANGUAGE plpgsql
@@ -346,6 +349,6 @@ BEGIN
     RETURN QUERY SELECT m.* FROM awa.mend_sequences(p_check) AS m; -- first: heads need claim_ids
     RETURN QUERY SELECT m.* FROM awa.mend_ids(p_check) AS m;
     RETURN QUERY SELECT m.* FROM awa.mend_heads(p_check) AS m;
-    RETURN QUERY SELECT m.* FROM awa.mend_origin(p_check) AS m; -- last: by it the others know
+    RETURN QUERY SELECT m.* FROM awa.mend_origin(p_check) AS m; -- last: the others ask it
 END
 $$;

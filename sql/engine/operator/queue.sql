@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What an operator does to a queue: pause, resume, drain, settings.
+-- What an operator does to a queue: pause, resume, drain, set, remove; and the common settings.
 
--- Workers claim nothing more from the queue; what runs, runs on.
+-- Pause a queue: workers claim nothing more from it. Running jobs go on.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.pause_queue(p_queue text, p_by text DEFAULT session_user)
 RETURNS void
@@ -27,9 +27,8 @@ BEGIN
 END
 $$;
 
--- Cancel what waits in a queue, at most p_max jobs: available and deferred ones. Running jobs
--- are left alone. Returns how many were cancelled; call again if it is p_max. Locks: the lanes of
--- the queue in which jobs wait, one after the other.
+-- Cancel at most p_max available and deferred jobs of a queue. Running jobs are left alone. Returns how
+-- many were cancelled; call again if that is p_max. Locks: the lanes of the queue, one after the other.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.drain_queue(p_queue text, p_max int DEFAULT 1000)
 RETURNS int
@@ -58,8 +57,8 @@ BEGIN
 END
 $$;
 
--- The same for what waits in a lane. A million jobs are drained by their places: to look for each
--- by its id takes a scan of all that the leader has not summarized yet.
+-- The same for the jobs that wait in a lane. They are drained by their positions: a search for each by
+-- its id would scan all that the leader has not summarized yet.
 CREATE OR REPLACE FUNCTION awa.drain_lane(p_lane int, p_max int, p_reason text)
 RETURNS int
 LANGUAGE plpgsql
@@ -69,7 +68,7 @@ DECLARE
     v_last bigint;
     v_cancelled int := 0;
 BEGIN
-    -- Under the lane's lock nobody claims or carries what is found.
+    -- While we hold the lane's lock, no transaction claims or carries what is found.
     PERFORM awa.take_lane(p_lane);
     FOR v_found IN SELECT w.* FROM awa.waiting_runs(p_lane, p_max) AS w LOOP
         v_cancelled := v_cancelled + awa.withdraw_cancelled(v_found.ready_slot, v_found.run,
@@ -77,17 +76,17 @@ BEGIN
         v_last := greatest(v_last, upper(v_found.run) - 1);
     END LOOP;
     IF v_last IS NOT NULL THEN
-        PERFORM awa.pass_withdrawn(p_lane, v_last); -- or the next call would look at it all again
+        PERFORM awa.pass_withdrawn(p_lane, v_last); -- else the next call would look at all of it again
     END IF;
     RETURN v_cancelled;
 END
 $$;
 
--- Settings of a queue. NULL leaves one as it is; those that p_defaults names, such as deadline,
--- and with p_reset all that follow the common settings, go back to what is common, before the
--- others are set. More shards than before take effect for new jobs, the dead-letter queue for jobs
--- that fail from now on, a retention at once. Completed and cancelled jobs of a slot are kept as
--- long as the most patient of its queues wants, while there is room in the ring.
+-- Set a queue. NULL leaves a setting as it is. Before that, the settings that p_defaults names (such as
+-- deadline) go back to the common ones; with p_reset all do that follow the common settings. A new number
+-- of shards takes effect for new jobs, the dead-letter queue for jobs that fail from now on, a retention
+-- at once. Completed and cancelled jobs of a slot are kept for the longest time that one of its queues
+-- wants, while there is room in the ring.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.set_queue(p_queue text, p_enqueue_shards int DEFAULT NULL,
         p_deadline interval DEFAULT NULL, p_aging_interval interval DEFAULT NULL,
@@ -141,8 +140,8 @@ END
 $$;
 
 -- Remove a queue: its settings at once; its lanes and counts when the history of its jobs has left the
--- ring. Refuses, with JQ007, while it has jobs that have not ended, dead letters, or workers. An insert
--- makes it anew. Returns whether there was such a queue.
+-- ring. Raises JQ007 while the queue has jobs that have not ended, dead letters, or workers. An insert
+-- makes the queue anew. Returns whether there was such a queue.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.remove_queue(p_queue text)
 RETURNS boolean
@@ -153,7 +152,7 @@ DECLARE
     v_known boolean;
 BEGIN
     PERFORM awa.require_read_committed('remove');
-    -- Nobody claims, and who comes later finds no open lane and makes a new one.
+    -- A producer that comes later finds no open lane and makes a new one.
     UPDATE awa.lanes AS l SET sealed = true WHERE l.queue = p_queue AND NOT l.sealed;
     v_known := FOUND;
     SELECT c.available + c.scheduled + c.retryable + c.running AS jobs, c.dead_lettered,
@@ -171,7 +170,7 @@ BEGIN
 END
 $$;
 
--- The common settings, which count wherever a queue has none of its own. NULL leaves one as it is.
+-- Set the common settings, which count where a queue has none of its own. NULL leaves a setting as it is.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.set_defaults(p_deadline interval DEFAULT NULL,
         p_aging_interval interval DEFAULT NULL, p_dlq_enabled boolean DEFAULT NULL,
@@ -206,7 +205,7 @@ AS $$
       FROM awa.settings AS s
 $$;
 
--- Queues with their settings, for lists: those that have settings, lanes or deferred jobs.
+-- Queues with their settings, for lists: all that have a row of settings, lanes or deferred jobs.
 CREATE OR REPLACE VIEW awa.queue_list AS
 SELECT n.queue, q.paused_at, q.paused_by, coalesce(q.enqueue_shards, 1) AS enqueue_shards,
        coalesce(q.deadline, s.deadline) AS deadline,

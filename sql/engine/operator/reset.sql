@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Empty everything.
 
--- Forget every job, waiting, running or ended, with all counts. What workers still run is stale
--- from now on. Settings, queues and workers stay. p_database must be the name of the database, so
--- that nobody empties another one by mistake. Locks everything. Waits half a second at most, for
--- open transactions of producers and others; then it raises JQ006 and has changed nothing.
--- Positions go on where they are: a producer may have drawn some that it has not written yet. What
--- lies below is a gap, aside from the lane's head, until those transactions have ended and
--- awa.sweep_gaps() has looked; the leader does it within a second.
+-- Forget every job, waiting, running or ended, with all counts. What workers still run is stale from now
+-- on. Settings, queues and workers stay. p_database must be the name of this database, so that nobody
+-- empties another one by mistake. Locks everything. Waits for half a second at most for open transactions
+-- of producers and others; then it raises JQ006 and has changed nothing.
+-- Positions go on where they are, because a producer may have drawn some that it has not written yet. All
+-- lower positions are a gap, aside from the lane's head, until those transactions have ended and
+-- awa.sweep_gaps() has looked; the leader does that within a second.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.reset_storage(p_database text)
 RETURNS void
@@ -40,7 +40,7 @@ BEGIN
     SELECT nextval('awa.claim_ids'), 0, clock_timestamp(), l.cursor, l.lane_id, 0,
            awa.current_slot(), '{}'
       FROM unnest(v_lanes, v_cursors) AS l (lane_id, cursor);
-    INSERT INTO awa.lane_gaps (lane_id, gaps) -- whoever may own them is asked for later
+    INSERT INTO awa.lane_gaps (lane_id, gaps) -- the sweep asks who may own them
     SELECT l.lane_id, int8multirange(int8range(l.lane_id::bigint << 44, l.cursor + 1))
       FROM unnest(v_lanes, v_cursors) AS l (lane_id, cursor);
     UPDATE awa.settings SET terminal_counters_trusted_at = clock_timestamp();
