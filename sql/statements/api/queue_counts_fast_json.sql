@@ -1,5 +1,5 @@
 -- The same as queue_counts_fast.
--- returns: gauges json, which bound each is, and a list; NULL if the queue is not known
+-- returns: gauges json: a list, and for each count which bound it is; NULL if the queue is not known
 SELECT CASE WHEN count(*) > 0 OR $1::text IS NULL THEN json_build_object(
             'bounds', json_build_object('available', 'upper', 'deferred', 'lower',
                                         'running', 'lower', 'completed', 'lower',

@@ -1,5 +1,5 @@
 -- The same as storage_status.
--- returns: status json, an object; in it exact and fast, the sums over all queues, NULL without one
+-- returns: status json, an object; its exact and fast are sums over all queues, NULL if there is no queue
 SELECT json_object_agg(v.item, v.value) AS status
   FROM (SELECT replace(s.item, ' ', '_') AS item, to_json(s.value) AS value
           FROM awa.storage_status() AS s

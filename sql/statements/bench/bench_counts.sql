@@ -1,5 +1,5 @@
--- For awa bench: what the statistics say about this database, and about the children of the ringed
--- tables; how often a slot of the ring was opened, and how large all of them are.
+-- For awa bench: what the statistics say about this database and about the children of the ringed tables;
+-- how often a slot of the ring was opened; and how large all slots are.
 -- returns: commits bigint; inserts, updates, deletes, dead numeric; rotations bigint; bytes numeric
 SELECT d.xact_commit AS commits, r.inserts, r.updates, r.deletes, r.dead,
        (SELECT max(o.generation) FROM awa.ring_rotations AS o) AS rotations,

@@ -1,6 +1,6 @@
--- For awa bench: $1 more jobs that are due a millisecond after each other, the first of them $2
--- milliseconds after tomorrow's time, with arguments $3. The one statement outside of the engine
--- that writes a table of its own accord: in a database that is dropped afterwards.
+-- For awa bench: add $1 deferred jobs with arguments $3. They are due one millisecond after each other,
+-- the first of them one day and $2 ms from now. The statement writes the table itself, without a function
+-- of the engine; the database is dropped afterwards.
 -- returns: nothing
 INSERT INTO awa.deferred_jobs (id, run_at, created_at, state, priority, enqueue_shard, attempt,
        max_attempts, queue, kind, args)

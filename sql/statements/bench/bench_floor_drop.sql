@@ -1,3 +1,3 @@
--- For awa bench: drop that table.
+-- For awa bench: drop the table of bench_floor_create.
 -- returns: nothing
 DROP TABLE public.bench_floor

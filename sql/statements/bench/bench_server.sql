@@ -1,4 +1,4 @@
--- For awa bench: on what it was measured.
+-- For awa bench: the server on which the bench runs.
 -- returns: name, setting text
 SELECT s.name, current_setting(s.name) AS setting
   FROM pg_catalog.pg_settings AS s

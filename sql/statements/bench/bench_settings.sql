@@ -1,5 +1,5 @@
--- For awa bench: a slot is full at $1 bytes; completed and failed jobs are kept for $2 seconds, in
--- this database, which is dropped afterwards. 0: as it is.
+-- For awa bench: in this database, which is dropped afterwards, a slot is full at $1 bytes, and completed
+-- and failed jobs are kept for $2 seconds. 0 leaves a setting as it is.
 -- returns: nothing
 UPDATE awa.settings
    SET slot_bytes = coalesce(nullif($1::bigint, 0), slot_bytes),

@@ -1,7 +1,7 @@
--- Dead letters for a table, newest first: of kind $1, in queue $2, with tag $3, of reason $4, dead
--- since $5 and before $6 in ms (NULL: any), below the cursor $7; at most $8.
--- returns: id, kind, queue, reason, attempt as '25/25', since when it is dead, its last error; and
--- its cursor, which is not for the table: microseconds-id
+-- Dead letters for a table, newest first: of kind $1, in queue $2, with tag $3, of reason $4, dead since
+-- $5 and before $6 in ms (NULL: any), below the cursor $7; at most $8.
+-- returns: id, kind, queue, reason, attempt as '25/25', since when it is dead, its last error, and its
+-- cursor as microseconds-id, which the table does not show
 SELECT d.id, d.kind, d.queue, d.reason, format('%s/%s', d.attempt, d.max_attempts) AS attempt,
        date_trunc('second', d.dlq_at) AS dead_since,
        left(d.errors -> -1 ->> 'error', 300) AS error,

@@ -1,4 +1,5 @@
--- How many failed jobs of queue $1, or of all (NULL), are there, were pruned, are dead letters.
+-- How many failed jobs queue $1, or all queues (NULL), have: that are still there, that were pruned, and
+-- that are dead letters.
 -- returns: one row of failed, pruned, dead bigint
 SELECT coalesce(sum(c.failed), 0)::bigint AS failed,
        coalesce(sum(c.pruned_failed), 0)::bigint AS pruned,

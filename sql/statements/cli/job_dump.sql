@@ -1,5 +1,5 @@
--- Everything that is known about job $1, for people: what job_get says of it, then where it is, who
--- had it, and why it is as it is.
+-- Everything that is known about job $1, for people: what job_get says of it, then where it is, who had
+-- it, and why it is in this state.
 -- returns: one row of texts, NULL for what does not apply; no row if the job is not known
 SELECT j.id, j.kind, j.queue, j.state, j.priority,
        format('%s of %s', j.attempt, j.max_attempts) AS attempt, j.created_at AS created,

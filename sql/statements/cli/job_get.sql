@@ -1,5 +1,5 @@
--- All about job $1, for people.
--- returns: one row of texts, NULL for what does not apply: dead_since and reason unless it is in the
+-- Everything about job $1, for people.
+-- returns: one row of texts, NULL for what does not apply; dead_since and reason only if it is in the
 -- dead-letter queue; no row if the job is not known
 SELECT j.id, j.kind, j.queue, j.state, j.priority,
        format('%s of %s', j.attempt, j.max_attempts) AS attempt, j.created_at AS created,

@@ -1,7 +1,7 @@
--- Jobs for a table, newest first: in state $1, of kind $2, in queue $3, with tag $4, with an id
--- below $5 (NULL: any); at most $6.
--- returns: id, kind, queue, state, attempt as '1/25', when it will be due or moved last, and its
--- last error unless it completed
+-- Jobs for a table, newest first: in state $1, of kind $2, in queue $3, with tag $4, with an id below $5
+-- (NULL: any); at most $6.
+-- returns: id, kind, queue, state, attempt as '1/25', when it is due or when it last moved, and its last
+-- error unless it completed
 SELECT j.id, j.kind, j.queue, j.state, format('%s/%s', j.attempt, j.max_attempts) AS attempt,
        format(CASE WHEN w.s < 0 THEN 'in %s' ELSE '%s ago' END,
               CASE WHEN abs(w.s) < 120 THEN abs(w.s) || 's'

@@ -1,8 +1,7 @@
--- Take apart jobs that stand in $1 as JSON objects, one on each line. What a line leaves out or
--- calls null comes from kind $2, args $3, queue $4, priority $5, max_attempts $6, tags $9,
--- metadata $10, unique key $11 and ordering key $12; and, if it names no time, from run_at $7 or
--- delay $8 in ms.
--- A line that is no JSON, or whose run_at is no time, fails the whole statement.
+-- Read jobs from $1: JSON objects, one on each line. What a line leaves out, or gives as null, is kind
+-- $2, args $3, queue $4, priority $5, max_attempts $6, tags $9, metadata $10, unique key $11 and ordering
+-- key $12. If a line names no time, run_at is $7 or the delay is $8, in ms.
+-- A line that is not JSON, or whose run_at is not a time, fails the whole statement.
 -- returns: for each line, in order, what is wrong with it, or NULL, and the columns of jobs_insert
 SELECT CASE
            WHEN jsonb_typeof(d.doc) <> 'object'

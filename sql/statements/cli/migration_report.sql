@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What a migration did, for scripts: from version $1 to version $2, engine replaced or not $3, and
--- mended $4, in which way $5. With $6 it only looked: those are differences.
+-- What a migration did, for scripts: from version $1 to version $2; whether it replaced the engine $3;
+-- what it mended $4, and how each differed $5. With $6 it only looked, and these are the differences that
+-- it found.
 -- returns: report json
 SELECT CASE WHEN $6::boolean
             THEN json_build_object('from', $1::int, 'to', $2::int, 'differences', f.list)

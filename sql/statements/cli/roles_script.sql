@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What lets this login migrate this database, for whoever may make roles; may be run again.
+-- A script that lets this login migrate this database, for a login that may make roles. The script may be
+-- run again.
 -- returns: script text
 SELECT format($$-- What %1$I needs for `awa migrate` in database %2$I. For a superuser; or for a login
 -- with CREATEROLE that has the ADMIN OPTION of those of these roles that exist, and for the last line

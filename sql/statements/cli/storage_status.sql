@@ -1,4 +1,4 @@
--- Numbers about the storage; then the jobs, counted exactly, and as the gauges have them.
+-- Numbers about the storage; then how many jobs there are, by the exact counts and by the gauges.
 -- returns: item, value
 SELECT s.item, s.value FROM awa.storage_status() AS s
 UNION ALL

@@ -1,6 +1,6 @@
--- The time $1, in any form that Postgres reads; if $2, a duration such as 2h means so long ago.
--- returns: ms bigint, never 0, which means no time to the library; NULL: it is not finite; and how
--- $1 was understood, for people, NULL for a duration
+-- The time $1, in any form that Postgres reads. With $2, a duration such as 2h means that long ago.
+-- returns: ms bigint, never 0, which the library takes for no time; NULL if the time is not finite; and
+-- how $1 was understood, for people; NULL for a duration
 SELECT CASE WHEN isfinite(t.at)
             THEN coalesce(nullif((extract(epoch FROM t.at) * 1000)::bigint, 0), 1) END AS ms,
        CASE WHEN isfinite(t.at) AND NOT t.ago

@@ -1,5 +1,6 @@
--- Workers, for a table; those that have ended only if $1.
--- returns: name, state, its queues and kinds, since when and when seen last, jobs rescued from it
+-- Workers, for a table. Those that have ended are listed only if $1.
+-- returns: name, state, its queues and kinds, since when it is registered, when it was last seen, and how
+-- many jobs were rescued from it
 SELECT w.name, CASE WHEN w.ended_at IS NOT NULL THEN 'ended'
                     WHEN w.leads THEN 'leads' ELSE 'works' END AS state,
        array_to_string(w.queues, ' ') AS queues,

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- How objects $1, from catalog_read, differ from what was recorded when the engine was last applied;
--- definitions are compared only on the same major version of PostgreSQL. What is new is nobody's
--- business. Commands of the session's own role, and of awa_owner, that mend it; or, with `engine`, it
--- is mended when the engine is applied; or nothing here mends it.
+-- How objects $1, from catalog_read, differ from what was recorded when the engine was last applied.
+-- Definitions and rights are compared only on the same major version of PostgreSQL. Objects that were not
+-- recorded are left alone. A difference is mended by commands of the session's own role, or of awa_owner;
+-- or, with `engine`, by applying the engine; or not at all here.
 -- returns: what text, detail text, session_commands text, owner_commands text, engine boolean,
---          missing boolean: there is no such object and nothing that makes it
+-- missing boolean: there is no such object, and nothing that makes it
 WITH now AS (
     SELECT n.kind || ' ' || n.object AS name, n.*
       FROM json_to_recordset($1::json)
@@ -31,7 +31,7 @@ differences AS (
     SELECT p.name, CASE WHEN p.engine THEN 'changed' ELSE 'changed, which is left as it is' END, NULL, NULL, p.engine, false, NULL
       FROM pairs AS p, place AS l
      WHERE NOT p.missing AND l.was = l.major AND p.definition <> p.definition_now
-       -- What is dumped and restored may come back with fewer parentheses.
+       -- A constraint that is dumped and restored may come back with fewer parentheses.
        AND (p.kind <> 'CONSTRAINT'
             OR translate(p.definition, '() ', '') <> translate(p.definition_now, '() ', ''))
     UNION ALL
@@ -45,7 +45,7 @@ differences AS (
     UNION ALL
     SELECT 'rights ' || p.changes, p.names, NULL, p.commands, true, false, NULL
       FROM (SELECT p.changes,
-                   -- Without them not even the engine can be applied.
+                   -- Without these rights not even the engine can be applied.
                    string_agg(format('GRANT ALL ON %s TO awa_owner',
                                      regexp_replace(p.name, '^VIEW ', 'TABLE ')), '; ')
                        FILTER (WHERE p.changes ~ '-awa_owner ') AS commands,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Who has schema awa instead of awa_owner, after a restore without owners: all of the objects $1, from
--- catalog_read, that belong to the owner of the schema or of the ledger. What others made in it
--- stays theirs.
+-- After a restore without owners: the roles that own schema awa, or its ledger, instead of awa_owner. All
+-- of the objects $1, from catalog_read, that belong to such a role are given to awa_owner. What other
+-- roles made in the schema stays theirs.
 -- returns: what text, detail text, commands text, owner text, may boolean: the session is the owner
 WITH now AS (
     SELECT n.*, row_number() OVER () AS turn

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Every object in schema awa: its name with its kind in front, as DROP would have it; what defines
--- it; what the roles of awa and PUBLIC may do with it; whose it is. A definition is a command that
--- makes the object again, where there is a short one, else a hash or a list. Without what follows
--- from another object: columns of partitions, inherited constraints, sequences of identity columns.
+-- Every object in schema awa: its name, with its kind in front, as DROP wants it; what defines it; what
+-- the roles of awa and PUBLIC may do with it; and its owner. A definition is a command that makes the
+-- object again, if there is a short one, else a hash or a list. Objects that follow from others are left
+-- out: columns of partitions, inherited constraints, sequences of identity columns.
 -- returns: objects json, an array of {kind, object, definition, acl, owner}
 WITH objects (kind, object, definition, acl, owner) AS (
     SELECT 'SCHEMA', 'awa', '', coalesce(n.nspacl, acldefault('n', n.nspowner)), n.nspowner

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Record objects $1, from catalog_read, and the version of PostgreSQL, for catalog_differences. Not
--- the sequences that lanes had of their own in old versions.
+-- Record objects $1, from catalog_read, and the version of PostgreSQL, for catalog_differences. The
+-- sequences that lanes had of their own in old versions are left out.
 WITH place AS (
     UPDATE awa.schema_engine SET server_major = current_setting('server_version_num')::int / 10000),
 now AS (

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- The form of every function and view of the engine: what CREATE OR REPLACE cannot change. A
--- view may get more columns at its end, and an argument a default; `form` and `defaults` of the
--- new one then go on where the old ones end.
+-- The form of every function and view of the engine: what CREATE OR REPLACE cannot change. It can add
+-- columns at the end of a view, and defaults to arguments; then the new `form` and `defaults` go on where
+-- the old ones end.
 -- returns: forms json, an array of {class, oid, name, address, form, defaults}
 SELECT coalesce(json_agg(o), '[]') AS forms
   FROM (SELECT 'pg_proc'::regclass::oid AS class, p.oid, p.proname AS name,

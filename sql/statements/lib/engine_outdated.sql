@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- What drops the functions and views of $1 that the forms of $2 have no more, or in a form that
--- cannot be replaced, after what is made of them. $1 and $2 are from engine_forms. What is made
--- of them must be the engine's own, which comes again with the engine.
--- returns: commands text, in_the_way text: somebody else's object; NULL if there is none
+-- Commands that drop the functions and views of $1 that $2 does not have any more, or has in a form that
+-- cannot be replaced; and before each of them the objects that depend on it. $1 and $2 are from
+-- engine_forms. The objects that depend on it must be the engine's own, which makes them again.
+-- returns: commands text; in_the_way text: an object of somebody else, NULL if there is none
 WITH RECURSIVE
 old AS (
     SELECT *
@@ -21,7 +21,7 @@ doomed (class, oid, depth) AS (
                AND (n.form = o.form OR (o.class = 'pg_class'::regclass::oid
                                         AND starts_with(n.form, o.form || ', '))))
     UNION
-    -- a view hangs on its rule; a function may hang on the row type of a view
+    -- a view depends through its rule; a function may depend on the row type of a view
     SELECT whole.class, whole.oid, d.depth + 1
       FROM doomed AS d
       JOIN pg_depend AS part
@@ -47,7 +47,7 @@ known AS (
 SELECT string_agg('DROP ' || k.address, '; ' ORDER BY k.depth DESC) AS commands,
        min(pg_describe_object(k.class, k.oid, 0))
            FILTER (WHERE k.address IS NULL
-                     -- types of rows and arrays come and go with what they belong to
+                     -- types of rows and arrays come and go with their table or type
                      AND NOT EXISTS (SELECT 1 FROM pg_type AS t
                                       WHERE k.class = 'pg_type'::regclass AND t.oid = k.oid
                                         AND (t.typtype = 'c' OR t.typelem <> 0))) AS in_the_way

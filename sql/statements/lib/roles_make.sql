@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Make what roles_missing misses, as far as this login may. Roles belong to the whole cluster: another
--- database may be faster.
+-- Make the roles and the grant that roles_missing lists, as far as this login may. Roles belong to the
+-- whole cluster, so a migration of another database may make them at the same time.
 DO $$
 DECLARE
     v_role text;
@@ -15,7 +15,7 @@ BEGIN
             NULL;
         END;
     END LOOP;
-    -- Since version 16, who made a role may hand it out, but may not yet become it.
+    -- Since version 16, the login that made a role may grant it, but may not become it without a grant.
     IF NOT pg_has_role('awa_owner', CASE WHEN current_setting('server_version_num')::int < 160000
                                          THEN 'MEMBER' ELSE 'SET' END) THEN
         EXECUTE format('GRANT awa_owner TO %I', current_user);

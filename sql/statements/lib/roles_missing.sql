@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What this login lacks to migrate: roles of awa, and the right to become awa_owner. The command is
--- for whoever may run it.
+-- What this login lacks to migrate: roles of awa, and the right to become awa_owner. A login that may run
+-- the command mends it.
 -- returns: what text, detail text, command text
 SELECT 'role ' || r.role AS what, 'missing' AS detail,
        format('CREATE ROLE %I NOLOGIN', r.role) AS command

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Settings of a session that awa opened, where nobody who may choose has chosen: the caller's
--- connection string and PGOPTIONS always go first; for deadlines so do ALTER ROLE and ALTER
--- DATABASE. What only postgresql.conf says is for everybody and yields: the defaults of some
--- hosting companies would keep a dead worker's session for hours.
--- $1: the process that the client was told it talks to. If a pooler stands in between, it is
--- another one; then nothing is set, for the next one on that session may be anybody.
+-- Settings of a session that awa opened, unless somebody who may choose them has chosen. The caller's
+-- connection string and PGOPTIONS always go first; for deadlines ALTER ROLE and ALTER DATABASE do, too.
+-- What only postgresql.conf says is for everybody and yields: with the defaults of some hosting
+-- companies, a dead worker's session would last for hours.
+-- $1: the server process that the client was told it talks to. If a pooler stands in between, this is
+-- another process. Then nothing is set, because any client may be next on this session.
 -- returns: changed bigint, how many were set; pooled boolean
 SELECT count(set_config(s.name, want.setting, false)) AS changed,
        pg_backend_pid() <> $1::int AS pooled

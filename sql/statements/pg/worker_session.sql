@@ -1,6 +1,6 @@
--- Settings of a worker's own sessions; $1 is synchronous_commit. Claims may be asynchronous,
--- see awa.claim_jobs(); what must be durable says so itself. The isolation is that of rule G5,
--- whatever the connection string says. A session that nobody asks for a while is not idle: it
+-- Settings of a worker's own sessions. $1 is synchronous_commit: claims may be asynchronous, see
+-- awa.claim_jobs(); a function whose commit must be durable sees to that itself. The isolation level is
+-- that of rule G5, whatever the connection string says. There is no idle timeout: a worker's session
 -- listens, or waits for the next end. PostgreSQL 17 has transaction_timeout, too.
 -- returns: read_only boolean; the rest is nothing
 SELECT current_setting('transaction_read_only')::boolean AS read_only,

@@ -1,8 +1,8 @@
--- Close single attempts of worker $1: slots $2, claims $3, positions $4, outcomes $5, errors $6,
--- outputs $7 (JSON texts), delays $8 in ms. Behind a pooler nothing is set in the session, so
--- array_nulls may be off: then NULL has come as a text.
--- returns: pos bigint, state text ('stale': the attempt had lost the job), error text (it is
--- still open)
+-- Close single attempts of worker $1: slots $2, claims $3, positions $4, outcomes $5, errors $6, outputs
+-- $7 (JSON or any other text), delays $8 in ms. Behind a pooler we set nothing in the session, so
+-- array_nulls may be off: then NULL has come as the text 'NULL'.
+-- returns: pos bigint; state text, 'stale' if the attempt had lost the job; error text, if the job is
+-- still open
 SELECT c.pos, c.state, c.error
   FROM (SELECT CASE WHEN s.nulls THEN $6::text[] ELSE array_replace($6, 'NULL', NULL) END AS errors,
                CASE WHEN s.nulls THEN $7::text[] ELSE array_replace($7, 'NULL', NULL) END AS outputs,

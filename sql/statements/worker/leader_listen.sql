@@ -1,3 +1,3 @@
--- Hear of jobs that are due sooner than the leader would look.
+-- Listen for jobs that are due before the leader would look.
 -- returns: nothing
 LISTEN "awa.lead"

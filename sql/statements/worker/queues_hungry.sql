@@ -1,3 +1,3 @@
--- A worker of queues $1 waits for work.
+-- Note that a worker of queues $1 waits for work.
 -- returns: one row of nothing
 SELECT awa.mark_hungry($1::text[])

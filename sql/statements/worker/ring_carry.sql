@@ -1,3 +1,3 @@
--- Carry what is alive out of slot $1, a chunk of it.
+-- Carry a chunk of what is alive or kept out of slot $1.
 -- returns: carried bigint
 SELECT awa.carry_forward($1::smallint) AS carried

@@ -1,3 +1,3 @@
--- Checkpoint the lane heads that lie in slot $1.
--- returns: how many are left, in busy lanes
+-- Write the heads of lanes that lie in slot $1 once more, into the current slot.
+-- returns: how many heads are left, because their lanes are busy
 SELECT awa.checkpoint_heads($1::smallint)

@@ -1,3 +1,3 @@
--- Hear of nothing any more.
+-- Stop listening.
 -- returns: nothing
 UNLISTEN *

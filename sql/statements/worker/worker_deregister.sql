@@ -1,3 +1,3 @@
--- Worker $1 ends.
+-- End worker $1.
 -- returns: one row of nothing
 SELECT awa.deregister_worker($1::bigint)

@@ -1,3 +1,3 @@
--- Worker $1 has lost the answer to a claim, and knows only of what it holds at $2.
--- returns: returned bigint, how many jobs went back; null: ask again
+-- Settle a lost answer to a claim of worker $1, which knows only of the jobs that it holds at $2.
+-- returns: returned bigint, how many jobs went back; NULL: ask again
 SELECT awa.reconcile_worker($1::bigint, $2::int8multirange) AS returned
