@@ -157,7 +157,7 @@ fill(struct bench *b, awa_error *err)
     }
     if (s == AWA_OK)
         s = awa__sql_exec(b->login.conn, "bench", "VACUUM ANALYZE", err);
-    awa__ignore(awa__sql_exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
+    awa__ignore(awa__sql_exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* it may be refused */
     return s;
 }
 

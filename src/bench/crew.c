@@ -19,7 +19,7 @@ struct member {
     awa_worker *worker;
     atomic_uint_least32_t *ended; /* RING numbers plus 1, in the order of ends; 0: to come */
     atomic_int_least64_t nended;
-    int64_t nseen; /* of them are durable; owned by the watch */
+    int64_t nseen; /* how many of them are known to be durable; owned by the watch */
 };
 
 struct crew {

@@ -54,7 +54,7 @@ holder_sessions(enum hold hold)
 {
     static const int sessions[] = {
         [HOLD_NOTHING] = 0, [HOLD_SNAPSHOT] = 2, [HOLD_SAME] = 1, [HOLD_OTHER] = 0
-    }; /* of the bench's own database */
+    }; /* in the bench's own database */
 
     return sessions[hold];
 }

@@ -44,7 +44,7 @@ struct conn {
     unsigned head, tail; /* of ring; tail - head statements are under way */
     bool over;           /* the oldest statement has ended, its sync did not arrive */
     bool want_write;
-    int64_t sent_at; /* monotonic ms of the oldest unanswered statement */
+    int64_t sent_at; /* monotonic ms: since then the oldest statement is waited for */
     int64_t queries; /* sent so far */
     struct vitals vitals;
     awa_error sick; /* why the session must be replaced; AWA_OK: it need not */
