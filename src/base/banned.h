@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that are too easy to get wrong. Every C file of the project is compiled with this
- * file in front; using one of them is an error.
+ * Functions that are too easy to get wrong. Every C file of the project is compiled with this file
+ * in front; to use one of them is an error.
  */
 #ifndef AWA_BANNED_H
 #define AWA_BANNED_H
 
-/* The headers that declare them come first, for they may still name what is poisoned below. */
+/* The headers that declare these functions come first: a header may not name what is poisoned. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A growing buffer of bytes with a limit. A buffer that could not grow stays `failed` and takes
- * nothing more, so that a caller checks once, at the end.
+ * A growing buffer of bytes with a limit. A buffer that could not grow is `failed` from then on and
+ * takes nothing more, so a caller checks once, at the end.
  */
 #ifndef AWA_BUFFER_H
 #define AWA_BUFFER_H
@@ -27,7 +27,7 @@ void buffer_add_growing(struct buffer *b, const void *data, size_t len);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Inline, because a job that is copied is some twenty small pieces. */
+/* Inline, because a COPY adds some twenty small pieces for each job. */
 static inline void
 buffer_add(struct buffer *b, const void *data, size_t len)
 {
@@ -40,7 +40,7 @@ buffer_add(struct buffer *b, const void *data, size_t len)
     b->data[b->len] = '\0';
 }
 
-/* Network order, as the binary formats of Postgres have it. */
+/* Integers in network order, as the binary formats of Postgres want them. */
 static inline void
 buffer_int16(struct buffer *b, int v)
 {
@@ -65,14 +65,14 @@ buffer_int64(struct buffer *b, int64_t v)
     buffer_add(b, &n, sizeof n);
 }
 
-/* An array literal: begin, one call per element, end. NULL is NULL. */
+/* An array literal: begin, one call for each element, end. A text that is NULL becomes NULL. */
 void buffer_array_begin(struct buffer *b);
 void buffer_array_text(struct buffer *b, const char *text);
 void buffer_array_int(struct buffer *b, int64_t v);
 void buffer_array_null(struct buffer *b);
 void buffer_array_end(struct buffer *b);
 
-/* A JSON string, quoted and escaped. Bytes above 0x7f pass as they are. */
+/* A JSON string, quoted and escaped. Bytes above 0x7f are added as they are. */
 void buffer_json_string(struct buffer *b, const char *text);
 
 static inline void

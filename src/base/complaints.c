@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The place of a line: its own, or the one that was heard longest ago. */
+/*
+ * The place of a line: the one that it has, or else the one of the line that was heard longest ago.
+ */
 static struct complaint *
 place_of(struct complaints *c, const char *line)
 {

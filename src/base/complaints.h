@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes wrong again and again, in the same words, is said once a minute. One thread owns it. */
+/*
+ * A complaint that comes again and again, in the same words, is said once a minute. One thread owns
+ * it.
+ */
 #ifndef AWA_COMPLAINTS_H
 #define AWA_COMPLAINTS_H
 
@@ -21,8 +24,8 @@ struct complaints {
 };
 
 /*
- * A line that went wrong at a time in ms. True if it should be said; *ret_unsaid tells how often it
- * came since it was said last.
+ * Notes that a complaint came at the time `now`, in ms. Returns whether it should be said;
+ * *ret_unsaid is then how often it came, unsaid, since it was last said.
  */
 bool complaints_hear(struct complaints *c, const char *line, int64_t now, int64_t *ret_unsaid);
 

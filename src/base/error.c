@@ -48,7 +48,7 @@ awa__fail(awa_error *err, awa_status status, const char *format, ...)
     if (err == NULL)
         return status;
 
-    /* The text first: its arguments may come out of the error that is being replaced. */
+    /* The text first: its arguments may be parts of the error that is replaced. */
     char message[sizeof err->message];
 
     va_start(args, format);

@@ -11,10 +11,13 @@
 awa_status awa__fail(awa_error *err, awa_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Messages carry other people's text: on one line, and if it was cut, between two characters. */
+/*
+ * Makes one line of a text that may come from elsewhere. `cut`: it was cut off, so an incomplete
+ * character at its end goes, too.
+ */
 void awa__one_line(char *text, bool cut);
 
-/* Where a failure changes nothing any more, such as a ROLLBACK on a session that broke. */
+/* For calls whose failure changes nothing, such as a ROLLBACK on a broken session. */
 static inline void
 awa__ignore(awa_status status)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Ownership of memory and descriptors: each has one owner, and goes with its scope. */
+/*
+ * Ownership of memory and descriptors: each has one owner, and is released with the owner's scope.
+ */
 #ifndef AWA_BASE_OWN_H
 #define AWA_BASE_OWN_H
 
@@ -7,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Freed when it leaves scope. `unused`: a guard may have nothing else to do. */
+/* A variable that is released when it leaves scope. `unused`: a guard may have no other use. */
 #define AUTO(type) __attribute__((cleanup(auto_##type), unused))
 #define TAKE(p)                     \
     ({                              \
@@ -16,7 +18,7 @@
         taken_;                     \
     })
 
-/* AUTO(free) char *text: whatever comes from malloc. */
+/* AUTO(free) char *text: for all that malloc() gives. */
 static inline void
 auto_free(void *p)
 {

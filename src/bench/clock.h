@@ -5,7 +5,10 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Microseconds of a clock that never jumps; everything that is measured is in this process. */
+/*
+ * Microseconds of a clock that never jumps. It serves for all measured times, which are of this
+ * process.
+ */
 static inline int64_t
 clock_us(void)
 {
@@ -15,7 +18,7 @@ clock_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Sleeps until then; a signal ends it early. */
+/* Sleeps until the time `us`; a signal ends the sleep early. */
 static inline void
 clock_sleep_until(int64_t us)
 {

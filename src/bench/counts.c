@@ -14,9 +14,9 @@
 enum {
     CLAIM_MAX = 10000,  /* jobs of awa.claim_jobs() */
     STEP = 20000,       /* jobs in a transaction */
-    PER_CENT = 100,     /* of a hundred batches one fails, one completes with an output */
+    PER_CENT = 100,     /* of 100 batches one fails, one completes with an output */
     ROUNDS_UNTIMED = 2, /* the first ones fill caches and plans */
-    LAST_STEPS = 3,     /* which belong to the slot that is open in the end, full or not */
+    LAST_STEPS = 3,     /* they stay in the slot that is open in the end, full or not */
     SCANS_MAX = 5,      /* a scan of ten million rows takes its time */
 };
 
@@ -28,9 +28,9 @@ struct bench {
     awa_job_options *jobs; /* of one transaction */
     double *times;         /* of repeated measurements */
     int64_t done, batches; /* jobs in history, and claims */
-    int64_t in_slot;       /* of them in the current one */
-    int64_t slot_holds;    /* jobs that made a slot full; 0: none was full yet */
-    bool cut;              /* a slot was sealed early, so that the last one ends full */
+    int64_t in_slot;       /* of these jobs in the current slot */
+    int64_t slot_holds;    /* how many jobs fill a slot; 0: none was full yet */
+    bool cut;              /* a slot was sealed early, so that the last one gets full */
 };
 
 static void
@@ -66,7 +66,7 @@ prepare(struct bench *b, const char *conninfo, awa_error *err)
 
 /* ---- The history ------------------------------------------------------------------------- */
 
-/* Claims a batch and ends it. Returns how many in *ret_n. */
+/* Claims a batch and ends its jobs. *ret_n is how many they were. */
 static awa_status
 end_batch(struct bench *b, int64_t max, int64_t *ret_n, awa_error *err)
 {
@@ -85,7 +85,7 @@ end_batch(struct bench *b, int64_t max, int64_t *ret_n, awa_error *err)
     return *ret_n > 0 ? AWA_OK : awa__fail(err, AWA_EDB, "bench: there was nothing to claim");
 }
 
-/* n jobs, inserted, claimed and ended. */
+/* Inserts, claims and ends n jobs. */
 static awa_status
 add_history(struct bench *b, int64_t n, awa_error *err)
 {
@@ -99,7 +99,7 @@ add_history(struct bench *b, int64_t n, awa_error *err)
     return s == AWA_OK ? interrupt_check(err) : s;
 }
 
-/* What the leader does once a second: a full slot is sealed, and folded. */
+/* Does what the leader does once a second: a full slot is sealed, and folded. */
 static awa_status
 turn(struct bench *b, awa_error *err)
 {
@@ -126,8 +126,8 @@ seal(struct bench *b, awa_error *err)
 }
 
 /*
- * Once it is known how many jobs fill a slot: is this the time to seal one, so that full ones
- * follow, of which the last stays open?
+ * Whether to seal a slot now, so that only full ones follow and the last of them stays open. For
+ * that it must be known how many jobs fill a slot.
  */
 static bool
 must_cut(const struct bench *b)
@@ -157,13 +157,13 @@ fill(struct bench *b, awa_error *err)
     }
     if (s == AWA_OK)
         s = awa__sql_exec(b->login.conn, "bench", "VACUUM ANALYZE", err);
-    awa__ignore(awa__sql_exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
+    awa__ignore(awa__sql_exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* it may be refused */
     return s;
 }
 
 /* ---- What it costs ----------------------------------------------------------------------- */
 
-/* Counts as the statement does; checks that it finds all of the history. */
+/* Counts by this statement, and checks that it finds the whole history. */
 static awa_status
 count_once(struct bench *b, const struct awa__sql *sql, double *ret_ms, awa_error *err)
 {

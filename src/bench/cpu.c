@@ -10,7 +10,7 @@
 
 #include "pg/pg.h"
 
-/* What /proc/PID/stat tells. */
+/* What /proc/PID/stat says. */
 struct process {
     char name[32];
     long parent;
@@ -60,7 +60,10 @@ is_loopback(int fd)
     return peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&peer.v6.sin6_addr);
 }
 
-/* Through a unix socket the kernel says who listens; else it is the backend's parent. */
+/*
+ * If the session uses a unix socket, the kernel says who listens; otherwise the postmaster is the
+ * parent of the backend.
+ */
 pid_t
 cpu_find_server(PGconn *conn)
 {

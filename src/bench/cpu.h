@@ -7,10 +7,10 @@
 
 #include <libpq-fe.h>
 
-/* The postmaster behind a session; 0: on another machine, or out of sight. */
+/* The postmaster of a session. 0: it is on another machine, or cannot be seen. */
 pid_t cpu_find_server(PGconn *conn);
 
-/* Seconds so far, of all its processes, whatever they do; NAN: unknown. */
+/* CPU seconds so far of all processes of the server, whatever they do. NAN: unknown. */
 double cpu_of_server(pid_t postmaster);
 
 double cpu_of_client(void);

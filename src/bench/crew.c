@@ -7,7 +7,7 @@
 #include "bench/payload.h"
 
 enum {
-    RING = 1 << 20, /* jobs of one worker that have ended and are not known to be durable */
+    RING = 1 << 20, /* the most jobs of a worker that ended and are not known to be durable */
     WATCH_US = 1000,
     SPIN_US = 50,   /* a shorter job keeps its CPU busy, a longer one sleeps */
     NAP_US = 50000, /* the longest sleep between two looks */
@@ -19,7 +19,7 @@ struct member {
     awa_worker *worker;
     atomic_uint_least32_t *ended; /* RING numbers plus 1, in the order of ends; 0: to come */
     atomic_int_least64_t nended;
-    int64_t nseen; /* of them are durable; owned by the watch */
+    int64_t nseen; /* how many of them are known to be durable; owned by the watch */
 };
 
 struct crew {
@@ -34,7 +34,7 @@ struct crew {
 
 /* ---- Handlers ---------------------------------------------------------------------------- */
 
-/* Ends early if the worker is freed in a hurry. */
+/* Works for `us`; ends early if the attempt is cancelled. */
 static void
 work(const awa_attempt *job, int64_t us)
 {
@@ -86,7 +86,7 @@ look_at(struct member *m)
         uint32_t plus_1 = atomic_exchange(&m->ended[m->nseen % RING], 0);
 
         if (plus_1 == 0)
-            break; /* a handler is just about to write it; next time */
+            break; /* a handler is about to write it: the next look finds it */
         tally_ended(m->crew->tally, (int64_t)plus_1 - 1, now);
         m->nseen++;
     }

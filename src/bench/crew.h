@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers in this process, whose handlers note that a job ran. A watch asks them each millisecond
- * how many completions are durable, and takes the jobs for durable in the order in which their
- * handlers ended: libawa does not tell about a single one. So an end-to-end time is up to a
- * millisecond too long, and may be that of another job of the same moment.
+ * Workers in this process, whose handlers note that a job ran. A watch asks the workers each
+ * millisecond how many completions are durable. libawa does not tell that of a single job, so the
+ * watch takes jobs for durable in the order in which their handlers ended. So an end-to-end time is
+ * up to a millisecond too long, and may be that of another job of the same moment.
  */
 #ifndef AWA_BENCH_CREW_H
 #define AWA_BENCH_CREW_H
@@ -19,10 +19,10 @@ awa_status crew_new(const char *conninfo, const struct plan *plan, struct tally 
 
 awa_status crew_start(struct crew *c, awa_error *err) AWA_CHECKED;
 
-/* Drains them; what has ended is durable then, and counted. */
+/* Drains the workers. After that, what has ended is durable and counted. */
 awa_status crew_stop(struct crew *c, awa_error *err) AWA_CHECKED;
 
-/* Statements that they sent. */
+/* How many statements the workers have sent. */
 int64_t crew_queries(struct crew *c);
 
 /* Accepts NULL, returns NULL. */

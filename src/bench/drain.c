@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The mode drain: the jobs are there before the workers come. */
+/* The mode drain: all jobs are there before the workers come. */
 #include "bench/clock.h"
 #include "bench/crew.h"
 #include "bench/round.h"
@@ -26,7 +26,7 @@ run(struct round *r, awa_error *err)
 
     if (s == AWA_OK)
         s = round_begin(r, err);
-    tally_resend(&r->tally, r->begin.at_us); /* to the jobs, time begins with the workers */
+    tally_resend(&r->tally, r->begin.at_us); /* times of jobs are counted from the workers' start */
     if (s == AWA_OK)
         s = crew_start(c, err);
     if (s == AWA_OK)

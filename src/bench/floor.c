@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rows of a transaction are encoded once; before each one only what changes is written over.
- * So the client costs as little as it can.
+ * The rows of a transaction are encoded once. Before each transaction only the parts that change
+ * are overwritten, so the client costs as little as it can.
  */
 #include "bench/floor.h"
 
@@ -19,7 +19,7 @@
 
 enum { FIELDS = 10 }; /* columns named in bench_floor_copy.sql */
 
-/* Where in a row the parts are that change; the payload is variable in length, so it has none. */
+/* Where in a row the parts are that change. The payload is one, too: see payload_at. */
 enum {
     POS_AT = 2 + 4,
     ID_AT = POS_AT + 8 + 4,
@@ -47,7 +47,7 @@ struct run {
 
 /* ---- Rows -------------------------------------------------------------------------------- */
 
-static const char head[19] = "PGCOPY\n\377\r\n"; /* then no flags and no extension */
+static const char head[19] = "PGCOPY\n\377\r\n"; /* the rest is zero: no flags, no extension */
 
 static void
 add_int64(struct buffer *b, int64_t v)
@@ -107,7 +107,7 @@ encode(struct copier *c, awa_error *err)
     return c->rows.failed ? awa__fail(err, AWA_ENOMEM, "floor: out of memory") : AWA_OK;
 }
 
-/* Gives the rows their positions. */
+/* Gives the rows their positions, ids and numbers. */
 static void
 number(struct copier *c, int64_t first)
 {

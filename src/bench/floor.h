@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the hardware allows: the same rows, by plain binary COPY into a table with the columns of
- * awa.ready_entries and one unique index, as many producers, as many rows in a transaction.
+ * awa.ready_entries and one unique index, with as many producers and as many rows in a transaction.
  */
 #ifndef AWA_BENCH_FLOOR_H
 #define AWA_BENCH_FLOOR_H
@@ -12,7 +12,10 @@ struct floor_sum {
     int64_t rows, us;
 };
 
-/* Copies for that long and adds to the sum. The rows are deleted afterwards. */
+/*
+ * Copies rows for `us` and adds their number and the time to the sum. The table is dropped
+ * afterwards.
+ */
 awa_status floor_run(const char *conninfo, const struct plan *plan, int64_t us,
                      struct floor_sum *sum, awa_error *err) AWA_CHECKED;
 

@@ -3,7 +3,7 @@
 
 #include "base/buffer.h"
 
-/* A session in an open transaction, which the server does not end for being idle. */
+/* Opens a session with an open transaction that the server does not end for being idle. */
 static awa_status
 hold(const char *conninfo, const char *begin, PGconn **ret_conn, awa_error *err)
 {
@@ -32,7 +32,10 @@ hold_job(struct holder *h, const char *conninfo, awa_error *err)
     return s == AWA_OK ? awa_job_insert(h->writer, AWA_JOB(.kind = "bench"), NULL, err) : s;
 }
 
-/* In the database that every cluster has; of two settings of a name the last one counts. */
+/*
+ * Opens a transaction in database postgres. Of two settings with the same name libpq takes the last
+ * one.
+ */
 static awa_status
 hold_elsewhere(struct holder *h, const char *conninfo, awa_error *err)
 {
@@ -51,7 +54,7 @@ holder_sessions(enum hold hold)
 {
     static const int sessions[] = {
         [HOLD_NOTHING] = 0, [HOLD_SNAPSHOT] = 2, [HOLD_SAME] = 1, [HOLD_OTHER] = 0
-    }; /* of the bench's own database */
+    }; /* in the bench's own database */
 
     return sessions[hold];
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The mode insert: producers, and nobody who works. */
+/* The mode insert: producers, and no workers. */
 #include "bench/round.h"
 #include "statements_bench.h"
 
-/* Every job that was committed stands in the queue once. */
+/* Checks that every job that was committed is in the queue, and once. */
 static awa_status
 check(struct round *r, awa_error *err)
 {

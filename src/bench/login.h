@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session with which a bench does by hand, statement by statement, what a worker does. */
+/* A session on which a bench does, statement by statement, what a worker does. */
 #ifndef AWA_BENCH_LOGIN_H
 #define AWA_BENCH_LOGIN_H
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a round costs: costs so far, to be read twice, and counters that the server keeps. */
+/*
+ * What a round costs: the costs so far, which are read twice, and counters that the server keeps.
+ */
 #ifndef AWA_BENCH_METER_H
 #define AWA_BENCH_METER_H
 
@@ -27,12 +29,15 @@ struct counts {
 awa_status meter_init(struct meter *m, const char *conninfo, awa_error *err) AWA_CHECKED;
 void meter_done(struct meter *m);
 
-/* So that none is due for a while; nothing where it is not permitted. */
+/* Makes a checkpoint, so that none is due for a while. Does nothing if the login may not. */
 void meter_checkpoint(const struct meter *m);
 
 awa_status meter_read(const struct meter *m, struct costs *ret_costs, awa_error *err) AWA_CHECKED;
 
-/* Sessions report when they end: waits until all have, but for the meter and `others`. */
+/*
+ * Reads the counts. A session reports its numbers when it ends, so this waits, for 5 s at most,
+ * until only the meter and `others` are left.
+ */
 awa_status meter_count(const struct meter *m, int others, struct counts *ret_counts,
                        awa_error *err) AWA_CHECKED;
 

@@ -57,7 +57,7 @@ const struct metric counts_metrics[COUNTS_METRICS] = {
     [UNFOLDED_SPEEDUP] = { NULL, "unfolded_speedup", 1, OVERALL_MEDIAN },
 };
 
-/* What is measured comes first, in ascending order. */
+/* Measured values come first, in ascending order; NAN comes last. */
 static int
 compare(const void *a, const void *b)
 {
@@ -86,7 +86,7 @@ metric_min(const double *values, size_t n)
     double min = NAN;
 
     for (size_t i = 0; i < n; i++)
-        min = fmin(min, values[i]); /* of a number and NAN it is the number */
+        min = fmin(min, values[i]); /* fmin() of a number and NAN is the number */
     return min;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The numbers of a result: their names, and what becomes of them over several rounds. */
+/* The numbers of a result: their names, and how one number is made of those of several rounds. */
 #ifndef AWA_BENCH_METRIC_H
 #define AWA_BENCH_METRIC_H
 
@@ -16,8 +16,10 @@ struct metric {
     } overall;
 };
 
-/* Of a round: those of every mode but `scheduled` and `counts`. Its values are doubles, NAN if not
- * measured. */
+/*
+ * The metrics of a round, for all modes but `scheduled` and `counts`. Their values are doubles;
+ * NAN: not measured.
+ */
 enum flow_metric {
     JOBS_PER_S,
     FLOOR_JOBS_PER_S,
@@ -88,12 +90,15 @@ extern const struct metric counts_metrics[COUNTS_METRICS];
 
 enum { METRICS_MAX = FLOW_METRICS };
 
-/* Of n values, of which those that are NAN do not count; NAN: none counts. Reorders them. */
+/*
+ * Of n values; NAN values do not count. The result is NAN if no value counts. The median reorders
+ * the values.
+ */
 double metric_median(double *values, size_t n);
 double metric_min(const double *values, size_t n);
 double metric_max(const double *values, size_t n);
 
-/* As the metric wants it. Reorders the values. */
+/* The overall value, in the way of this metric. May reorder the values. */
 double metric_overall(const struct metric *m, double *values, size_t n);
 
 #endif

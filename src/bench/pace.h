@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A line on a terminal that says how far the bench is. Elsewhere nothing is shown. */
+/* A line on a terminal that says how far the bench is. Without a terminal nothing is shown. */
 #ifndef AWA_BENCH_PACE_H
 #define AWA_BENCH_PACE_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct pace {
-    bool shown;       /* on a terminal, and wanted */
+    bool shown;       /* stderr is a terminal, and the line is wanted */
     const char *what; /* the part that is going on */
     int64_t began_us, began_jobs;
     int64_t next_us; /* when to show it again */
@@ -15,7 +15,7 @@ struct pace {
 
 void pace_init(struct pace *p, bool wanted);
 
-/* A new part begins; jobs are those so far. */
+/* Begins a new part. jobs: how many there are so far. */
 void pace_begin(struct pace *p, const char *what, int64_t jobs);
 
 /* Cheap enough to be called all the time. */

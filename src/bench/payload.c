@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* A number in JSON has no leading zeros: all of ours begin here. */
+/* A number in JSON has no leading zeros, so our numbers begin at this one. */
 #define FIRST 100000000000
 
 static const char head[] = "{\"n\": 100000000000, \"x\": \"";

@@ -8,7 +8,7 @@
 
 #define MARK "made by awa bench, which drops it without asking"
 
-/* The one place where a statement is put together: a database cannot be a parameter. */
+/* Puts a statement together, because the name of a database cannot be a parameter. */
 static awa_status
 exec_named(PGconn *conn, const char *before, const char *name, const char *after, awa_error *err)
 {
@@ -37,7 +37,7 @@ lock_name(PGconn *conn, const char *name, awa_error *err)
     return s;
 }
 
-/* What an earlier bench left. */
+/* Drops a database that an earlier bench left. */
 static awa_status
 drop_left_over(PGconn *conn, const char *name, awa_error *err)
 {
@@ -82,7 +82,7 @@ add_setting(struct buffer *b, const char *name, const char *value)
     buffer_text(b, "' ");
 }
 
-/* How the session reached its server, but for the database. */
+/* A conninfo for the bench's database: in all else as the session at home. */
 static awa_status
 lead_elsewhere(struct place *p, awa_error *err)
 {
@@ -141,7 +141,10 @@ place_new(const char *home, const char *name, struct place **ret_place, awa_erro
     return AWA_OK;
 }
 
-/* The session that holds the lock has been idle for long, and may be gone. */
+/*
+ * Drops the database. The session that holds the lock has been idle for long and may be gone; then
+ * a new one drops it.
+ */
 static awa_status
 drop(const struct place *p, awa_error *err)
 {

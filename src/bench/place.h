@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The database that a bench runs in: made for it on the given server, with a comment that says
- * so, and dropped at the end. Nobody's queue is touched.
+ * The database that a bench runs in. The bench makes it on the given server, with a comment that
+ * says so, and drops it at the end. So it touches nobody's queue.
  */
 #ifndef AWA_BENCH_PLACE_H
 #define AWA_BENCH_PLACE_H
@@ -17,13 +17,13 @@ struct place {
 };
 
 /*
- * Makes and migrates it. One that an earlier bench has left behind is dropped first; EBUSY if
- * that bench still runs, or if no bench has made it.
+ * Makes and migrates the database. One that an earlier bench has left behind is dropped first.
+ * EBUSY: that bench still runs, or no bench has made it.
  */
 awa_status place_new(const char *home, const char *name, struct place **ret_place,
                      awa_error *err) AWA_CHECKED;
 
-/* Drops the database, with whoever is still in there; a failure is told on stderr. */
+/* Drops the database and the sessions that are still in it. A failure is printed on stderr. */
 struct place *place_free(struct place *p);
 
 static inline void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a bench is asked to do, checked. */
+/* See plan.h. */
 #include "bench/plan.h"
 
 #include <errno.h>
@@ -119,7 +119,10 @@ plan_set_prefetch(struct plan *plan, const char *text, awa_error *err)
     return AWA_OK;
 }
 
-/* So small that at a given rate they come evenly, and that a closed loop never stands still. */
+/*
+ * A batch that is so small that batches come evenly at a given rate, and that a closed loop never
+ * stands still.
+ */
 static int64_t
 usual_batch(const struct plan *plan)
 {

@@ -9,10 +9,10 @@
 enum door {
     DOOR_COPY, /* awa_jobs_copy() */
     DOOR_SQL,  /* awa_jobs_insert() */
-    DOOR_ONE,  /* awa_job_insert() for each */
+    DOOR_ONE,  /* awa_job_insert() for each job */
 };
 
-/* What others keep open all the time. */
+/* What other sessions keep open all the time. */
 enum hold {
     HOLD_NOTHING,
     HOLD_SNAPSHOT, /* an old snapshot, and a job that is not committed */
@@ -20,7 +20,7 @@ enum hold {
     HOLD_OTHER,    /* a transaction of another database, which has nothing but an id */
 };
 
-/* Numbers: 0 where the mode has no such option, or where it means "as the library likes". */
+/* The numbers are 0 if the mode has no such option, and where 0 means "as the library likes". */
 struct plan {
     const char *database; /* made for the run, dropped after it */
     enum door door;
@@ -32,19 +32,19 @@ struct plan {
     int64_t seconds, warmup, jobs, depth, rate, rows, repeat;
 };
 
-/* Sets a number by the name of its option. Returns EINVAL outside of its limits. */
+/* Sets a number by the name of its option. EINVAL: it is outside of its limits. */
 awa_status plan_set(struct plan *plan, const char *name, int64_t number,
                     awa_error *err) AWA_CHECKED;
 
-/* What it is now; -1: there is no such number. */
+/* The number of this option; -1: there is no such number. */
 int64_t plan_get(const struct plan *plan, const char *name);
 
-/* The same by words: copy, sql, one; same, other; a number or -1. */
+/* The same from words: copy, sql or one; same or other; a number, or -1. */
 awa_status plan_set_door(struct plan *plan, const char *name, awa_error *err) AWA_CHECKED;
 awa_status plan_set_hold(struct plan *plan, const char *name, awa_error *err) AWA_CHECKED;
 awa_status plan_set_prefetch(struct plan *plan, const char *text, awa_error *err) AWA_CHECKED;
 
-/* Fills in what depends on other options, and refuses what does not go together. */
+/* Fills in what depends on other options, and refuses options that exclude each other. */
 awa_status plan_complete(struct plan *plan, awa_error *err) AWA_CHECKED;
 
 #endif

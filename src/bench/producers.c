@@ -74,7 +74,7 @@ insert_in_vain(struct producer *p, int64_t n, awa_error *err)
     return s == AWA_OK ? awa__sql_exec(p->conn, "bench", "ROLLBACK", err) : s;
 }
 
-/* Of all transactions so many are to be rolled back; spread evenly. */
+/* Rolls back the given share of all transactions, spread evenly. */
 static awa_status
 insert_some_in_vain(struct producer *p, int64_t n, awa_error *err)
 {
@@ -87,7 +87,7 @@ insert_some_in_vain(struct producer *p, int64_t n, awa_error *err)
     return s;
 }
 
-/* A statement that commits by itself. */
+/* Inserts by one statement, which commits by itself. */
 static awa_status
 insert_by_sql(struct producer *p, int64_t first, int64_t n, awa_error *err)
 {
@@ -139,7 +139,7 @@ insert(struct producer *p, int64_t first, int64_t n, awa_error *err)
 
 /* ---- The thread -------------------------------------------------------------------------- */
 
-/* At a given rate: waits for the time of the k-th batch, if that is still to come. */
+/* At a given rate: waits for the time of the k-th batch, unless it has passed. */
 static void
 wait_for_turn(struct producer *p, int64_t k)
 {
@@ -186,7 +186,7 @@ producer_thread(void *arg)
         atomic_store(&p->all->failed, true);
         tally_close(p->all->feed.tally);
     }
-    PQfinish(TAKE(p->conn)); /* so that its numbers reach the statistics */
+    PQfinish(TAKE(p->conn)); /* so the statistics get its numbers */
     return NULL;
 }
 

@@ -17,11 +17,13 @@ struct report {
     const double *overall, *min, *max; /* of each metric */
 };
 
-/* One JSON object. What was not measured is null. With several rounds, min and max have the form
- * of the object, too. */
+/*
+ * One JSON object. What was not measured is null. With several rounds, min and max are objects of
+ * the same form.
+ */
 void report_json(const struct report *r, struct buffer *out);
 
-/* Rows of two or, with several rounds, four columns. NULL: out of memory. */
+/* Rows of two columns or, with several rounds, of four. NULL: out of memory. */
 PGresult *report_table(const struct report *r);
 
 #endif

@@ -9,7 +9,7 @@
 #include "statements_bench.h"
 
 enum {
-    NAP_US = 1000,       /* between two looks at what is awaited */
+    NAP_US = 1000,       /* between two looks while it waits */
     STUCK_US = 20000000, /* nothing has moved for so long: the rest is lost */
 };
 
@@ -23,7 +23,7 @@ jobs_so_far(struct round *r)
     return durable > 0 ? durable : atomic_load(&r->tally.committed);
 }
 
-/* One look; fails if there is no point in going on. p may be NULL. */
+/* Shows the pace. Fails if there is no point in going on. p may be NULL. */
 static awa_status
 look(struct round *r, struct producers *p, awa_error *err)
 {
@@ -89,7 +89,7 @@ note(struct round *r, struct reading *reading)
     reading->at_us = clock_us();
 }
 
-/* Reading the costs takes time, which is not to be measured: so it comes first, */
+/* To read the costs takes time that must not be measured. So round_begin() reads them first, */
 awa_status
 round_begin(struct round *r, awa_error *err)
 {
@@ -99,7 +99,7 @@ round_begin(struct round *r, awa_error *err)
     return s;
 }
 
-/* and here last. */
+/* and round_end() reads them last. */
 awa_status
 round_end(struct round *r, awa_error *err)
 {
@@ -144,7 +144,7 @@ share(double a, double b)
     return b > 0 ? a / b : NAN;
 }
 
-/* p50, p95, p99 and max, which follow one another. */
+/* Puts p50, p95, p99 and max, whose places follow one another. */
 static void
 put_times(double *values, struct samples *s)
 {

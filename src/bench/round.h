@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One measurement of a flow of jobs in a database of its own: half of the floor, the jobs, the
- * other half of the floor, so that a machine that changes its pace changes it for both.
+ * One measurement of a flow of jobs, in a database of its own: half of the floor, the jobs, and the
+ * other half of the floor. So a machine that changes its pace changes it for both.
  */
 #ifndef AWA_BENCH_ROUND_H
 #define AWA_BENCH_ROUND_H
@@ -12,7 +12,7 @@
 #include "bench/producers.h"
 #include "bench/pace.h"
 
-/* Where things stand at one moment. */
+/* Counts and costs at one moment. */
 struct reading {
     int64_t at_us;
     int64_t inserted, durable; /* jobs so far */
@@ -27,7 +27,7 @@ struct round {
     struct meter meter;
     struct holder holder;
     struct floor_sum floor;
-    struct reading begin, end; /* of what is measured */
+    struct reading begin, end; /* of the measured time */
     struct counts before, after;
     struct samples insert, late;
     struct tally_balance balance;
@@ -38,13 +38,13 @@ struct round {
 struct flow {
     const char *name;
     bool completes;                                         /* jobs are run, not only inserted */
-    awa_status (*prepare)(struct round *r, awa_error *err); /* not measured; NULL: nothing */
+    awa_status (*prepare)(struct round *r, awa_error *err); /* not measured; may be NULL */
     awa_status (*run)(struct round *r, awa_error *err);
 };
 
 extern const struct flow flow_insert, flow_drain, flow_steady;
 
-/* Runs a round and puts what it found into values, which has room for FLOW_METRICS. */
+/* Runs a round and puts its results into values, which has room for FLOW_METRICS. */
 awa_status round_run(const struct flow *flow, const struct plan *plan, const char *conninfo,
                      struct pace *pace, double *values, awa_error *err) AWA_CHECKED;
 
@@ -57,10 +57,13 @@ awa_status round_end(struct round *r, awa_error *err) AWA_CHECKED;
 /* Lets the producers warm up, then measures for the time that the plan says. */
 awa_status round_window(struct round *r, struct producers *p, awa_error *err) AWA_CHECKED;
 
-/* No more jobs; takes over what the producers have noted. */
+/* Ends the producers, and takes over the times that they have noted. */
 awa_status round_join(struct round *r, struct producers *p, awa_error *err) AWA_CHECKED;
 
-/* Waits until that many jobs are inserted, or durably completed, or nothing moves any more. */
+/*
+ * Waits until that many jobs are inserted, or durably completed, or until nothing has moved for 20
+ * s.
+ */
 awa_status round_wait_inserted(struct round *r, struct producers *p, int64_t jobs,
                                awa_error *err) AWA_CHECKED;
 awa_status round_wait_durable(struct round *r, int64_t jobs, awa_error *err) AWA_CHECKED;

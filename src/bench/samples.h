@@ -13,14 +13,17 @@ struct samples {
 
 void samples_done(struct samples *s);
 
-/* Without memory, or when there are very many, a sample is dropped. */
+/* Adds a sample. It is dropped if there is no memory, or if there are very many. */
 void samples_add(struct samples *s, int64_t us);
 void samples_join(struct samples *s, const struct samples *more);
 
 /* After this, percentiles can be asked for. */
 void samples_sort(struct samples *s);
 
-/* The smallest time that at least that share of all (0 to 100) does not exceed; NAN: no sample. */
+/*
+ * The smallest time that at least this share of all samples (0 to 100) does not exceed. NAN: there
+ * is no sample.
+ */
 double samples_percentile_ms(const struct samples *s, double share);
 
 static inline void

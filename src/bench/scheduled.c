@@ -14,7 +14,7 @@
 
 enum {
     FILL_ROWS = 100000, /* by one statement */
-    DELAY_MS = 200,     /* until the jobs of a turn are due: enough to insert them */
+    DELAY_MS = 200,     /* until the jobs of a turn are due: enough time to insert them */
     ROUNDS_UNTIMED = 1, /* the first one fills caches and plans */
     PROMOTE_MAX = 5000, /* jobs in a call of awa.promote_jobs() */
 };
@@ -122,7 +122,7 @@ promote(const struct bench *b, struct stage *st, awa_error *err)
     return s;
 }
 
-/* All that were claimed: they lie side by side in one slot. */
+/* Completes all jobs that were claimed. They lie side by side in one slot. */
 static awa_status
 complete(struct stage *st, const PGresult *claimed, awa_error *err)
 {
@@ -164,7 +164,7 @@ promote_and_claim(const struct bench *b, struct stage *st, awa_error *err)
     return s == AWA_OK ? claim(b, st, err) : s;
 }
 
-/* Both databases, each time in another order. */
+/* Takes a turn in both databases, each time in the other order. */
 static awa_status
 take_turns(struct bench *b, int64_t i, awa_error *err)
 {
@@ -184,7 +184,7 @@ take_turns(struct bench *b, int64_t i, awa_error *err)
 
 /* ---- What was found ---------------------------------------------------------------------- */
 
-/* From the times to what they say. `ratio` is the worse of both. */
+/* Derives the ratios from the times. `ratio` is the worse of the two. */
 static void
 put_ratios(double *values)
 {

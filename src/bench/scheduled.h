@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What many jobs with a future time cost those whose time has come: the same promotions and
- * claims in two databases, by turns, of which one has so many rows in awa.deferred_jobs. They are
- * timed on a session, by the statements that a leader and a worker send.
+ * What many jobs with a future time cost the jobs whose time has come. The same promotions and
+ * claims run in two databases, by turns; one of them has many rows in awa.deferred_jobs. They are
+ * timed on a session, with the statements that a leader and a worker send.
  */
 #ifndef AWA_BENCH_SCHEDULED_H
 #define AWA_BENCH_SCHEDULED_H
@@ -12,7 +12,7 @@
 
 /*
  * overall, min and max have room for SCHEDULED_METRICS. The two conninfos lead to migrated
- * databases in which nobody else works.
+ * databases that nobody else uses.
  */
 awa_status scheduled_run(const struct plan *plan, const char *empty, const char *full,
                          struct pace *pace, double *overall, double *min, double *max,

@@ -3,7 +3,7 @@
 #include "bench/crew.h"
 #include "bench/round.h"
 
-/* What was inserted is run to the end, then the workers go. */
+/* Lets the workers run all that was inserted, and then stops them. */
 static awa_status
 finish(struct round *r, struct producers *p, struct crew *c, awa_error *err)
 {

@@ -89,7 +89,7 @@ tally_committed(struct tally *t, int64_t first, int64_t n)
     atomic_fetch_add(&t->committed, n);
 }
 
-/* Microseconds since it was sent, plus 1. */
+/* Microseconds since the job was sent, plus 1. */
 static uint32_t
 since_sent(struct mark *m, int64_t us)
 {

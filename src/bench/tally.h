@@ -16,8 +16,8 @@ enum { TALLY_MAX = 1 << 26 }; /* jobs */
 
 struct mark {
     atomic_int_least64_t sent_us;    /* just before its COMMIT was sent */
-    atomic_uint_least32_t pickup_us; /* from there to its handler, plus 1; 0: not yet */
-    atomic_uint_least32_t e2e_us;    /* from there to its durable end, plus 1; 0: not yet */
+    atomic_uint_least32_t pickup_us; /* from then to its handler, plus 1; 0: not yet */
+    atomic_uint_least32_t e2e_us;    /* from then to its durable end, plus 1; 0: not yet */
     atomic_uint_least16_t runs;
     atomic_bool committed;
 };
@@ -30,10 +30,10 @@ struct tally {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t room;  /* durable has grown, or closed */
     int64_t issued;       /* numbers given out */
-    bool closed;          /* no more of them */
+    bool closed;          /* no more are given out */
 };
 
-/* What is wrong in the end. */
+/* What is wrong at the end. */
 struct tally_balance {
     int64_t lost;       /* committed and never run */
     int64_t duplicated; /* runs too many */
@@ -43,16 +43,16 @@ awa_status tally_init(struct tally *t, awa_error *err) AWA_CHECKED;
 void tally_done(struct tally *t);
 
 /*
- * Takes up to n numbers, fewer at `limit` (0: none). With a depth, waits until so many more may
- * be on their way. Returns how many; 0: that was all.
+ * Takes up to n numbers, fewer when `limit` is near (0: no limit). With a depth, waits until n more
+ * jobs may be on their way. Returns how many numbers it took; 0: there are no more.
  */
 int64_t tally_take(struct tally *t, int64_t n, int64_t limit, int64_t depth, int64_t *ret_first);
 
-/* No more numbers; wakes who waits for some. */
+/* Ends the numbers, and wakes producers that wait for some. */
 void tally_close(struct tally *t);
 bool tally_is_closed(struct tally *t);
 
-/* What happened to jobs, at a time of clock_us(). */
+/* Notes what happened to jobs; `us` is a time of clock_us(). */
 void tally_sent(struct tally *t, int64_t first, int64_t n, int64_t us);
 void tally_committed(struct tally *t, int64_t first, int64_t n);
 void tally_ran(struct tally *t, int64_t number, int64_t us);

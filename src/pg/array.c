@@ -2,7 +2,7 @@
 /* See array.h. */
 #include "pg/array.h"
 
-/* Is the element at *at that text? Moves on to what follows the element. */
+/* Whether the element at *at is this text. Moves *at on to what follows the element. */
 static bool
 is_same(const char **at, const char *text)
 {

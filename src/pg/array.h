@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Is that one of its elements? The array has one dimension and no NULL in it. */
+/* Whether an array has this element. The array has one dimension and no NULL in it. */
 bool array_has(const char *array, const char *element);
 
 #endif

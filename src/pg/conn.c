@@ -10,11 +10,11 @@
 #include "statements_pg.h"
 
 enum {
-    SICK_FAILURES = 3, /* so many statements in a row, */
-    SICK_MS = 3000,    /* for so long, and none that went well */
+    SICK_FAILURES = 3, /* so many statements in a row have failed, */
+    SICK_MS = 3000,    /* for so long */
 };
 
-/* What the engine refuses by a rule of its own is a sign of life. */
+/* An error that the engine raises by a rule of its own is a sign of life, and no failure. */
 static bool
 is_failure(const awa_error *err)
 {
@@ -172,9 +172,9 @@ conn_events(const struct conn *c)
 }
 
 /*
- * What PQgetResult() gave: a result of the oldest statement, NULL at its end, or its sync. Where
- * libpq has no memory for a sync, it gives an error in its place. To go on would match every answer
- * to the question after its own.
+ * Takes what PQgetResult() gave: a result of the oldest statement, NULL at its end, or its sync. If
+ * libpq has no memory for a sync, it gives an error in its place. Then an answer is missing, and to
+ * go on would match every later answer to the wrong statement.
  */
 static awa_status
 take(struct conn *c, PGresult *res, awa_error *err)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A session on which statements are pipelined. One thread owns it. Rules of the pipeline:
- * it never blocks; answers match questions by order; one sync per statement, so that a failure
- * stays in its statement and the answer comes after the commit; after a successful submit the
- * callback runs exactly once, also if the session dies.
+ * - it never blocks;
+ * - answers match statements by order;
+ * - each statement has its own sync, so a failure stays in its statement, and the answer comes
+ *   after the commit;
+ * - after a successful submit the callback runs exactly once, also if the session dies.
  */
 #ifndef AWA_CONN_H
 #define AWA_CONN_H
@@ -12,7 +14,8 @@
 
 /*
  * The answer to a statement: res is its result, or NULL with the reason in err. The callback may
- * take the result by setting *res to NULL; else it is cleared afterwards. It may submit more.
+ * take the result by setting *res to NULL; otherwise the result is cleared afterwards. The callback
+ * may submit more statements.
  */
 typedef void on_answer(void *arg, void *tag, PGresult **res, const awa_error *err);
 typedef void on_notify(void *arg, const char *channel, const char *payload);
@@ -34,42 +37,45 @@ struct vitals {
 
 struct conn {
     PGconn *pg;  /* NULL while closed */
-    bool pooled; /* nothing is kept in the session: no settings, no prepared statements */
+    bool pooled; /* the session keeps nothing: no settings, no prepared statements */
     on_notify *notify;
     void *arg; /* of all callbacks */
     struct pending ring[CONN_PENDING_MAX];
     unsigned head, tail; /* of ring; tail - head statements are under way */
     bool over;           /* the oldest statement has ended, its sync did not arrive */
     bool want_write;
-    int64_t sent_at; /* monotonic ms of the oldest unanswered statement */
+    int64_t sent_at; /* monotonic ms: since then the oldest statement is waited for */
     int64_t queries; /* sent so far */
     struct vitals vitals;
-    awa_error sick; /* why it must be replaced; AWA_OK: it need not */
+    awa_error sick; /* why the session must be replaced; AWA_OK: it need not */
 };
 
-/* What the owner has to say before the pipeline begins; it may block. */
+/* What the owner sends before the pipeline begins. It may block. */
 typedef awa_status on_open(void *arg, PGconn *pg, awa_error *err);
 
 /*
- * Notes how a statement ended; err is NULL if it went well. True: the session must be replaced,
- * because it may not write, or because for 3 s every statement has failed. libpq calls neither of
- * them broken.
+ * Notes how a statement ended; err is NULL if it went well. Returns true if the session must be
+ * replaced: it may not write, or at least three statements in a row have failed, for 3 s. libpq
+ * calls neither of these sessions broken.
  */
 bool vitals_note(struct vitals *v, const awa_error *err, int64_t now);
 
-/* The settings of a worker's own session. EDB if it is read only: it would be of no use. */
+/* Makes the settings of a worker's own session. EDB if it is read only, and so of no use. */
 awa_status conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err) AWA_CHECKED;
 
 /*
- * Opens a session, prepares all statements of ids[], of which the last one is NULL, calls
- * greet unless it is NULL, and begins the pipeline. pooled: it is known that a pooler stands in
- * between; else that is found out. Blocks, but not for ever.
+ * Opens a session, prepares all statements of ids[] (the last one is NULL), calls greet unless it
+ * is NULL, and begins the pipeline. Blocks, but not for ever. pooled: a pooler is known to stand in
+ * between; if false, conn_open() finds that out. Behind a pooler nothing is set or prepared.
  */
 awa_status conn_open(struct conn *c, const char *conninfo, bool pooled,
                      const char *synchronous_commit, const struct awa__sql *const *ids,
                      on_open *greet, awa_error *err) AWA_CHECKED;
 
-/* Ends the session; whatever waits for an answer gets ECONN. May be called when it is closed. */
+/*
+ * Ends the session. Statements that wait for an answer get ECONN. The session may be closed
+ * already.
+ */
 void conn_close(struct conn *c);
 
 /* Sends a statement. binary: the result's columns come in binary form. */
@@ -79,7 +85,7 @@ awa_status conn_submit(struct conn *c, const struct awa__sql *sql, const char *c
 /* What poll() should wait for on PQsocket(c->pg). */
 short conn_events(const struct conn *c);
 
-/* Takes what arrived and runs callbacks. On failure the owner closes the session. */
+/* Takes what has arrived and runs callbacks. If it fails, the owner closes the session. */
 awa_status conn_dispatch(struct conn *c, short revents, awa_error *err) AWA_CHECKED;
 
 static inline unsigned
@@ -94,7 +100,10 @@ conn_is_open(const struct conn *c)
     return c->pg != NULL;
 }
 
-/* Takes statements. One that must be replaced takes no more, and is closed once it is silent. */
+/*
+ * Whether the session takes statements. One that must be replaced takes no more, and its owner
+ * closes it once all answers are there.
+ */
 static inline bool
 conn_is_ready(const struct conn *c)
 {

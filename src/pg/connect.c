@@ -6,7 +6,10 @@
 
 #include "statements_pg.h"
 
-/* Of this side: a black hole is noticed within 15 seconds, in whatever state it swallows us. */
+/*
+ * Deadlines of this side: a peer that does not answer any more is noticed within 15 seconds, in
+ * whatever state the session is.
+ */
 static const struct {
     const char *keyword, *value;
 } defaults[] = {
@@ -16,13 +19,16 @@ static const struct {
 
 enum { NDEFAULTS = sizeof defaults / sizeof defaults[0] };
 
-/* In all texts that cross the API. Sent at the start, because a pooler keeps what comes then. */
+/*
+ * The encoding of all texts that cross the API. It is sent at the start of the session, because a
+ * pooler keeps what comes then.
+ */
 static const char encoding[] = "UTF8";
 
 /*
- * What libpq makes of the connection string, the service file and the environment. It does not
- * tell before it has a connection object, so it gets one with a setting that it must refuse:
- * everything is read, and nothing is sent.
+ * What libpq makes of the connection string, the service file and the environment. libpq tells that
+ * only to a connection object. So resolve() makes one with a setting that libpq must refuse: libpq
+ * reads everything and sends nothing.
  */
 static PQconninfoOption *
 resolve(const char *conninfo)

@@ -4,9 +4,9 @@
 #define AWA_PG_EMBEDDED_H
 
 /*
- * A file of sql/statements. Its name is prepared name, log label and metric label. Each folder
- * there has one owner, and a table of its own, which statements_FOLDER.h declares; a statement is a
- * pointer into it.
+ * A file of sql/statements. Its name is the name of the prepared statement and appears in messages.
+ * Each folder there has one owner, and a table of its own, which statements_FOLDER.h declares; a
+ * statement is a pointer into that table.
  */
 struct awa__sql {
     const char *name; /* job_insert */
@@ -22,11 +22,11 @@ struct awa__sql_file {
     const char *checksum; /* sha256 of the text, in hex */
 };
 
-/* In the order to apply them; the last one has no name. */
+/* In the order in which they are applied; the last one has no name. */
 extern const struct awa__sql_file awa__schema_files[];
 extern const struct awa__sql_file awa__engine_files[];
 
-/* Over names and checksums of all engine files. */
+/* A checksum over the names and checksums of all engine files. */
 extern const char awa__engine_checksum[];
 
 /* sql/bootstrap.sql */

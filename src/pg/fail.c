@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What Postgres says, as a status and one line. */
+/* An error of Postgres as a status and one line. */
 #include <string.h>
 
 #include "pg/pg.h"
@@ -26,7 +26,10 @@ static const struct {
     { "", AWA_EDB },            /* anything else */
 };
 
-/* Does a message name something in schema awa? In any language, so with any quotes around it. */
+/*
+ * Whether a message names something in schema awa. The message may be in any language, so any
+ * quotes may stand around the name.
+ */
 static bool
 names_schema_awa(const char *text)
 {
@@ -40,8 +43,9 @@ names_schema_awa(const char *text)
 }
 
 /*
- * The schema, or what this library looks for in it, is missing: there was no migration, or none
- * that is new enough. Other people's triggers and functions may lack something of their own.
+ * Whether the schema, or something that this library uses in it, is missing: there was no
+ * migration, or none that is new enough. An error about something else is not meant: triggers and
+ * functions of other people may miss something of their own.
  */
 static bool
 wants_migration(const char *sqlstate, const char *text)
@@ -55,8 +59,8 @@ wants_migration(const char *sqlstate, const char *text)
 }
 
 /*
- * A dead session is ECONN whatever it said last. So is an error without an SQLSTATE, which is
- * libpq's own: it had no memory for the answer, or could not read it, and what it answers may have
+ * A dead session is ECONN, whatever it said last. An error without an SQLSTATE is ECONN, too: it is
+ * libpq's own, which had no memory for the answer or could not read it, so the statement may have
  * been committed.
  */
 static awa_status

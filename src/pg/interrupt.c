@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See interrupt.h. All is done in the handlers, with what may be called there; PQcancel() is meant
- * for it. A cancel that comes before its statement has no effect, so it is repeated.
+ * See interrupt.h. The handlers do all the work, and call only what a handler may call; PQcancel()
+ * is meant for that. A cancel that comes before its statement has no effect, so it is repeated.
  */
 #include "pg/interrupt.h"
 
@@ -14,7 +14,7 @@
 
 enum {
     REPEAT_S = 1, /* between two cancels */
-    LEAVE_S = 3,  /* for the last one */
+    LEAVE_S = 3,  /* for the last cancel */
 };
 
 enum mode { LEAVE, NOTE, NOTE_AND_CANCEL };
@@ -26,7 +26,7 @@ static volatile sig_atomic_t mode = LEAVE;
 static volatile sig_atomic_t came;       /* the first signal that was caught */
 static volatile sig_atomic_t cancelling; /* the statement gets no more time */
 static volatile sig_atomic_t leaving;    /* the signal that we shall die of */
-static _Atomic int64_t last_ms;          /* when one counted */
+static _Atomic int64_t last_ms;          /* when a signal last counted */
 static int note = -1;                    /* eventfd */
 
 /* ---- In the handlers --------------------------------------------------------------------- */
@@ -115,7 +115,10 @@ handle_alarm(int signal)
 
 /* ---- Outside ----------------------------------------------------------------------------- */
 
-/* While one of them is handled, no other is; but the alarm is, lest a cancel takes too long. */
+/*
+ * While a handler of these signals runs, the others are blocked. SIGALRM is not: it ends the
+ * process if a cancel takes too long.
+ */
 void
 interrupt_begin(void)
 {

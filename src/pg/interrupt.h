@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGINT, SIGTERM and SIGHUP, unless whoever started us had them ignored. Such a signal cancels the
- * statement that the command waits for, so that the server does not go on with it, and ends the
- * process; a command that has something to finish catches it instead.
+ * SIGINT, SIGTERM and SIGHUP, unless they were ignored when the process started. Such a signal
+ * cancels the statement that the command waits for, so that the server does not go on with it, and
+ * ends the process. A command that has something to finish catches the signal instead.
  *
  * Signals that come within INTERRUPT_ONE_MS count as one: timeout(1) signals the process and then
  * its group, and a terminal or a supervisor may do so, too.
@@ -14,30 +14,32 @@
 
 enum { INTERRUPT_ONE_MS = 500 };
 
-/* First of all. */
+/* Handles the signals. Called first of all. */
 void interrupt_begin(void);
 
 /* The session whose statement a signal cancels. */
 void interrupt_watch(PGconn *conn);
 
 /*
- * From here on the first signal only leaves a note: the command finishes what it has begun. With
- * `cancel`, statements get INTERRUPT_PATIENCE_S for that, or until the second signal, and are
- * cancelled from then on. A signal after that, or the second one, ends the process.
+ * From here on the first signal only leaves a note, and the command finishes what it has begun.
+ * With `cancel`, statements get INTERRUPT_PATIENCE_S for that, or the time until the second signal,
+ * and are cancelled from then on. The next signal after that, or without `cancel` the second one,
+ * ends the process.
  */
 enum { INTERRUPT_PATIENCE_S = 5 };
 void interrupt_catch(bool cancel);
 
-/* The signal that was caught; 0: none. */
+/* The signal that was caught; 0: none was. */
 int interrupt_signal(void);
 
 /* Readable once a signal was caught; -1: there is no such descriptor. */
 int interrupt_fd(void);
 
-/* Fails if one was caught. */
+/* Fails if a signal was caught. */
 awa_status interrupt_check(awa_error *err) AWA_CHECKED;
 
-/* Dies of the signal; process 1 of a container, which the kernel spares, exits with 128 + signal.
+/*
+ * Dies of the signal. Process 1 of a container, which the kernel spares, exits with 128 + signal.
  */
 _Noreturn void interrupt_leave(int signal);
 

@@ -27,42 +27,45 @@ auto_conninfo(PQconninfoOption **options)
     PQconninfoFree(*options);
 }
 
-/* awa__fail() with what Postgres said. res may be NULL: the session itself failed. */
+/* awa__fail() with what Postgres said. res may be NULL if the session itself failed. */
 awa_status awa__fail_pg(awa_error *err, PGconn *conn, const PGresult *res, const char *doing);
 
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
 /*
- * awa_connect(), and whether a pooler stands in between: then each transaction may run in another
- * session of the server, which others use as well, so nothing may be left in it.
+ * awa_connect(), and whether a pooler stands in between. Behind a pooler each transaction may run
+ * in another session of the server, which other clients use as well, so we may leave nothing in it.
  */
 awa_status awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_pooled,
                         awa_error *err) AWA_CHECKED;
 
 /* ---- Statements -------------------------------------------------------------------------- */
 
-/* Runs one statement of sql/statements and waits for its rows. params may be NULL if it has none.
+/*
+ * Runs one statement of sql/statements and waits for its rows. params may be NULL if the statement
+ * has no parameters.
  */
 awa_status awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
                         PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
 /*
- * The same with a BEGIN before it, in one trip. A session that does not answer as expected is shut
- * down, so that libpq, and everybody who uses it later, finds it broken.
+ * The same with a BEGIN before it, in one trip. If the session does not answer as expected, it is
+ * shut down, so that libpq, and everybody who uses it later, finds it broken.
  */
 awa_status awa__sql_begin(PGconn *conn, const struct awa__sql *sql, const char *const *params,
                           PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
 /*
- * The last result of what was sent; sent: what PQsend...() returned. A server that is silent for so
- * long is ECONN, and the session is of no use: it is shut down as well.
+ * Waits for the last result of what was sent; `sent` is what PQsend...() returned. If the answer is
+ * not complete after timeout_ms, that is ECONN, and the session is of no use: it is shut down.
  */
 awa_status awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms,
                           PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
 /*
- * On a session that the library owns, every wait has such an end, somewhat later than the statement
- * timeout of that session. awa__sql_say() is for a text without parameters.
+ * Statements on a session that the library owns: each wait ends after AWA__ANSWER_MS, somewhat
+ * later than the statement timeout of a worker's session. awa__sql_say() runs a text without
+ * parameters.
  */
 enum { AWA__ANSWER_MS = 40000 };
 awa_status awa__sql_ask(PGconn *conn, const struct awa__sql *sql, const char *const *params,
@@ -71,20 +74,20 @@ awa_status awa__sql_prepare(PGconn *conn, const struct awa__sql *sql, awa_error 
 awa_status awa__sql_say(PGconn *conn, const char *what, const char *text,
                         awa_error *err) AWA_CHECKED;
 
-/* Runs a constant text of one or more statements; an error is at `what`, or `what:line`. */
+/* Runs a text of one or more statements. An error names the place as `what`, or `what:line`. */
 awa_status awa__sql_exec(PGconn *conn, const char *what, const char *text,
                          awa_error *err) AWA_CHECKED;
 
-/* Where in a COPY something was refused. */
+/* The place in a COPY at which something was refused. */
 struct awa__copy_error {
     size_t line;                     /* from 1; 0: not known */
     char column[64], constraint[64]; /* "" if not known */
 };
 
 /*
- * COPY FROM STDIN: begin, put any number of times, end. After a successful begin the end must
- * come; so_far != AWA_OK gives up, and is returned again. ret_at may be NULL. With `commit` the end
- * commits the transaction, too, in the same trip.
+ * COPY FROM STDIN: begin, put any number of times, end. After a successful begin the end must be
+ * called. so_far != AWA_OK gives the COPY up, and is returned again. ret_at may be NULL. With
+ * `commit`, the end of the COPY also commits the transaction, in the same trip.
  */
 awa_status awa__sql_copy_begin(PGconn *conn, const struct awa__sql *sql, bool commit,
                                awa_error *err) AWA_CHECKED;

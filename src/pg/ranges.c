@@ -16,7 +16,9 @@ count(const char *text, char c)
     return n;
 }
 
-/* Does a text begin with a number as Postgres writes it: no plus, no space, no zero in front? */
+/*
+ * Whether a text begins with a number as Postgres writes it: no plus, no space, no zero in front.
+ */
 static bool
 is_canonical(const char *text, char after)
 {
@@ -28,7 +30,7 @@ is_canonical(const char *text, char after)
     return *text >= '1' && *text <= '9';
 }
 
-/* Reads a number and the character after it. */
+/* Reads a number and the character `after` it. */
 static bool
 number(const char **text, int64_t *ret, char after)
 {
@@ -44,7 +46,7 @@ number(const char **text, int64_t *ret, char after)
     return true;
 }
 
-/* Reads n ranges, which ascend and do not touch. */
+/* Reads n ranges. They must ascend and not touch each other. */
 static bool
 read_list(struct range *list, size_t n, const char *text)
 {

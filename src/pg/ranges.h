@@ -14,7 +14,7 @@ struct ranges {
     size_t n;
 };
 
-/* False: out of memory, or no int8multirange in canonical form. */
+/* False: out of memory, or the text is no int8multirange in canonical form. */
 bool ranges_parse(struct ranges *r, const char *text);
 void ranges_done(struct ranges *r);
 bool ranges_contain(const struct ranges *r, int64_t pos);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocking statements. On a connection that the caller owns they are unnamed, because a
- * transaction pooler may sit in between; and they wait as long as the caller's server does. On the
- * library's own sessions every wait has an end.
+ * Blocking statements. On a connection that the caller owns, statements are unnamed, because a
+ * transaction pooler may sit in between, and they wait for as long as the caller's server takes. On
+ * the library's own sessions every wait has an end.
  */
 #include "pg/pg.h"
 
@@ -36,7 +36,10 @@ awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params
 
 /* ---- With an end ------------------------------------------------------------------------- */
 
-/* False: the answer is not there in time. That a session broke is found by who reads it. */
+/*
+ * Returns false if the answer is not there in time. If the session broke, it returns true: the
+ * caller finds that out when it reads.
+ */
 static bool
 wait_for_answer(PGconn *conn, int64_t until)
 {
@@ -52,7 +55,7 @@ wait_for_answer(PGconn *conn, int64_t until)
     return true;
 }
 
-/* Nothing can be asked any more: whoever uses the session later finds it broken. */
+/* Makes sure that nothing is asked any more: a later user of the session finds it broken. */
 static void
 shut_down(PGconn *conn)
 {
@@ -129,7 +132,10 @@ next_answer(PGconn *conn)
     return res;
 }
 
-/* It is there at once; where libpq had no memory for it, it would wait for ever. */
+/*
+ * Takes the sync of a pipeline. It is there at once, unless libpq had no memory for it: then
+ * PQgetResult() would wait for ever, so the wait has an end.
+ */
 static bool
 next_is_sync(PGconn *conn)
 {
@@ -176,7 +182,7 @@ awa__sql_begin(PGconn *conn, const struct awa__sql *sql, const char *const *para
 
 /* ---- Texts ------------------------------------------------------------------------------- */
 
-/* The line of text that Postgres points at; 0 if it points nowhere. */
+/* The line of the text that Postgres points at; 0 if it points nowhere. */
 static int
 line_of(const char *text, const PGresult *res)
 {
@@ -233,8 +239,10 @@ awa__sql_copy_put(PGconn *conn, const char *data, size_t len, awa_error *err)
     return AWA_OK;
 }
 
-/* The context of an error in a COPY begins "COPY table, line N, column C: ...", where messages are
- * in English; in other languages the place stays unknown. */
+/*
+ * Reads the place of an error in a COPY. Its context begins "COPY table, line N, column C: ..." if
+ * messages are in English; in other languages the place stays unknown.
+ */
 static void
 place_of(const PGresult *res, struct awa__copy_error *ret_at)
 {

@@ -29,9 +29,9 @@ BEGIN
 END
 $$;
 
--- The transactions of this database that have a snapshot now, as virtual transaction ids, which are not
--- used twice. Their xmin would not do: while another database has an open transaction with an id, even a
--- new snapshot looks as old as that transaction.
+-- The other transactions of this database that have a snapshot now, as virtual transaction ids, which are
+-- not used twice. Their xmin would not do: while another database has an open transaction with an id,
+-- even a new snapshot looks as old as that transaction.
 CREATE OR REPLACE FUNCTION awa.snapshot_holders()
 RETURNS text[]
 LANGUAGE plpgsql

@@ -5,8 +5,9 @@
 -- ---- What follows --------------------------------------------------------------------------
 
 -- Do what follows from the outcomes of p_rows, whose positions this transaction has closed. A terminal
--- job that has something to tell gets a done entry; a dead-lettered one becomes a dead letter; every
--- other job lives on as a deferred job or as a new entry.
+-- job gets a done entry; a dead-lettered one becomes a dead letter; every other job lives on as a
+-- deferred job or as a new entry. (awa.complete_jobs() does not call this: its jobs have nothing to
+-- tell.)
 CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
 RETURNS void
 LANGUAGE plpgsql

@@ -51,7 +51,7 @@ BEGIN
             PERFORM awa.notify_worker(v_job.worker_id);
             RETURN true;
         ELSE
-            -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+            -- We hold the lane's lock: no claim or carry comes now. One may have come before.
             PERFORM awa.take_lane((v_job.pos >> 44)::int);
             SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
             CONTINUE WHEN NOT FOUND OR v_job.state <> 'available';
@@ -172,7 +172,7 @@ BEGIN
         PERFORM awa.notify_worker((p_job).worker_id);
         RETURN true;
     ELSIF (p_job).state = 'available' THEN
-        -- Under the lane's lock nobody claims it; it may have been claimed or carried before.
+        -- We hold the lane's lock: no claim or carry comes now. One may have come before.
         PERFORM awa.take_lane(v_lane);
         SELECT j.* INTO v_job FROM awa.get_job((p_job).id) AS j LIMIT 1;
         RETURN v_job.state = 'available' AND v_job.pos = (p_job).pos

@@ -17,9 +17,9 @@ BEGIN
 END
 $$;
 
--- Whether this is another database than the one that was mended last: so it is after a restore or a
--- logical copy. A copy of the files (pg_basebackup, a snapshot of the disk) is the same database, and
--- needs no mending.
+-- Whether this is another database than the one that was mended last, or none was mended yet. It is
+-- another one after a restore or a logical copy. A copy of the files (pg_basebackup, a snapshot of the
+-- disk) is the same database, and needs no mending.
 CREATE OR REPLACE FUNCTION awa.is_moved()
 RETURNS boolean
 LANGUAGE sql STABLE

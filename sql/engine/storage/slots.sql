@@ -50,7 +50,7 @@ BEGIN
 END
 $$;
 
--- The generation that opened a slot last.
+-- The last generation that opened a slot.
 CREATE OR REPLACE FUNCTION awa.slot_generation(p_slot smallint)
 RETURNS bigint
 LANGUAGE plpgsql

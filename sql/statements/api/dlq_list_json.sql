@@ -1,6 +1,6 @@
 -- Dead letters, newest first: of kind $1, in queue $2, with tag $3, of reason $4, dead since $5 and
 -- before $6 in ms (NULL: any), below the cursor $7; at most $8.
--- returns: dead letters json, a list, each with its cursor, microseconds-id; and the cursor of the next
+-- returns: dead letters json, a list, each with its cursor as microseconds-id; and the cursor of the next
 -- page, NULL if there is none
 SELECT coalesce(json_agg(to_jsonb(d) || jsonb_build_object('cursor',
                     (extract(epoch FROM d.dlq_at) * 1000000)::bigint || '-' || d.id)
