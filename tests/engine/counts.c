@@ -701,6 +701,23 @@ a_rebuild_works_in_folded_slots_and_in_the_current_one(void **state)
     test_counts(p.db);
 }
 
+/* One closure, read in two windows: its jobs lie far apart. */
+static void
+a_closure_of_distant_jobs_counts_once(void **state)
+{
+    struct place p = open_place(*state);
+
+    insert(p.db, 300);
+    test_exec(p.worker, "SELECT awa.close_jobs(7, array_agg(c.ready_slot), array_agg(c.claim_id),"
+                        " array_agg(c.pos), '{failed,failed}')"
+                        " FROM awa.claim_jobs(7, 'default', 300) AS c WHERE c.id IN (1, 300)");
+    assert_int_equal(test_int(p.db, "SELECT count(*) FROM awa.closures"), 1);
+    assert_string_equal(terminal(p.db), "0|2|0");
+    test_exec(p.operator, "SELECT awa.retry_failed(p_kind => 'k')");
+    assert_string_equal(terminal(p.db), "0|0|0");
+    test_counts(p.db);
+}
+
 static void
 without_trust_readers_scan(void **state)
 {
@@ -788,6 +805,7 @@ main(void)
         TEST_DB(a_pruned_slot_is_a_number_or_the_check_bites),
         TEST_DB(a_slot_is_pruned_from_its_facts),
         TEST_DB(a_job_that_is_carried_is_counted_where_it_is),
+        TEST_DB(a_closure_of_distant_jobs_counts_once),
         TEST_DB(folding_again_changes_nothing),
         TEST_DB(what_is_open_when_a_slot_is_folded_counts_later),
         TEST_DB(a_delta_that_is_committed_after_a_fold_counts),

@@ -4,6 +4,7 @@
  * large tables as from small ones. EXPLAIN (ANALYZE, BUFFERS) of a call counts what the function
  * reads.
  */
+#include "base/clock.h"
 #include "test_jobs.h"
 
 #include <inttypes.h>
@@ -18,6 +19,8 @@ enum {
     ROLLBACKS = 1000,
     TRIES = 4,
     FEW = 20, /* pages of which nothing is said */
+    SCATTERED = 40000,
+    SCATTERED_MS = 4000, /* a call takes 30 to 400 ms; what costs the square took 7 s or more */
 };
 
 /* A call, with a job or an attempt in it if it needs one. */
@@ -356,6 +359,68 @@ folded_history_is_not_read_to_be_counted(void **state)
         fail_msg("%" PRId64 " pages, and %" PRId64 " after 5,000 jobs", before, after);
 }
 
+/*
+ * Jobs that two workers claimed one by one, each second one of a lane: nowhere do two of them lie
+ * side by side. Those of worker 8 have failed; those of worker 7 are late.
+ */
+static void
+scatter(PGconn *db)
+{
+    test_exec(db, test_format("SELECT awa.insert_jobs(array_fill('k'::text, '{%d}'))", SCATTERED));
+    test_exec(db, "INSERT INTO awa.ready_tombstones (pos, ready_slot, reason)"
+                  " SELECT pos, ready_slot, 'cancelled' FROM awa.ready_entries WHERE pos % 2 = 1");
+    test_exec(db, "INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,"
+                  " lane_id, n, ready_slot, positions)"
+                  " SELECT nextval('awa.claim_ids'), 7 + pos / 2 % 2, clock_timestamp(),"
+                  " clock_timestamp() - interval '1 min', pos, pos >> 44, 1, ready_slot,"
+                  " int8multirange(int8range(pos, pos + 1))"
+                  " FROM (SELECT * FROM awa.ready_entries WHERE pos % 2 = 0 ORDER BY pos) AS e");
+    test_exec(db, "INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state)"
+                  " SELECT pos, id, clock_timestamp(), ready_slot, attempt, 'failed'"
+                  " FROM awa.ready_entries WHERE pos % 4 = 2");
+    test_exec(db, "INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)"
+                  " SELECT clock_timestamp(), pos >> 44, 1, ready_slot, 'failed',"
+                  " int8multirange(int8range(pos, pos + 1))"
+                  " FROM awa.ready_entries WHERE pos % 4 = 2");
+    test_exec(db, "VACUUM ANALYZE");
+}
+
+/* An operator with two large sets is linear; with one of them for each row, it is the square. */
+static void
+no_call_costs_the_square_of_how_scattered_its_jobs_are(void **state)
+{
+    static const struct {
+        const char *sql;
+        int64_t expected;
+    } scattered[] = {
+        { "SELECT failed FROM awa.queue_counts()", SCATTERED / 4 },
+        { "SELECT count(*) FROM awa.list_jobs('running', p_limit => 1000)", 1000 },
+        { "SELECT sum(awa.width(o.positions)) FROM awa.open_positions(7) AS o", SCATTERED / 4 },
+        { "SELECT count(*) FROM awa.rotate_ring(true)", 1 },
+        { "SELECT count(*) FROM awa.turn_ring()", 1 },
+        { "SELECT failed FROM awa.queue_counts()", SCATTERED / 4 },
+        { "SELECT awa.carry_forward(0::smallint)", SCATTERED / 2 },
+        { "SELECT awa.expire_jobs()", SCATTERED / 4 },
+        { "SELECT awa.width(awa.take_back(1::smallint, range_agg(k.positions), 'removed'))"
+          " FROM awa.closures AS k WHERE k.ready_slot = 1 AND k.outcome = 'failed'",
+          SCATTERED / 4 },
+        { "SELECT count(*) FROM awa.turn_ring(clock_timestamp() + interval '2 min')", 1 },
+    };
+    PGconn *db = *state;
+    PGconn *session = test_connect(db, NULL);
+
+    test_exec(db, "SELECT awa.register_worker(7, 'w', '{default}', p_session => false),"
+                  " awa.register_worker(8, 'w', '{default}', p_session => false)");
+    scatter(db);
+    for (size_t i = 0; i < sizeof scattered / sizeof scattered[0]; i++) {
+        int64_t began = clock_ms();
+        int64_t got = test_int(session, scattered[i].sql);
+        int64_t ms = clock_ms() - began;
+        if (got != scattered[i].expected || ms > SCATTERED_MS)
+            fail_msg("%s: %" PRId64 " after %" PRId64 " ms", scattered[i].sql, got, ms);
+    }
+}
+
 /* ---- Plans as they are ------------------------------------------------------------------- */
 
 struct plans {
@@ -436,6 +501,7 @@ main(void)
         TEST_DB(gaps_aside_cost_a_claim_nothing),
         TEST_DB(withdrawn_jobs_do_not_make_a_claim_read_all_that_came_before),
         TEST_DB(a_drain_finds_jobs_by_their_places),
+        TEST_DB(no_call_costs_the_square_of_how_scattered_its_jobs_are),
         TEST_DB(no_plan_goes_parallel_or_scans_a_large_table),
     };
 

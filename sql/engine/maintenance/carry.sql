@@ -23,26 +23,18 @@ CREATE OR REPLACE FUNCTION awa.alive_entries(p_slot smallint, p_max int)
 RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_range int8range;
-    v_alive int8multirange := '{}';
-    v_found int8multirange;
-    v_left bigint := p_max;
 BEGIN
-    FOR v_range IN SELECT r FROM unnest(awa.unsettled(p_slot)) AS r LOOP
-        SELECT coalesce(range_agg(int8range(e.pos, e.pos + 1)), '{}') INTO v_found
-          FROM (SELECT e.pos
-                  FROM awa.ready_entries AS e
-                 WHERE e.ready_slot = p_slot
-                   AND e.pos >= coalesce(lower(v_range), 0)
-                   AND e.pos < coalesce(upper(v_range), 9223372036854775807)
-                 ORDER BY e.pos
-                 LIMIT v_left) AS e;
-        v_alive := v_alive + v_found;
-        v_left := v_left - awa.width(v_found);
-        EXIT WHEN v_left <= 0;
-    END LOOP;
-    RETURN v_alive;
+    RETURN (SELECT coalesce(range_agg(int8range(a.pos, a.pos + 1)), '{}')
+              FROM (SELECT e.pos
+                      FROM unnest(awa.unsettled(p_slot)) AS r
+                     CROSS JOIN LATERAL (
+                            SELECT e.pos
+                              FROM awa.ready_entries AS e
+                             WHERE e.ready_slot = p_slot
+                               AND e.pos >= coalesce(lower(r), 0)
+                               AND e.pos < coalesce(upper(r), 9223372036854775807)
+                             ORDER BY e.pos) AS e
+                     LIMIT p_max) AS a);
 END
 $$;
 
@@ -97,11 +89,13 @@ AS $$
 BEGIN
     INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
            gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
-    SELECT c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_searched_at,
-           c.lane_id, awa.width(c.positions * p_positions), awa.current_slot(),
-           c.positions * p_positions, c.gaps
-      FROM awa.claims AS c
-     WHERE c.ready_slot = p_slot AND c.positions && p_positions;
+    SELECT DISTINCT ON (c.claim_id, lower(c.positions))
+           c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_searched_at,
+           c.lane_id, awa.width(t.positions), awa.current_slot(), t.positions, c.gaps
+      FROM awa.claims_near(p_slot, p_positions) AS c
+     CROSS JOIN LATERAL (SELECT awa.cut_to(c.positions, p_positions) AS positions OFFSET 0) AS t
+     WHERE NOT isempty(t.positions)
+     ORDER BY c.claim_id, lower(c.positions);
 END
 $$;
 
@@ -185,8 +179,7 @@ DECLARE
     v_waiting int8multirange;
 BEGIN
     SELECT coalesce(range_agg(c.positions), '{}') * p_alive INTO v_running
-      FROM awa.claims AS c
-     WHERE c.ready_slot = p_slot AND c.lane_id = p_lane AND c.positions && p_alive;
+      FROM awa.claims_near(p_slot, p_alive) AS c;
     v_waiting := p_alive - v_running;
 
     v_running := awa.add_closure(p_slot, p_lane, v_running, 'carried');
@@ -209,10 +202,9 @@ DECLARE
 BEGIN
     PERFORM awa.copy_entries(p_slot, v_kept), awa.copy_claims(p_slot, v_kept);
     INSERT INTO awa.closures (closed_at, lane_id, n, ready_slot, outcome, positions)
-    SELECT k.closed_at, k.lane_id, awa.width(k.positions * v_kept), awa.current_slot(), k.outcome,
-           k.positions * v_kept
-      FROM awa.closures AS k
-     WHERE k.ready_slot = p_slot AND k.positions && v_kept;
+    SELECT k.closed_at, k.lane_id, awa.width(t.positions), awa.current_slot(), k.outcome, t.positions
+      FROM awa.touched_closures(p_slot, v_kept) AS k
+     CROSS JOIN LATERAL (SELECT awa.cut_to(k.positions, v_kept) AS positions OFFSET 0) AS t;
     INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output,
            errors)
     SELECT d.pos, d.id, d.finalized_at, awa.current_slot(), d.attempt, d.state, d.output, d.errors

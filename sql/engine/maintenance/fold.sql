@@ -106,22 +106,16 @@ BEGIN
                sum(k.n) FILTER (WHERE k.outcome = 'failed')::bigint,
                sum(k.n) FILTER (WHERE k.outcome = 'cancelled')::bigint,
                -sum(k.n) FILTER (WHERE k.outcome <> 'removed')::bigint
-          FROM generate_subscripts(p_slots, 1) AS i
-         CROSS JOIN LATERAL (
-                SELECT k.ready_slot, k.lane_id, k.n, k.outcome
-                  FROM awa.closures AS k
-                 WHERE k.ready_slot = p_slots[i] AND k.positions && p_outside[i]
-                OFFSET 0) AS k
+          FROM unnest(p_slots, p_outside) AS s (slot, outside)
+         CROSS JOIN LATERAL awa.touched_closures(s.slot, s.outside) AS k
          GROUP BY k.ready_slot, k.lane_id
         UNION ALL
-        SELECT c.ready_slot, c.lane_id, NULL, NULL, NULL, sum(c.n)::bigint
-          FROM generate_subscripts(p_slots, 1) AS i
+        SELECT s.slot, c.lane_id, NULL, NULL, NULL, c.n
+          FROM unnest(p_slots, p_outside) AS s (slot, outside)
          CROSS JOIN LATERAL (
-                SELECT c.ready_slot, c.lane_id, awa.width(c.positions * p_outside[i]) AS n
-                  FROM awa.claims AS c
-                 WHERE c.ready_slot = p_slots[i] AND c.positions && p_outside[i]
-                OFFSET 0) AS c
-         GROUP BY c.ready_slot, c.lane_id
+                SELECT c.lane_id, awa.width(range_agg(c.positions) * s.outside) AS n
+                  FROM awa.claims_near(s.slot, s.outside) AS c
+                 GROUP BY c.lane_id) AS c
         UNION ALL
         SELECT d.ready_slot, d.lane_id, sum(d.completed), sum(d.failed), sum(d.cancelled), NULL
           FROM generate_subscripts(p_slots, 1) AS i
@@ -249,22 +243,22 @@ BEGIN
       FROM awa.unfolded_slots() AS u WHERE u.ready_slot = p_slot;
     INSERT INTO awa.queue_terminal_live_counts (completed, failed, cancelled, deltas_xid, lane_id,
            priority, enqueue_shard, ready_slot, queue, cover)
-    SELECT coalesce(sum(t.completed), 0), coalesce(sum(t.failed), 0),
-           coalesce(sum(t.cancelled), 0), greatest(v_xmin, v_xid), l.lane_id, l.priority,
+    SELECT t.completed, t.failed, t.cancelled, greatest(v_xmin, v_xid), l.lane_id, l.priority,
            l.enqueue_shard, p_slot, l.queue, coalesce(c.cover * v_outside, '{}')
-      FROM (SELECT k.lane_id, k.n * (k.outcome = 'completed')::int AS completed,
-                   k.n * (k.outcome = 'failed')::int AS failed,
-                   k.n * (k.outcome = 'cancelled')::int AS cancelled
-              FROM awa.closures AS k
-             WHERE k.ready_slot = p_slot AND k.positions && v_outside
-               AND isempty(k.positions - v_cover) -- not <@: see "Writing SQL here"
-            UNION ALL
-            SELECT d.lane_id, d.completed, d.failed, d.cancelled
-              FROM awa.queue_terminal_count_deltas AS d
-             WHERE d.ready_slot = p_slot AND d.xid >= v_xid AND d.xid < v_xmin) AS t
+      FROM (SELECT t.lane_id, coalesce(sum(t.completed), 0) AS completed,
+                   coalesce(sum(t.failed), 0) AS failed, coalesce(sum(t.cancelled), 0) AS cancelled
+              FROM (SELECT k.lane_id, k.n * (k.outcome = 'completed')::int AS completed,
+                           k.n * (k.outcome = 'failed')::int AS failed,
+                           k.n * (k.outcome = 'cancelled')::int AS cancelled
+                      FROM awa.touched_closures(p_slot, v_outside) AS k
+                     WHERE awa.is_within(k.positions, v_cover)
+                    UNION ALL
+                    SELECT d.lane_id, d.completed, d.failed, d.cancelled
+                      FROM awa.queue_terminal_count_deltas AS d
+                     WHERE d.ready_slot = p_slot AND d.xid >= v_xid AND d.xid < v_xmin) AS t
+             GROUP BY t.lane_id) AS t
       JOIN awa.lanes AS l ON l.lane_id = t.lane_id
       LEFT JOIN unnest(v_lanes, v_covers) AS c (lane_id, cover) ON c.lane_id = l.lane_id
-     GROUP BY l.lane_id, c.cover
      ORDER BY l.queue, l.priority, l.enqueue_shard, l.lane_id;
     IF NOT FOUND THEN -- a row without counts tells awa.fold_slots() that it was tried
         INSERT INTO awa.queue_terminal_live_counts (completed, failed, cancelled, deltas_xid,
@@ -294,9 +288,8 @@ BEGIN
          ORDER BY u.ready_slot
     LOOP
         IF (v_slot.folded_at > p_now - interval '1 min') IS NOT TRUE
-           AND (EXISTS (SELECT 1 FROM awa.closures AS k
-                         WHERE k.ready_slot = v_slot.ready_slot
-                           AND k.positions && v_slot.outside AND k.outcome <> 'removed')
+           AND (EXISTS (SELECT 1 FROM awa.touched_closures(v_slot.ready_slot, v_slot.outside) AS k
+                         WHERE k.outcome <> 'removed')
                 OR EXISTS (SELECT 1 FROM awa.queue_terminal_count_deltas AS d
                             WHERE d.ready_slot = v_slot.ready_slot
                               AND d.xid >= v_slot.deltas_xid)) THEN

@@ -166,21 +166,6 @@ BEGIN
 END
 $$;
 
--- Windows: stretches of positions that are read in one go. A window has gaps that lie near each other,
--- and what lies between them. Hundreds of gaps of single jobs become one window; gaps of batches have one
--- each.
-CREATE OR REPLACE FUNCTION awa.windows(p_gaps int8multirange)
-RETURNS SETOF int8range
-LANGUAGE sql IMMUTABLE STRICT
-AS $$
-    SELECT int8range(min(lower(g.gap)), max(upper(g.gap)))
-      FROM (SELECT n.gap, count(*) FILTER (WHERE n.apart) OVER (ORDER BY lower(n.gap)) AS n
-              FROM (SELECT g AS gap, lower(g) - lag(upper(g)) OVER (ORDER BY lower(g)) > 100 AS apart
-                      FROM unnest(p_gaps) AS g) AS n) AS g
-     GROUP BY g.n
-     ORDER BY g.n
-$$;
-
 -- ---- Gaps beside the head ------------------------------------------------------------------
 
 -- How many gaps there are, whatever their width.

@@ -25,6 +25,32 @@ BEGIN
 END
 $$;
 
+-- The closures of a slot that may have some of p_set, read in its windows: a closure can come once for
+-- each window. Like a view, it has the snapshot of the statement that reads it.
+CREATE OR REPLACE FUNCTION awa.closures_near(p_slot smallint, p_set int8multirange)
+RETURNS SETOF awa.closures
+LANGUAGE sql STABLE
+AS $$
+    SELECT k.*
+      FROM awa.windows(p_set) AS w
+     CROSS JOIN LATERAL (
+            SELECT k.*
+              FROM awa.closures AS k
+             WHERE k.ready_slot = p_slot AND k.positions && w
+            OFFSET 0) AS k
+$$;
+
+-- The closures of a slot that have some of p_set, each once.
+CREATE OR REPLACE FUNCTION awa.touched_closures(p_slot smallint, p_set int8multirange)
+RETURNS SETOF awa.closures
+LANGUAGE sql STABLE
+AS $$
+    SELECT DISTINCT ON (lower(k.positions)) k.* -- a position has one closure in a slot
+      FROM awa.closures_near(p_slot, p_set) AS k
+     WHERE awa.touches(k.positions, p_set)
+     ORDER BY lower(k.positions)
+$$;
+
 -- Those of p_positions that are closed in a slot.
 CREATE OR REPLACE FUNCTION awa.closed_positions(p_slot smallint, p_positions int8multirange)
 RETURNS int8multirange
@@ -32,8 +58,7 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(k.positions), '{}') * p_positions
-              FROM awa.closures AS k
-             WHERE k.ready_slot = p_slot AND k.positions && p_positions);
+              FROM awa.closures_near(p_slot, p_positions) AS k);
 END
 $$;
 
@@ -55,6 +80,20 @@ BEGIN
 END
 $$;
 
+-- The claims of a slot that may have some of p_set; see awa.closures_near().
+CREATE OR REPLACE FUNCTION awa.claims_near(p_slot smallint, p_set int8multirange)
+RETURNS SETOF awa.claims
+LANGUAGE sql STABLE
+AS $$
+    SELECT c.*
+      FROM awa.windows(p_set) AS w
+     CROSS JOIN LATERAL (
+            SELECT c.*
+              FROM awa.claims AS c
+             WHERE c.ready_slot = p_slot AND c.positions && w
+            OFFSET 0) AS c
+$$;
+
 -- Those of p_positions, all of one lane, that this claim of this worker holds and that are not closed, by
 -- slot. This is one statement, so it has one snapshot: it sees a position that is carried meanwhile in
 -- one slot or in the other.
@@ -69,9 +108,8 @@ BEGIN
         SELECT o.*
           FROM (SELECT held.ready_slot,
                        held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
-                                           FROM awa.closures AS k
-                                          WHERE k.ready_slot = held.ready_slot
-                                            AND k.positions && held.positions) AS positions
+                                           FROM awa.closures_near(held.ready_slot, held.positions)
+                                             AS k) AS positions
                   FROM (SELECT c.ready_slot, range_agg(c.positions) * p_positions AS positions
                           FROM awa.claims AS c
                          WHERE c.lane_id = (lower(p_positions) >> 44)::int
@@ -94,9 +132,8 @@ BEGIN
         SELECT o.*
           FROM (SELECT held.ready_slot, held.lane_id,
                        held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
-                                           FROM awa.closures AS k
-                                          WHERE k.ready_slot = held.ready_slot
-                                            AND k.positions && held.positions) AS positions
+                                           FROM awa.closures_near(held.ready_slot, held.positions)
+                                             AS k) AS positions
                   FROM (SELECT c.ready_slot, c.lane_id, range_agg(c.positions) AS positions
                           FROM awa.claims AS c
                          WHERE c.worker_id = p_worker
@@ -122,13 +159,15 @@ BEGIN
     RETURN v_asked - (
         SELECT coalesce(range_agg(held.positions
                         - (SELECT coalesce(range_agg(k.positions), '{}')
-                             FROM awa.closures AS k
-                            WHERE k.ready_slot = held.ready_slot
-                              AND k.positions && held.positions)), '{}')
+                             FROM awa.closures_near(held.ready_slot, held.positions) AS k)), '{}')
           FROM (SELECT c.ready_slot, range_agg(c.positions) * v_asked AS positions
-                  FROM awa.claims AS c
-                 WHERE c.positions && v_asked AND c.worker_id = ANY (p_workers)
-                   AND c.claim_id IN (SELECT unnest(p_claims)) -- hashed, unlike = ANY
+                  FROM awa.windows(v_asked) AS w
+                 CROSS JOIN LATERAL (
+                        SELECT c.ready_slot, c.positions, c.claim_id
+                          FROM awa.claims AS c
+                         WHERE c.positions && w AND c.worker_id = ANY (p_workers)
+                        OFFSET 0) AS c
+                 WHERE c.claim_id IN (SELECT unnest(p_claims)) -- hashed, unlike = ANY
                  GROUP BY c.ready_slot) AS held);
 END
 $$;
@@ -181,9 +220,8 @@ DECLARE
     v_cancelled int8multirange := '{}';
 BEGIN
     SELECT coalesce(range_agg(k.positions), '{}') * p_positions INTO v_closed
-      FROM awa.closures AS k
-     WHERE k.ready_slot = p_slot AND k.positions && p_positions
-       AND k.outcome IN ('completed', 'failed', 'cancelled');
+      FROM awa.closures_near(p_slot, p_positions) AS k
+     WHERE k.outcome IN ('completed', 'failed', 'cancelled');
     SELECT coalesce(range_agg(int8range(t.pos, t.pos + 1)), '{}') INTO v_withdrawn
       FROM unnest(p_positions - v_closed) AS r
      CROSS JOIN LATERAL (
@@ -216,9 +254,8 @@ BEGIN
     SELECT t.lane_id, -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'completed'), 0),
            -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'failed'), 0),
            -coalesce(sum(t.n) FILTER (WHERE t.outcome = 'cancelled'), 0), p_slot
-      FROM (SELECT k.lane_id, k.outcome, awa.width(k.positions * p_closed) AS n
-              FROM awa.closures AS k
-             WHERE k.ready_slot = p_slot AND k.positions && p_closed
+      FROM (SELECT k.lane_id, k.outcome, awa.width(awa.cut_to(k.positions, p_closed)) AS n
+              FROM awa.touched_closures(p_slot, p_closed) AS k
             UNION ALL
             SELECT (lower(r) >> 44)::int, 'cancelled', upper(r) - lower(r)
               FROM unnest(p_withdrawn) AS r) AS t
