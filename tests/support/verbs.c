@@ -185,9 +185,10 @@ prune(const struct verb *v, struct scene *s)
     " ORDER BY c.id), '') FROM awa.claim_jobs(" #w ", 'default', 10) AS c",                   \
         .from = MODEL_IN(MODEL_AVAILABLE), .to = MODEL_RUNNING, .attempts = ATTEMPT_BEGUN,    \
         .worker = (w), .act = claim, .flags = VERB_PATIENT
-#define CLOSE(word, rest)                                                                      \
-    "SELECT coalesce(k.state, k.error) FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}'," \
-    " '{<pos>}', '{" word "}'" rest ") AS k",                                                  \
+#define CLOSE(word, rest)                                                                 \
+    "SELECT coalesce(k.state, '!' || k.error) FROM awa.close_jobs(<worker>, '{<slot>}', " \
+    "'{<claim>}',"                                                                        \
+    " '{<pos>}', '{" word "}'" rest ") AS k",                                             \
         VERB_BY_ATTEMPT, .from = RUNNING, .idle = "stale", .outcome = (word)
 #define TOLD ", '{why}', '{1}', '{1 h}'" /* an error, an output, a delay */
 #define BY_FILTER(function) \
