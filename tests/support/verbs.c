@@ -3,6 +3,7 @@
 #include "verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- What a verb does to a job ----------------------------------------------------------- */
@@ -185,14 +186,14 @@ prune(const struct verb *v, struct scene *s)
     " ORDER BY c.id), '') FROM awa.claim_jobs(" #w ", 'default', 10) AS c",                   \
         .from = MODEL_IN(MODEL_AVAILABLE), .to = MODEL_RUNNING, .attempts = ATTEMPT_BEGUN,    \
         .worker = (w), .act = claim, .flags = VERB_PATIENT
-#define CLOSE(word, rest)                                                                 \
-    "SELECT coalesce(k.state, '!' || k.error) FROM awa.close_jobs(<worker>, '{<slot>}', " \
-    "'{<claim>}',"                                                                        \
-    " '{<pos>}', '{" word "}'" rest ") AS k",                                             \
+#define CLOSE(word, rest)                                                                \
+    "SELECT coalesce(k.state, '!' || k.error) FROM awa.close_jobs(<worker>, '{<slot>}'," \
+    " '{<claim>}', '{<pos>}', '{" word "}'" rest ") AS k",                               \
         VERB_BY_ATTEMPT, .from = RUNNING, .idle = "stale", .outcome = (word)
 #define TOLD ", '{why}', '{1}', '{1 h}'" /* an error, an output, a delay */
-#define BY_FILTER(function) \
-    "SELECT changed FROM awa." function "(p_all => true)", VERB_BY_FILTER, .did = "1", .idle = "0"
+#define BY_FILTER(function)                                                                        \
+    (function), "operator", "SELECT changed FROM awa." function "(p_all => true)", VERB_BY_FILTER, \
+        .did = "1", .idle = "0"
 
 static const struct refusal keeps_moving[] = { { "JQ006" }, { 0 } };
 static const struct refusal claims_none[] = { { "" }, { 0 } };
@@ -249,10 +250,9 @@ const struct verb verbs[] = {
     { "retry", "operator", "SELECT awa.retry_job(<id>)", VERB_BY_ID,
       .from = FAILED | MODEL_IN(MODEL_CANCELLED), .to = MODEL_AVAILABLE, .hastens = MODEL_DEFERRED,
       .attempts = ATTEMPT_ANEW, .did = "t", .idle = "f", .weight = 40, .refusals = keeps_moving },
-    { "retry_failed", "operator", BY_FILTER("retry_failed"), .from = FAILED, .to = MODEL_AVAILABLE,
-      .attempts = ATTEMPT_ANEW, .weight = 15 },
-    { "discard_failed", "operator", BY_FILTER("discard_failed"), .from = FAILED, .to = MODEL_GONE,
-      .weight = 3 },
+    { BY_FILTER("retry_failed"), .from = FAILED, .to = MODEL_AVAILABLE, .attempts = ATTEMPT_ANEW,
+      .weight = 15 },
+    { BY_FILTER("discard_failed"), .from = FAILED, .to = MODEL_GONE, .weight = 3 },
     { "move_to_dlq", "operator", "SELECT awa.move_to_dlq(<id>)", VERB_BY_ID, .from = FAILED,
       .to = MODEL_DEAD, .did = "t", .idle = "f", .weight = 10, .refusals = keeps_moving },
     { "retry_dlq", "operator", "SELECT awa.retry_dlq(<id>)", VERB_BY_ID, .from = DEAD,
@@ -294,20 +294,22 @@ const struct verb verbs[] = {
     { "delete_compat", "operator", "SELECT awa.delete_job_compat(<id>)", VERB_BY_ID,
       .from = MODEL_ANY, .to = MODEL_GONE, .did = "t", .idle = "f", .flags = VERB_PATIENT,
       .weight = 6, .refusals = keeps_moving },
-    { "move_failed_to_dlq", "operator", BY_FILTER("move_failed_to_dlq"), .from = FAILED,
-      .to = MODEL_DEAD, .weight = 6 },
-    { "retry_dlq_jobs", "operator", BY_FILTER("retry_dlq_jobs"), .from = DEAD,
-      .to = MODEL_AVAILABLE, .attempts = ATTEMPT_ANEW },
-    { "purge_dlq", "operator", BY_FILTER("purge_dlq"), .from = DEAD, .to = MODEL_GONE,
-      .weight = 3 },
+    { BY_FILTER("move_failed_to_dlq"), .from = FAILED, .to = MODEL_DEAD, .weight = 6 },
+    { BY_FILTER("retry_dlq_jobs"), .from = DEAD, .to = MODEL_AVAILABLE, .attempts = ATTEMPT_ANEW },
+    { BY_FILTER("purge_dlq"), .from = DEAD, .to = MODEL_GONE, .weight = 3 },
 };
 const size_t nverbs = sizeof verbs / sizeof verbs[0];
 
 const struct verb *
 verb_named(const char *name)
 {
-    for (size_t i = 0; i < nverbs; i++)
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    return NULL;
+    size_t i = 0;
+
+    while (i < nverbs && strcmp(verbs[i].name, name) != 0)
+        i++;
+    if (i == nverbs) {
+        fprintf(stderr, "no verb is called %s\n", name);
+        abort();
+    }
+    return &verbs[i];
 }

@@ -21,7 +21,7 @@ enum {
 enum { SLOT_SEALED, SLOT_CURRENT, SLOT_NEXT };
 
 /* The claim of worker 7 by which the job of a scene ran first, and any later one. */
-enum { CLAIM_NONE, CLAIM_FIRST, CLAIM_LATER };
+enum { CLAIM_FIRST = 1, CLAIM_LATER };
 
 /* Where two verbs meet: one job, and what is around it. */
 struct scene {
@@ -81,8 +81,8 @@ struct verb {
     /* How it takes its turn and what it answers, where that is more than all of the above. */
     const char *(*act)(const struct verb *v, struct scene *s);
     unsigned flags;
-    int weight;                     /* in engine/property, beside others of its sort; 0: it has a
-                                       step of its own there */
+    int weight;                     /* in engine/property, beside others of its sort; 0: if at all,
+                                       it has a move of its own there */
     const char *outcome;            /* for awa.close_jobs(), if that is the function */
     const struct refusal *refusals; /* the last has no answer; NULL: none */
 };
@@ -90,7 +90,7 @@ struct verb {
 extern const struct verb verbs[];
 extern const size_t nverbs;
 
-/* NULL: there is none of that name. */
+/* There must be one. */
 const struct verb *verb_named(const char *name);
 
 /*
@@ -99,7 +99,7 @@ const struct verb *verb_named(const char *name);
  */
 void verb_apply(const struct verb *v, struct model_job *job, int slot, bool dlq);
 
-/* What it says of such a job afterwards, and of one on which it does not act. */
+/* What it says when it has acted on such a job. */
 const char *verb_answer(const struct verb *v, const struct model_job *after);
 
 /* A verb takes its turn. Returns its answer; an error changes nothing. */
