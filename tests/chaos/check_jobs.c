@@ -9,6 +9,7 @@
  * pruned ones included, must be the number of jobs that exist, less the deleted ones.
  */
 #include "final.h"
+#include "verbs.h"
 #include "verdict.h"
 
 enum {
@@ -55,15 +56,17 @@ has_happened(const struct story *s, const struct record *r)
 static void
 read_operation(struct story *s, struct verdict *v, const struct record *r)
 {
+    const struct verb *verb = &verbs[r->res];
+
     if (!has_happened(s, r))
         return;
     s->operated = true;
     s->exists |= r->phase == PHASE_OK;
-    if (r->res == VERB_CANCEL) {
+    if (verb->to == MODEL_CANCELLED) {
         s->ended = true;
         s->cancelled = r->phase == PHASE_OK;
         v->cancels += r->phase == PHASE_OK;
-    } else if (r->res == VERB_DELETE) {
+    } else if (verb->to == MODEL_GONE) {
         s->ended = true;
         v->deleted[key_queue(s->key)] += r->phase == PHASE_OK;
         v->maybe_deleted[key_queue(s->key)] += r->phase != PHASE_OK;
@@ -123,6 +126,12 @@ end_of(const struct story *s, const struct record *run)
     return NULL;
 }
 
+static bool
+revives(const struct verb *verb)
+{
+    return verb->sort == VERB_BY_ID && verb->to == MODEL_AVAILABLE;
+}
+
 /* An operator who may have revived it at some time in [from, to]. */
 static bool
 operator_between(const struct story *s, uint64_t from_ns, uint64_t to_ns)
@@ -131,7 +140,7 @@ operator_between(const struct story *s, uint64_t from_ns, uint64_t to_ns)
         const struct record *r = s->events[i], *answer;
 
         if (r->op != OP_OPERATE || r->phase != PHASE_INVOKE || r->mono_ns > to_ns ||
-            (r->res != VERB_RETRY_JOB && r->res != VERB_REVIVE))
+            !revives(&verbs[r->res]))
             continue;
         answer = answer_of(s, r);
         if (answer == NULL || (answer->phase != PHASE_FAIL && answer->mono_ns >= from_ns))
@@ -490,12 +499,6 @@ judge_counts(const struct history *h, struct verdict *v)
 static void
 judge_writes(const struct history *h, struct verdict *v)
 {
-    static const char *const verbs[] = {
-#define X(name, text) text,
-        VERB_MAP(X)
-#undef X
-    };
-
     for (size_t i = 0; i < h->n; i++) {
         const struct record *r = &h->records[i];
 
@@ -505,7 +508,7 @@ judge_writes(const struct history *h, struct verdict *v)
         v->stale_refused += r->phase == PHASE_FAIL;
         if (r->phase == PHASE_OK)
             break_rule(v, RULE_STALE, "%s%s by process %u: key %llx, claim %llu, position %llu",
-                       (r->mode & MODE_FOREIGN) != 0 ? "foreign " : "", verbs[r->res], r->proc,
+                       (r->mode & MODE_FOREIGN) != 0 ? "foreign " : "", verbs[r->res].name, r->proc,
                        (unsigned long long)r->key, (unsigned long long)r->claim,
                        (unsigned long long)r->position);
     }

@@ -4,6 +4,7 @@
  * back, pauses queues for a while; and writes down what it was told.
  */
 #include "process.h"
+#include "verbs.h"
 
 enum { LISTED = 12 };
 
@@ -23,42 +24,47 @@ reconnect(struct clerk *c)
     return c->conn != NULL;
 }
 
-/* A statement on one job that says whether it changed something. */
+/* A verb on one job. */
 static void
-operate(struct clerk *c, enum verb verb, uint64_t key, const char *id, const char *sql)
+operate(struct clerk *c, const struct verb *v, uint64_t key, const char *id)
 {
     struct record r = { .op = OP_OPERATE,
-                        .res = (uint8_t)verb,
+                        .res = (uint8_t)(v - verbs),
                         .key = key,
                         .lane = key_queue(key),
                         .job = strtoull(id, NULL, 10) };
     AUTO(pgresult) PGresult *res = NULL;
     enum phase_of phase;
+    char sql[400];
 
     r = record_begin(r);
-    res = query(c->conn, sql, 1, (const char *[]){ id });
+    res = query(c->conn,
+                attempt_sql(sql, sizeof sql, v->sql, &(struct attempt){ .id = (int64_t)r.job }), 0,
+                NULL);
     if (!succeeded(res))
         phase = phase_of_failure(c->conn, res);
     else
-        phase = PQgetvalue(res, 0, 0)[0] == 't' ? PHASE_OK : PHASE_FAIL;
+        phase = strcmp(PQgetvalue(res, 0, 0), v->did) == 0 ? PHASE_OK : PHASE_FAIL;
     record_end(r, phase);
 }
 
 /* One verb on some of the newest jobs in a state. */
 static void
-operate_on(struct clerk *c, const char *state, enum verb verb, int most, const char *sql)
+operate_on(struct clerk *c, const char *state, const char *verb, int most)
 {
+    const struct verb *v = verb_named(verb);
+    const char *dead = v->from == MODEL_IN(MODEL_DEAD) ? "t" : "f";
     AUTO(pgresult)
     PGresult *res = query(c->conn,
                           "SELECT id, args FROM awa.list_jobs($1::awa.job_state, p_limit => 12)"
                           " WHERE ($2 = 'f') = (dlq_at IS NULL) ORDER BY random()",
-                          2, (const char *[]){ state, verb == VERB_REVIVE ? "t" : "f" });
+                          2, (const char *[]){ state, dead });
 
     for (int i = 0; i < PQntuples(res) && i < most && PQstatus(c->conn) == CONNECTION_OK; i++) {
         bool good;
         uint64_t key = key_read(PQgetvalue(res, i, 1), &good);
 
-        operate(c, verb, key, PQgetvalue(res, i, 0), sql);
+        operate(c, v, key, PQgetvalue(res, i, 0));
     }
 }
 
@@ -66,7 +72,7 @@ operate_on(struct clerk *c, const char *state, enum verb verb, int most, const c
 static void
 retry_all(struct clerk *c)
 {
-    struct record r = { .op = OP_OPERATE, .res = VERB_RETRY_ALL };
+    struct record r = { .op = OP_OPERATE, .res = (uint8_t)(verb_named("retry_failed") - verbs) };
     AUTO(pgresult) PGresult *res = NULL;
 
     r = record_begin(r);
@@ -105,30 +111,29 @@ act(struct clerk *c)
         pause_a_queue(c);
         break;
     case 1:
-        operate_on(c, state, VERB_DELETE, 1, "SELECT awa.delete_job_compat($1::bigint)");
+        operate_on(c, state, "delete_compat", 1);
         break;
     case 2:
-        operate_on(c, "failed", VERB_DELETE, 1, "SELECT awa.delete_job_compat($1::bigint)");
+        operate_on(c, "failed", "delete_compat", 1);
         break;
     case 3:
         retry_all(c);
         break;
     case 4:
     case 5:
-        operate_on(c, "failed", VERB_BURY, 3, "SELECT awa.move_to_dlq($1::bigint)");
+        operate_on(c, "failed", "move_to_dlq", 3);
         break;
     case 6:
     case 7:
-        operate_on(c, "failed", VERB_REVIVE, 3, "SELECT awa.retry_dlq($1::bigint)");
+        operate_on(c, "failed", "retry_dlq", 3);
         break;
     case 8:
     case 9:
     case 10:
-        operate_on(c, dice_below(&c->dice, 2) == 0 ? "failed" : "cancelled", VERB_RETRY_JOB, 3,
-                   "SELECT awa.retry_job($1::bigint)");
+        operate_on(c, dice_below(&c->dice, 2) == 0 ? "failed" : "cancelled", "retry", 3);
         break;
     default:
-        operate_on(c, state, VERB_CANCEL, 2, "SELECT awa.cancel_job($1::bigint)");
+        operate_on(c, state, "cancel", 2);
     }
 }
 

@@ -21,8 +21,8 @@ enum op {
     OP_INSERT,   /* of aux keys from key on; hash: unique key + 1 */
     OP_START,    /* an attempt begins; aux: its number, hash: of the worker's number */
     OP_END,      /* the handler has returned; res: awa_outcome */
-    OP_WRITE,    /* a stale or foreign attempt writes; res: enum verb; FAIL: it was refused */
-    OP_OPERATE,  /* an operator's verb on a job; res: enum verb; FAIL: it changed nothing */
+    OP_WRITE,    /* a stale or foreign attempt writes; res: index in verbs; FAIL: it was refused */
+    OP_OPERATE,  /* an operator's verb on a job; res: index in verbs; FAIL: it changed nothing */
     OP_FAULT,    /* INVOKE: injected, OK: lifted; res: enum fault, key: process, aux: its number,
                     job: by how many seconds the server's clock is set */
     OP_SAMPLE,   /* of the watcher; res: enum sample, FAIL: it found something wrong */
@@ -51,27 +51,6 @@ enum role {
     ROLE_WATCHER,
     ROLE_PROXY,
     ROLE_OTHER,
-};
-
-#define VERB_MAP(X)                             \
-    X(COMPLETE, "complete")                     \
-    X(FAIL, "fail")                             \
-    X(RETRY, "retry")                           \
-    X(SNOOZE, "snooze")                         \
-    X(CANCELLED, "cancelled")                   \
-    X(TRANSACTION, "complete in a transaction") \
-    X(CLAIM, "claim")                           \
-    X(CANCEL, "cancel")                         \
-    X(RETRY_JOB, "retry a job")                 \
-    X(RETRY_ALL, "retry all of a kind")         \
-    X(DELETE, "delete")                         \
-    X(BURY, "move to the dead letters")         \
-    X(REVIVE, "retry a dead letter")
-
-enum verb {
-#define X(name, text) VERB_##name,
-    VERB_MAP(X)
-#undef X
 };
 
 /* In mode. */

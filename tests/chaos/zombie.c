@@ -7,13 +7,13 @@
 #include <sys/random.h>
 
 #include "process.h"
+#include "verbs.h"
 
-enum { HELD_MAX = 25, FOREIGN_MAX = 10, PATIENCE_MS = 30000 };
+enum { HELD_MAX = 25, FOREIGN_MAX = 10, PATIENCE_MS = 30000, TRIES = 5 };
 
-struct attempt {
-    uint64_t key, job;
-    int64_t claim, pos;
-    int slot;
+struct held {
+    struct attempt attempt;
+    uint64_t key;
     bool lost;
 };
 
@@ -24,7 +24,7 @@ struct zombie {
     int64_t worker; /* its secret */
     int64_t number; /* as others know it */
     bool dead;      /* it was told that it is not known any more */
-    struct attempt held[HELD_MAX];
+    struct held held[HELD_MAX];
     int nheld;
 };
 
@@ -60,17 +60,29 @@ enlist(struct zombie *z)
 }
 
 static struct record
-attempt_record(const struct zombie *z, const struct attempt *a, enum op op)
+attempt_record(const struct zombie *z, const struct held *h, enum op op)
 {
     return (struct record){ .op = (uint8_t)op,
                             .phase = PHASE_OK,
                             .mode = MODE_ZOMBIE,
-                            .lane = key_queue(a->key),
-                            .key = a->key,
-                            .job = a->job,
-                            .claim = (uint64_t)a->claim,
-                            .position = (uint64_t)a->pos,
+                            .lane = key_queue(h->key),
+                            .key = h->key,
+                            .job = (uint64_t)h->attempt.id,
+                            .claim = (uint64_t)h->attempt.claim,
+                            .position = (uint64_t)h->attempt.pos,
                             .hash = hash_of_worker((uint64_t)z->worker) };
+}
+
+/* From a row of pos, id, claim, slot and args. Its worker is this one, whoever holds it. */
+static struct held
+held_at(const struct zombie *z, const PGresult *res, int row, bool *ret_good)
+{
+    return (struct held){ .attempt = { .worker = z->worker,
+                                       .pos = number_at(res, row, 0),
+                                       .id = number_at(res, row, 1),
+                                       .claim = number_at(res, row, 2),
+                                       .slot = (int)number_at(res, row, 3) },
+                          .key = key_read(PQgetvalue(res, row, 4), ret_good) };
 }
 
 /* Some asynchronously, as a worker of libawa does; a crash may forget those. */
@@ -84,7 +96,7 @@ claim(struct zombie *z)
                                                            : "SET synchronous_commit = on",
                               NULL));
     res = query(z->conn,
-                "SELECT pos, id, claim_id, ready_slot, attempt, args"
+                "SELECT pos, id, claim_id, ready_slot, args, attempt"
                 "  FROM awa.claim_jobs($1::bigint, $2, $3::int)",
                 3,
                 (const char *[]){ NUMBER(z->worker),
@@ -92,17 +104,13 @@ claim(struct zombie *z)
                                   NUMBER(1 + dice_below(&z->dice, HELD_MAX)) });
     z->nheld = 0;
     for (int i = 0; i < PQntuples(res) && z->nheld < HELD_MAX; i++) {
-        struct attempt *a = &z->held[z->nheld++];
+        struct held *h = &z->held[z->nheld++];
         struct record r;
         bool good;
 
-        *a = (struct attempt){ .pos = number_at(res, i, 0),
-                               .job = (uint64_t)number_at(res, i, 1),
-                               .claim = number_at(res, i, 2),
-                               .slot = (int)number_at(res, i, 3),
-                               .key = key_read(PQgetvalue(res, i, 5), &good) };
-        r = attempt_record(z, a, OP_START);
-        r.aux = (uint32_t)number_at(res, i, 4);
+        *h = held_at(z, res, i, &good);
+        r = attempt_record(z, h, OP_START);
+        r.aux = (uint32_t)number_at(res, i, 5);
         r.res = !good;
         record_write(r);
     }
@@ -118,9 +126,9 @@ arrays(const struct zombie *z, char *claims, char *positions, size_t size)
 
     for (int i = 0; i < z->nheld; i++) {
         c += (size_t)snprintf(claims + c, size - c, "%s%lld", i > 0 ? "," : "",
-                              (long long)z->held[i].claim);
+                              (long long)z->held[i].attempt.claim);
         p += (size_t)snprintf(positions + p, size - p, "%s\"{[%lld,%lld]}\"", i > 0 ? "," : "",
-                              (long long)z->held[i].pos, (long long)z->held[i].pos);
+                              (long long)z->held[i].attempt.pos, (long long)z->held[i].attempt.pos);
     }
     snprintf(claims + c, size - c, "}");
     snprintf(positions + p, size - p, "}");
@@ -147,7 +155,7 @@ ask_what_is_lost(struct zombie *z)
     z->dead = number_at(res, 0, 1) == 0;
     for (int i = 0; i < PQntuples(res); i++)
         for (int k = 0; k < z->nheld; k++)
-            if (z->held[k].pos == number_at(res, i, 0) && !z->held[k].lost) {
+            if (z->held[k].attempt.pos == number_at(res, i, 0) && !z->held[k].lost) {
                 z->held[k].lost = true;
                 lost++;
             }
@@ -183,49 +191,27 @@ wait_until_lost(struct zombie *z)
 
 /* ---- Trying ------------------------------------------------------------------------------ */
 
-/* complete_jobs() takes positions; it must not return this one. */
+/* An answer with an error speaks of this attempt only: it was not ended. */
 static enum phase_of
-try_complete(struct zombie *z, const struct attempt *a)
+try_alone(struct zombie *z, const struct verb *v, const struct attempt *a)
 {
-    char slot[16], claim_id[32], positions[64];
-    AUTO(pgresult) PGresult *res = NULL;
-
-    snprintf(slot, sizeof slot, "{%d}", a->slot);
-    snprintf(claim_id, sizeof claim_id, "{%lld}", (long long)a->claim);
-    snprintf(positions, sizeof positions, "{\"{[%lld,%lld]}\"}", (long long)a->pos,
-             (long long)a->pos);
-    res = query(z->conn,
-                "SELECT isempty(awa.complete_jobs($1::bigint, $2::smallint[], $3::bigint[],"
-                " $4::int8multirange[]))",
-                4, (const char *[]){ NUMBER(z->worker), slot, claim_id, positions });
-    if (!succeeded(res))
-        return phase_of_failure(z->conn, res);
-    return PQgetvalue(res, 0, 0)[0] == 't' ? PHASE_FAIL : PHASE_OK;
-}
-
-static enum phase_of
-try_close(struct zombie *z, const struct attempt *a, const char *outcome)
-{
+    char sql[400];
     AUTO(pgresult)
-    PGresult *res =
-        query(z->conn,
-              "SELECT state FROM awa.close_jobs($1::bigint, ARRAY[$2::smallint], ARRAY[$3::bigint],"
-              " ARRAY[$4::bigint], ARRAY[$5])",
-              5,
-              (const char *[]){ NUMBER(z->worker), NUMBER(a->slot), NUMBER(a->claim),
-                                NUMBER(a->pos), outcome });
+    PGresult *res = query(z->conn, attempt_sql(sql, sizeof sql, v->sql, a), 0, NULL);
+    const char *answer;
 
     if (!succeeded(res))
         return phase_of_failure(z->conn, res);
-    if (PQgetisnull(res, 0, 0)) /* an error for this row: it was not closed */
-        return PHASE_FAIL;
-    return strcmp(PQgetvalue(res, 0, 0), "stale") == 0 ? PHASE_FAIL : PHASE_OK;
+    answer = PQgetvalue(res, 0, 0);
+    return strcmp(answer, v->idle) == 0 || answer[0] == '!' ? PHASE_FAIL : PHASE_OK;
 }
 
 /* In a transaction with an effect, which must vanish with it. */
 static enum phase_of
-try_transaction(struct zombie *z, const struct attempt *a)
+try_transaction(struct zombie *z, const struct verb *v, const struct held *h)
 {
+    const struct attempt *a = &h->attempt;
+    char sql[400];
     AUTO(pgresult) PGresult *begun = query(z->conn, "BEGIN", 0, NULL);
     AUTO(pgresult) PGresult *effect = NULL;
     AUTO(pgresult) PGresult *completed = NULL;
@@ -233,58 +219,64 @@ try_transaction(struct zombie *z, const struct attempt *a)
 
     effect = query(z->conn,
                    "INSERT INTO effects VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint)", 4,
-                   (const char *[]){ NUMBER((int64_t)a->key), NUMBER(a->claim), NUMBER(a->pos),
+                   (const char *[]){ NUMBER((int64_t)h->key), NUMBER(a->claim), NUMBER(a->pos),
                                      NUMBER(z->worker) });
-    completed = query(z->conn, "SELECT awa.complete_job($1::bigint, $2::bigint, $3::bigint)", 3,
-                      (const char *[]){ NUMBER(z->worker), NUMBER(a->claim), NUMBER(a->pos) });
+    completed = query(z->conn, attempt_sql(sql, sizeof sql, v->sql, a), 0, NULL);
     ended = query(z->conn, "COMMIT", 0, NULL);
     if (succeeded(ended) && strcmp(PQcmdStatus(ended), "COMMIT") == 0)
         return PHASE_OK;
     return succeeded(ended) || !succeeded(completed) ? PHASE_FAIL : PHASE_INFO;
 }
 
-static void
-try_once(struct zombie *z, const struct attempt *a, enum verb verb, uint8_t mode)
+/* One of the ways to end an attempt. */
+static const struct verb *
+any_way(struct zombie *z)
 {
-    static const char *const outcomes[] = { [VERB_COMPLETE] = "completed",
-                                            [VERB_FAIL] = "failed",
-                                            [VERB_RETRY] = "retried",
-                                            [VERB_SNOOZE] = "snoozed",
-                                            [VERB_CANCELLED] = "cancelled" };
-    struct record r = attempt_record(z, a, OP_WRITE);
+    const struct verb *ways[UINT8_MAX];
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < nverbs && n < UINT8_MAX; i++)
+        if (verbs[i].sort == VERB_BY_ATTEMPT)
+            ways[n++] = &verbs[i];
+    return ways[dice_below(&z->dice, n)];
+}
+
+static void
+try_once(struct zombie *z, const struct held *h, uint8_t mode)
+{
+    const struct verb *v = any_way(z);
+    struct record r = attempt_record(z, h, OP_WRITE);
     enum phase_of phase;
 
     if (!reconnect(z))
         return;
     r.mode |= mode;
-    r.res = (uint8_t)verb;
+    r.res = (uint8_t)(v - verbs);
     r = record_begin(r);
-    if (verb == VERB_TRANSACTION)
-        phase = try_transaction(z, a);
-    else if (verb == VERB_COMPLETE)
-        phase = try_complete(z, a);
-    else
-        phase = try_close(z, a, outcomes[verb]);
+    phase =
+        strcmp(v->name, "complete") == 0 ? try_transaction(z, v, h) : try_alone(z, v, &h->attempt);
     record_end(r, phase);
     atomic_fetch_add(&z->p->board->stale_tried, 1);
     atomic_fetch_add(&z->p->board->stale_refused, phase == PHASE_FAIL);
 }
 
-/* Every way for each of them, in turn. */
+/* So often that each way is tried on every second of them. */
 static void
 try_lost(struct zombie *z)
 {
     for (int i = 0; i < z->nheld && !process_ends(); i++)
         if (z->held[i].lost)
-            for (int n = 0; n < 3; n++)
-                try_once(z, &z->held[i], (enum verb)dice_below(&z->dice, VERB_TRANSACTION + 1), 0);
+            for (int n = 0; n < TRIES; n++)
+                try_once(z, &z->held[i], 0);
 }
 
 /* A worker that was given up for dead claims nothing. */
 static void
 try_to_claim(struct zombie *z)
 {
-    struct record r = { .op = OP_WRITE, .res = VERB_CLAIM, .mode = MODE_ZOMBIE };
+    struct record r = { .op = OP_WRITE,
+                        .res = (uint8_t)(verb_named("claim") - verbs),
+                        .mode = MODE_ZOMBIE };
     AUTO(pgresult) PGresult *res = NULL;
     enum phase_of phase;
 
@@ -313,13 +305,10 @@ try_foreign(struct zombie *z)
                 2, (const char *[]){ NUMBER(FOREIGN_MAX), NUMBER(z->number) });
     for (int i = 0; i < PQntuples(res) && !process_ends(); i++) {
         bool good;
-        struct attempt a = { .pos = number_at(res, i, 0),
-                             .job = (uint64_t)number_at(res, i, 1),
-                             .claim = number_at(res, i, 2),
-                             .slot = (int)number_at(res, i, 3),
-                             .key = key_read(PQgetvalue(res, i, 4), &good) };
+        struct held h = held_at(z, res, i, &good);
 
-        try_once(z, &a, (enum verb)dice_below(&z->dice, VERB_TRANSACTION + 1), MODE_FOREIGN);
+        try_once(z, &h, MODE_FOREIGN);
+        try_once(z, &h, MODE_FOREIGN);
     }
 }
 

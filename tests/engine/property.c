@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random verbs in random order, and in between: the counters, awa.queue_counts() and awa.jobs agree
- * with each other, key by key, and with a model that was told of the verbs only; and each lane is
- * claimed from in order. In the end everything that can run is run, so what nobody would ever be
- * handed is found, too. Looking takes longer than doing: it is done after one verb in three, as
- * its seed says, wherever the engine chose among jobs, and after each verb of a sequence that has
- * failed.
+ * Random moves in random order, each of a verb or a few of support/verbs.c, and in between: the
+ * counters, awa.queue_counts() and awa.jobs agree with each other, key by key, and with a model
+ * that was told of the verbs only; and each lane is claimed from in order. In the end everything
+ * that can run is run, so what nobody would ever be handed is found, too. Looking takes longer than
+ * doing: it is done after one move in three, as its seed says, wherever the engine chose among
+ * jobs, and after each move of a sequence that has failed.
  *
- * A sequence is made from its seed alone, and each verb has a small seed of its own: one can be
+ * A sequence is made from its seed alone, and each move has a small seed of its own: one can be
  * left out without changing the others. That is how a failing sequence is shortened before it is
  * shown. The ring has three slots, the fewest with which it turns: there is more carrying to and
  * fro, and a recount costs a quarter.
@@ -27,7 +27,7 @@ enum {
 };
 
 struct step {
-    int verb;
+    int move;
     unsigned seed;
 };
 
@@ -36,8 +36,8 @@ struct step {
 static const struct {
     const char *name;
     int weight;
-    verb *run;
-} verbs[] = {
+    move *run;
+} moves[] = {
     { "insert one", 60, insert_one },
     { "insert by SQL", 20, insert_sql },
     { "insert a batch", 50, insert_batch },
@@ -53,16 +53,11 @@ static const struct {
     { "crash all", 4, crash_all },
     { "lose a claim", 8, lose_claim },
     { "expire", 8, expire },
-    { "cancel", 30, cancel },
-    { "retry", 40, retry },
-    { "move", 10, move },
+    { "on one", 92, on_one },
     { "retry dead", 15, retry_dead },
-    { "delete one", 12, delete_one },
     { "hold", 12, begin_held },
-    { "retry many", 15, retry_many },
+    { "on many", 27, on_many },
     { "retry many dead", 12, retry_many_dead },
-    { "move many", 6, move_many },
-    { "discard many", 6, discard_many },
     { "delete many", 5, delete_many },
     { "drain", 3, drain },
     { "pause", 8, pause_or_resume },
@@ -81,21 +76,21 @@ static const struct {
     { "look", 20, look },
 };
 
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
+enum { MOVES = sizeof moves / sizeof moves[0] };
 
 static void
 make_steps(unsigned seed, struct step *ret)
 {
     int all = 0;
 
-    for (int v = 0; v < VERBS; v++)
-        all += verbs[v].weight;
+    for (int i = 0; i < MOVES; i++)
+        all += moves[i].weight;
     for (int i = 0; i < STEPS; i++) {
-        int at = below(&seed, all), v = 0;
+        int at = below(&seed, all), which = 0;
 
-        while (at >= verbs[v].weight)
-            at -= verbs[v++].weight;
-        ret[i] = (struct step){ v, (unsigned)rand_r(&seed) };
+        while (at >= moves[which].weight)
+            at -= moves[which++].weight;
+        ret[i] = (struct step){ which, (unsigned)rand_r(&seed) };
     }
 }
 
@@ -176,7 +171,7 @@ take(struct world *w, struct step s)
 
     w->step++;
     end_what_is_due(w, seed, false);
-    verbs[s.verb].run(w, &seed);
+    moves[s.move].run(w, &seed);
     if (w->m.trouble[0] == '\0' && (look || w->m.may_n > 0))
         compare(w, scan);
     if (w->m.trouble[0] == '\0' && look && w->old_until > 0)
@@ -204,7 +199,7 @@ run_all(struct world *w, int minutes)
             continue;
         ask(w, w->worker, "SELECT awa.complete_job(%" PRId64 ", %" PRId64 ", %" PRId64 ")",
             j->worker, j->claim, j->pos);
-        end_attempt(w, j, "completed", 0);
+        apply(w, verb_named("complete"), j);
     }
     return n;
 }
@@ -220,7 +215,7 @@ finish(struct world *w)
     ask(w, w->worker, "SELECT promoted FROM awa.promote_jobs(p_now => now() + interval '1 d')");
     for (int i = 0; i < w->m.n; i++)
         if (MODEL_IS(&w->m.jobs[i], MODEL_DEFERRED))
-            become(w, &w->m.jobs[i], MODEL_AVAILABLE, w->slot);
+            apply(w, verb_named("promote"), &w->m.jobs[i]);
     for (int round = 1, idle = 0; idle < 2 && w->m.trouble[0] == '\0'; round++)
         idle = run_all(w, round) > 0 ? 0 : idle + 1;
     for (int i = 0; i < w->m.n; i++)
@@ -294,7 +289,7 @@ show(struct world *w, unsigned seed, int wrong, struct step *steps)
     n = shorten(w, steps, n);
     print_error("\nShortened to %d steps:", n);
     for (int i = 0; i < n; i++)
-        print_error(" %s%s", verbs[steps[i].verb].name, i + 1 < n ? "," : "\n");
+        print_error(" %s%s", moves[steps[i].move].name, i + 1 < n ? "," : "\n");
     w->loud = true;
     (void)play(w, steps, n);
     w->loud = false;
@@ -352,7 +347,7 @@ random_verbs_lose_no_job_and_no_count(void **state)
             fail_msg("seed %u", seed);
         }
     }
-    print_message("%u sequences of %d verbs, each %u-th from seed %u on: %lld s\n", n, STEPS,
+    print_message("%u sequences of %d moves, each %u-th from seed %u on: %lld s\n", n, STEPS,
                   shares, first + share, (long long)(time(NULL) - began));
 }
 

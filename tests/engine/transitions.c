@@ -2,9 +2,10 @@
 /*
  * Every verb on a job in every state, in the name of the attempt that holds it, of an earlier one,
  * of another worker's and of one that never was: what is allowed happens, anything else changes
- * nothing.
+ * nothing. What is allowed says the table of verbs.
  */
 #include "test_jobs.h"
+#include "verbs.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct house {
 
 /* A job in some state, and the attempts that it has seen. */
 struct job {
-    int64_t id;
+    struct model_job model;
     struct attempt earlier, last;
 };
 
@@ -28,70 +29,83 @@ open_house(struct house *h, PGconn *db)
     test_exec(h->worker, "SELECT awa.register_worker(8, 'w8', '{default}')");
 }
 
+/* What a verb answers: rows, or an SQLSTATE. */
 static const char *
-close_as(struct house *h, const struct attempt *a, const char *outcome, const char *delay)
+say(struct house *h, const struct verb *v, const struct attempt *a)
 {
-    return test_text(h->worker,
-                     test_close_sql(a, outcome, test_format("'{why}', NULL, '{%s}'", delay)));
+    PGconn *conn = strcmp(v->role, "worker") == 0 ? h->worker : h->operator;
+
+    test_send(conn, test_attempt_sql(v->sql, a));
+    return test_outcome(conn);
 }
 
 /* ---- States ------------------------------------------------------------------------------ */
+
+static void
+change(struct house *h, struct job *j, const char *verb)
+{
+    const struct verb *v = verb_named(verb);
+
+    say(h, v, &j->last);
+    verb_apply(v, &j->model, 0, false);
+}
 
 /* In its second attempt; the first one was released. */
 static struct job
 running(struct house *h)
 {
-    struct job j = { .id = test_insert(h->db) };
+    struct job j = { .model = { .state = MODEL_RUNNING, .attempt = 1, .max_attempts = 25 } };
 
+    j.model.id = test_insert(h->db);
     j.earlier = test_claim_one(h->worker, 7);
-    close_as(h, &j.earlier, "released", "0 s");
+    say(h, verb_named("close_released"), &j.earlier);
     j.last = test_claim_one(h->worker, 7);
     return j;
 }
 
 static struct job
-closed(struct house *h, const char *outcome, const char *delay)
+closed(struct house *h, const char *verb)
 {
     struct job j = running(h);
 
-    close_as(h, &j.last, outcome, delay);
+    change(h, &j, verb);
     return j;
 }
 
 static struct job
 available(struct house *h)
 {
-    return closed(h, "released", "0 s");
+    return closed(h, "close_released");
 }
 
 static struct job
 scheduled(struct house *h)
 {
-    return closed(h, "snoozed", "1 h");
+    return closed(h, "close_snoozed");
 }
 
 static struct job
 retryable(struct house *h)
 {
-    return closed(h, "retried", "1 h");
+    return closed(h, "close_retried");
 }
 
 static struct job
 completed(struct house *h)
 {
-    return closed(h, "completed", "0 s");
+    return closed(h, "close_completed");
 }
 
 static struct job
 failed(struct house *h)
 {
-    return closed(h, "failed", "0 s");
+    return closed(h, "close_failed");
 }
 
 static struct job
 cancelled(struct house *h)
 {
-    return closed(h, "cancelled", "0 s");
+    return closed(h, "close_cancelled");
 }
 
 static struct job
@@ -99,7 +113,16 @@ withdrawn(struct house *h)
 {
     struct job j = available(h);
 
-    test_exec(h->operator, test_format("SELECT awa.cancel_job(%" PRId64 ")", j.id));
+    change(h, &j, "cancel");
+    return j;
+}
+
+static struct job
+dead(struct house *h)
+{
+    struct job j = failed(h);
+
+    change(h, &j, "move_to_dlq");
     return j;
 }
 
@@ -131,73 +154,25 @@ rescued(struct house *h)
     j.last = test_claim_one(h->worker, h->doomed);
     test_exec(h->worker, test_format("SELECT awa.deregister_worker(%" PRId64 ")", h->doomed));
     assert_int_equal(test_int(h->worker, "SELECT awa.rescue_jobs()"), 1);
+    j.model.attempt++;
     return j;
 }
 
 static const struct {
-    const char *name; /* as the views show it */
+    const char *name;
     struct job (*make)(struct house *h);
-    bool held;                /* the last attempt holds it */
-    const char *cancelled_as; /* its state after awa.cancel_job(); NULL: refused */
-    const char *retried_as;   /* its state after awa.retry_job(); NULL: refused */
+    bool held; /* the last attempt holds it */
 } states[] = {
-    { "available", available, false, "cancelled", NULL },
-    { "available", rescued, false, "cancelled", NULL },
-    { "scheduled", scheduled, false, "cancelled", "scheduled" },
-    { "retryable", retryable, false, "cancelled", "retryable" },
-    { "running", running, true, "cancelled", NULL },
-    { "running", carried, true, "cancelled", NULL },
-    { "completed", completed, false, NULL, NULL },
-    { "failed", failed, false, NULL, "available" },
-    { "cancelled", cancelled, false, NULL, "available" },
-    { "cancelled", withdrawn, false, NULL, "available" },
+    { "available", available, false }, { "rescued", rescued, false },
+    { "scheduled", scheduled, false }, { "retryable", retryable, false },
+    { "running", running, true },      { "carried", carried, true },
+    { "completed", completed, false }, { "failed", failed, false },
+    { "cancelled", cancelled, false }, { "withdrawn", withdrawn, false },
+    { "dead", dead, false },
 };
 enum { STATES = sizeof states / sizeof states[0] };
 
 /* ---- Verbs ------------------------------------------------------------------------------- */
-
-/* Each returns whether it did something. */
-static bool
-complete_many(struct house *h, const struct attempt *a)
-{
-    return strcmp(test_text(h->worker, test_complete_sql(a)), "{}") != 0;
-}
-
-static bool
-complete_in_transaction(struct house *h, const struct attempt *a)
-{
-    const char *sql = test_format("SELECT awa.complete_job(%" PRId64 ", %" PRId64 ", %" PRId64 ")",
-                                  a->worker, a->claim, a->pos);
-    PGresult *res = PQexec(h->worker, sql);
-    const char *error = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    bool done = error == NULL;
-
-    if (error != NULL)
-        assert_string_equal(error, "JQ003");
-    PQclear(res);
-    return done;
-}
-
-static const struct {
-    const char *outcome; /* for awa.close_jobs(); NULL: the function does it */
-    bool (*run)(struct house *h, const struct attempt *a);
-    const char *leaves;
-} verbs[] = {
-    { NULL, complete_many, "completed" }, { NULL, complete_in_transaction, "completed" },
-    { "completed", NULL, "completed" },   { "failed", NULL, "failed" },
-    { "cancelled", NULL, "cancelled" },   { "retried", NULL, "retryable" },
-    { "snoozed", NULL, "scheduled" },     { "released", NULL, "scheduled" }, /* with a delay */
-    { "expired", NULL, "available" },
-};
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
-
-static bool
-apply(struct house *h, int verb, const struct attempt *a)
-{
-    if (verbs[verb].run != NULL)
-        return verbs[verb].run(h, a);
-    return strcmp(close_as(h, a, verbs[verb].outcome, "1 h"), "stale") != 0;
-}
 
 /* All that is known of a job, and how much is written about any. */
 static const char *
@@ -212,6 +187,74 @@ picture(struct house *h, int64_t id)
                                  id));
 }
 
+/* The job is as the model has it. */
+static const char *
+state_of(struct house *h, const struct job *j)
+{
+    return test_rows(h->db, test_format("SELECT CASE WHEN dlq_at IS NULL THEN state::text ELSE"
+                                        " 'dead' END, attempt FROM awa.jobs WHERE id = %" PRId64,
+                                        j->model.id));
+}
+
+static const char *
+state_in_model(const struct job *j)
+{
+    if (j->model.state == MODEL_GONE)
+        return "";
+    return test_format("%s|%d", model_states[j->model.state], j->model.attempt);
+}
+
+/* It acts as the table says, or nothing changes. */
+static void
+apply(struct house *h, const struct verb *v, struct job *j)
+{
+    bool acts = MODEL_IS(&j->model, v->from), does = acts || MODEL_IS(&j->model, v->hastens);
+    const char *before = picture(h, j->model.id), *got = say(h, v, &j->last), *want;
+
+    if (acts)
+        verb_apply(v, &j->model, 0, false);
+    want = does ? verb_answer(v, &j->model) : v->idle;
+    if (strcmp(got, want) != 0 || strcmp(state_of(h, j), state_in_model(j)) != 0)
+        fail_msg("%s, from %s:\nwant %s and %s\ngot %s and %s", v->name, before, want,
+                 state_in_model(j), got, state_of(h, j));
+    if (!does && strcmp(picture(h, j->model.id), before) != 0)
+        fail_msg("%s, from %s to %s", v->name, before, picture(h, j->model.id));
+}
+
+/* Each way to end an attempt, for some that do not hold the job. */
+static void
+expect_stale(struct house *h, const struct job *j, const struct attempt *who, int n)
+{
+    const char *before = picture(h, j->model.id);
+
+    for (size_t v = 0; v < nverbs; v++) {
+        if (verbs[v].sort != VERB_BY_ATTEMPT)
+            continue;
+        for (int w = 0; w < n; w++)
+            if (strcmp(say(h, &verbs[v], &who[w]), verbs[v].idle) != 0)
+                fail_msg("%s: %s of attempt %d did something", before, verbs[v].name, w);
+        if (strcmp(picture(h, j->model.id), before) != 0)
+            fail_msg("%s: from %s to %s", verbs[v].name, before, picture(h, j->model.id));
+    }
+}
+
+/* It is the only job to be handed out now, or there is none. */
+static void
+expect_handed_out(struct house *h, const struct job *j, bool now)
+{
+    struct attempt a;
+
+    test_exec(h->worker, "SELECT awa.promote_jobs()");
+    if (!now) {
+        assert_string_equal(test_claim_ids(h->worker, 7, 10), "");
+        return;
+    }
+    a = test_claim_one(h->worker, 7);
+    assert_int_equal(a.id, j->model.id);
+    assert_int_equal(a.number, j->model.attempt + 1);
+    assert_string_equal(test_close(h->worker, &a, "completed"), "completed");
+}
+
 /* ---- Tests ------------------------------------------------------------------------------- */
 
 static void
@@ -223,21 +266,11 @@ only_the_attempt_that_holds_a_job_ends_it(void **state)
     for (int s = 0; s < STATES; s++) {
         struct job j = states[s].make(&h);
         struct attempt who[4] = { j.earlier, j.last, j.last, j.last };
-        const char *before;
 
         who[1].worker = 8;
         who[2].claim += 1000000;
-        assert_string_equal(test_state(h.db, j.id), states[s].name);
-        before = picture(&h, j.id);
-        for (int v = 0; v < VERBS; v++) {
-            for (int w = 0; w < (states[s].held ? 3 : 4); w++)
-                if (apply(&h, v, &who[w]))
-                    fail_msg("state %d (%s): verb %d of attempt %d did something", s,
-                             states[s].name, v, w);
-            if (strcmp(picture(&h, j.id), before) != 0)
-                fail_msg("state %d (%s), verb %d: from %s to %s", s, states[s].name, v, before,
-                         picture(&h, j.id));
-        }
+        assert_string_equal(state_of(&h, &j), state_in_model(&j));
+        expect_stale(&h, &j, who, states[s].held ? 3 : 4);
         test_exec(h.operator, "SELECT awa.drain_queue('default')");
     }
 }
@@ -248,85 +281,67 @@ the_attempt_that_holds_a_job_ends_it_once(void **state)
     struct house h;
 
     open_house(&h, *state);
-    for (int s = 0; s < STATES; s++)
-        for (int v = 0; states[s].held && v < VERBS; v++) {
-            struct job j = states[s].make(&h);
-            const char *after;
+    for (size_t i = 0; i < STATES * nverbs; i++) {
+        const struct verb *v = &verbs[i % nverbs];
+        struct job j;
 
-            if (!apply(&h, v, &j.last) || strcmp(test_state(h.db, j.id), verbs[v].leaves) != 0)
-                fail_msg("state %d, verb %d: want %s, got %s", s, v, verbs[v].leaves,
-                         test_state(h.db, j.id));
-            after = picture(&h, j.id);
-            for (int again = 0; again < VERBS; again++)
-                if (apply(&h, again, &j.last))
-                    fail_msg("state %d: verb %d did something after verb %d", s, again, v);
-            assert_string_equal(picture(&h, j.id), after);
-            test_exec(h.operator, "SELECT awa.drain_queue('default')");
-        }
+        if (!states[i / nverbs].held || v->sort != VERB_BY_ATTEMPT)
+            continue;
+        test_forget_texts();
+        j = states[i / nverbs].make(&h);
+        apply(&h, v, &j);
+        expect_stale(&h, &j, &j.last, 1);
+        test_exec(h.operator, "SELECT awa.drain_queue('default')");
+    }
 }
 
+/* Cancel, retry and their like: twice, so that the second one meets what the first left. */
 static void
-a_live_job_can_be_cancelled_and_only_once(void **state)
+a_verb_on_a_job_acts_in_the_states_that_it_names(void **state)
 {
     struct house h;
 
     open_house(&h, *state);
-    for (int s = 0; s < STATES; s++) {
-        struct job j = states[s].make(&h);
-        const char *sql = test_format("SELECT awa.cancel_job(%" PRId64 ", 'no use')", j.id);
-        const char *before = picture(&h, j.id), *got = test_text(h.operator, sql);
+    for (size_t i = 0; i < STATES * nverbs; i++) {
+        const struct verb *v = &verbs[i % nverbs];
+        bool hastened;
+        struct job j;
 
-        if (states[s].cancelled_as == NULL) {
-            assert_string_equal(got, "f");
-            assert_string_equal(picture(&h, j.id), before);
+        if (v->sort != VERB_BY_ID)
             continue;
-        }
-        assert_string_equal(got, "t");
-        assert_string_equal(test_state(h.db, j.id), states[s].cancelled_as);
-        assert_string_equal(
-            test_rows(h.db, test_format("SELECT errors -> -1 ->> 'error', errors -> -1 ->>"
-                                        " 'outcome', finalized_at > clock_timestamp() - interval"
-                                        " '1 min' FROM awa.jobs WHERE id = %" PRId64,
-                                        j.id)),
-            "no use|cancelled|t");
-        assert_string_equal(test_text(h.operator, sql), "f");
-        for (int v = 0; v < VERBS; v++)
-            assert_false(apply(&h, v, &j.last));
-        assert_string_equal(test_state(h.db, j.id), "cancelled");
-        assert_string_equal(test_claim_ids(h.worker, 7, 10), "");
+        test_forget_texts();
+        j = states[i / nverbs].make(&h);
+        hastened = MODEL_IS(&j.model, v->hastens);
+        apply(&h, v, &j);
+        apply(&h, v, &j);
+        if (j.model.state != MODEL_RUNNING)
+            expect_stale(&h, &j, &j.last, 1);
+        expect_handed_out(&h, &j, hastened || j.model.state == MODEL_AVAILABLE);
+        test_exec(h.operator, "SELECT awa.drain_queue('default')");
     }
 }
 
 static void
-an_ended_job_can_be_retried_and_a_deferred_one_is_due(void **state)
+a_cancelled_job_says_why_and_since_when(void **state)
 {
     struct house h;
 
     open_house(&h, *state);
     for (int s = 0; s < STATES; s++) {
         struct job j = states[s].make(&h);
-        const char *sql = test_format("SELECT awa.retry_job(%" PRId64 ")", j.id);
-        const char *before = picture(&h, j.id), *got = test_text(h.operator, sql);
-        struct attempt a;
 
-        if (states[s].retried_as == NULL) {
-            assert_string_equal(got, "f");
-            assert_string_equal(picture(&h, j.id), before);
-            test_exec(h.operator, "SELECT awa.drain_queue('default')");
+        if (!MODEL_IS(&j.model, MODEL_LIVE))
             continue;
-        }
-        assert_string_equal(got, "t");
-        assert_string_equal(test_state(h.db, j.id), states[s].retried_as);
-        if (strcmp(states[s].retried_as, "available") == 0)
-            assert_string_equal(test_text(h.operator, sql), "f");
-        for (int v = 0; v < VERBS; v++)
-            assert_false(apply(&h, v, &j.last));
-        test_exec(h.worker, "SELECT awa.promote_jobs()");
-        a = test_claim_one(h.worker, 7);
-        assert_int_equal(a.id, j.id);
-        /* an ended job begins anew; a retryable one goes on counting */
-        assert_int_equal(a.number, strcmp(states[s].name, "retryable") == 0 ? 2 : 1);
-        assert_string_equal(test_close(h.worker, &a, "completed"), "completed");
+        assert_string_equal(
+            test_text(h.operator,
+                      test_format("SELECT awa.cancel_job(%" PRId64 ", 'no use')", j.model.id)),
+            "t");
+        assert_string_equal(
+            test_rows(h.db, test_format("SELECT errors -> -1 ->> 'error', errors -> -1 ->>"
+                                        " 'outcome', finalized_at > clock_timestamp() -"
+                                        " interval '1 min' FROM awa.jobs WHERE id = %" PRId64,
+                                        j.model.id)),
+            "no use|cancelled|t");
     }
 }
 
@@ -375,14 +390,16 @@ a_heartbeat_tells_which_attempts_are_lost(void **state)
 }
 
 static void
-an_unknown_job_is_neither_cancelled_nor_retried(void **state)
+a_verb_on_an_unknown_job_does_nothing(void **state)
 {
-    PGconn *operator= test_connect(*state, "operator");
+    struct house h;
 
-    for (int id = -1; id < 2; id++) {
-        assert_string_equal(test_text(operator, test_format("SELECT awa.cancel_job(%d)", id)), "f");
-        assert_string_equal(test_text(operator, test_format("SELECT awa.retry_job(%d)", id)), "f");
-    }
+    open_house(&h, *state);
+    for (int id = -1; id < 2; id++)
+        for (size_t v = 0; v < nverbs; v++)
+            if (verbs[v].sort == VERB_BY_ID)
+                assert_string_equal(say(&h, &verbs[v], &(struct attempt){ .id = id }),
+                                    verbs[v].idle);
 }
 
 int
@@ -391,10 +408,10 @@ main(void)
     static const struct CMUnitTest tests[] = {
         TEST_DB(only_the_attempt_that_holds_a_job_ends_it),
         TEST_DB(the_attempt_that_holds_a_job_ends_it_once),
-        TEST_DB(a_live_job_can_be_cancelled_and_only_once),
-        TEST_DB(an_ended_job_can_be_retried_and_a_deferred_one_is_due),
+        TEST_DB(a_verb_on_a_job_acts_in_the_states_that_it_names),
+        TEST_DB(a_cancelled_job_says_why_and_since_when),
         TEST_DB(a_heartbeat_tells_which_attempts_are_lost),
-        TEST_DB(an_unknown_job_is_neither_cancelled_nor_retried),
+        TEST_DB(a_verb_on_an_unknown_job_does_nothing),
     };
 
     return TEST_RUN(tests);

@@ -224,14 +224,8 @@ end_late(struct world *w, bool commit)
 void
 roll_back(struct world *w, unsigned *seed)
 {
-    static const char *const verbs[] = {
-        "SELECT awa.discard_failed(p_all => true)",
-        "SELECT awa.retry_failed(p_all => true)",
-        "SELECT awa.move_failed_to_dlq(p_all => true)",
-        "SELECT awa.retry_dlq_jobs(p_all => true)",
-        "SELECT awa.drain_queue('q1')",
-        "DELETE FROM awa.jobs WHERE queue = 'q0'",
-    };
+    static const char *const others[] = { "SELECT awa.drain_queue('q1')",
+                                          "DELETE FROM awa.jobs WHERE queue = 'q0'" };
     struct model_job jobs[2] = { random_job(w, seed), random_job(w, seed) };
     bool operates = chance(seed, 2);
     PGconn *conn = operates ? w->operator: w->producer;
@@ -240,7 +234,8 @@ roll_back(struct world *w, unsigned *seed)
         return;
     ask(w, conn, "BEGIN");
     if (operates)
-        ask(w, conn, "%s", verbs[below(seed, (int)(sizeof verbs / sizeof verbs[0]))]);
+        ask(w, conn, "%s",
+            chance(seed, 3) ? others[below(seed, 2)] : pick_verb(seed, VERB_BY_FILTER, false)->sql);
     else
         insert_list(w, conn, seed, jobs, 2);
     ask(w, conn, "ROLLBACK");
@@ -281,8 +276,7 @@ claimed(struct world *w, int64_t worker, int queue)
             model_trouble(&w->m, "%s\njob %" PRId64 ", which waited since step %d, was overtaken",
                           w->sql, row.id, j->since);
         w->taken[w->ntaken++ % TAKEN_MAX] = (struct taken){ row.pos, w->step };
-        j->state = MODEL_RUNNING;
-        j->attempt++;
+        apply(w, verb_named("claim"), j);
         j->worker = worker;
         j->claim = row.claim;
         j->pos = row.pos;
@@ -341,11 +335,8 @@ complete(struct world *w, unsigned *seed)
         jobs[0]->worker, slots.text, claims.text, positions.text);
     expect(w, "%d", n);
     for (int i = 0; i < n; i++)
-        end_attempt(w, jobs[i], "completed", 0);
+        apply(w, verb_named("close"), jobs[i]);
 }
-
-static const char *const outcomes[] = { "completed", "failed",  "failed",   "failed", "cancelled",
-                                        "retried",   "snoozed", "released", "expired" };
 
 /* One by one, in one call. */
 void
@@ -354,19 +345,21 @@ close_some(struct world *w, unsigned *seed)
     struct model_job *jobs[4];
     struct list slots = { 0 }, claims = { 0 }, positions = { 0 }, asked = { 0 }, errors = { 0 };
     struct list outputs = { 0 }, delays = { 0 };
-    const char *outcome[4];
+    const struct verb *how[4];
     char want[200] = "";
     int due[4], n = running(w, seed, 4, jobs);
 
     if (n == 0)
         return;
     for (int i = 0; i < n; i++) {
-        outcome[i] = outcomes[below(seed, 9)];
-        due[i] = strcmp(outcome[i], "retried") == 0 || chance(seed, 2) ? 1 : 0;
+        how[i] = pick_verb(seed, VERB_BY_ATTEMPT, true);
+        due[i] = how[i]->to == MODEL_RETRYABLE || chance(seed, 2) ? 1 : 0;
+        if (due[i] > 0 && strcmp(how[i]->outcome, "released") == 0)
+            how[i] = verb_named("close_postponed");
         list_add(&slots, "%d", jobs[i]->claim_slot);
         list_add(&claims, "%" PRId64, jobs[i]->claim);
         list_add(&positions, "%" PRId64, jobs[i]->pos);
-        list_add(&asked, "%s", outcome[i]);
+        list_add(&asked, "%s", how[i]->outcome);
         list_add(&errors, "%s", chance(seed, 2) ? "why" : "NULL");
         list_add(&outputs, "%s", chance(seed, 2) ? "1" : "NULL");
         list_add(&delays, "%d h", due[i]);
@@ -379,8 +372,10 @@ close_some(struct world *w, unsigned *seed)
     for (int i = 0; i < n; i++) {
         size_t len = strlen(want);
 
-        end_attempt(w, jobs[i], outcome[i], due[i]);
-        snprintf(want + len, sizeof want - len, "%s%s", i > 0 ? " " : "", told_state(jobs[i]));
+        apply(w, how[i], jobs[i]);
+        jobs[i]->due = due[i];
+        snprintf(want + len, sizeof want - len, "%s%s", i > 0 ? " " : "",
+                 verb_answer(how[i], jobs[i]));
     }
     expect(w, "%s", want);
 }
@@ -399,39 +394,29 @@ complete_inside(struct world *w, unsigned *seed)
         j->claim, j->pos, chance(seed, 2) ? ", '1'" : "");
     ask(w, w->worker, commit ? "COMMIT" : "ROLLBACK");
     if (commit)
-        end_attempt(w, j, "completed", 0);
+        apply(w, verb_named("complete"), j);
 }
 
 /* An attempt that ended long ago, or was taken away, tries to end its job. */
 void
 close_again(struct world *w, unsigned *seed)
 {
+    const struct verb *const ways[] = { verb_named("close"), verb_named("complete"),
+                                        pick_verb(seed, VERB_BY_ATTEMPT, true) };
+    const struct verb *v = ways[below(seed, 3)];
     int known = w->npast < PAST_MAX ? w->npast : PAST_MAX;
     const struct model_job *j;
+    char sql[400];
 
     if (known == 0)
         return;
     j = &w->past[below(seed, known)];
-    switch (below(seed, 3)) {
-    case 0:
-        ask(w, w->worker,
-            "SELECT awa.complete_jobs(%" PRId64 ", '{%d}', '{%" PRId64 "}', '{\"{[%" PRId64
-            ",%" PRId64 "]}\"}')",
-            j->worker, j->claim_slot, j->claim, j->pos, j->pos);
-        expect(w, "{}");
-        break;
-    case 1:
-        ask(w, w->worker,
-            "SELECT state FROM awa.close_jobs(%" PRId64 ", '{%d}', '{%" PRId64 "}', '{%" PRId64
-            "}', '{%s}')",
-            j->worker, j->claim_slot, j->claim, j->pos, outcomes[below(seed, 9)]);
-        expect(w, "stale");
-        break;
-    default:
-        try(w, w->worker, "SELECT awa.complete_job(%" PRId64 ", %" PRId64 ", %" PRId64 ")",
-            j->worker, j->claim, j->pos);
-        expect(w, "!JQ003");
-    }
+    try(w, w->worker, "%s",
+        attempt_sql(
+            sql, sizeof sql, v->sql,
+            &(struct attempt){
+                .worker = j->worker, .claim = j->claim, .pos = j->pos, .slot = j->claim_slot }));
+    expect(w, "%s", v->idle);
 }
 
 /* ---- Workers ----------------------------------------------------------------------------- */
@@ -448,7 +433,7 @@ hire(struct world *w, int which)
 
 /* Jobs of a worker, or of all (0), are taken away; those with a deadline only, or all. */
 static int
-take_away(struct world *w, int64_t worker, bool late, const char *outcome)
+take_away(struct world *w, int64_t worker, bool late, const struct verb *v)
 {
     int n = 0;
 
@@ -457,7 +442,7 @@ take_away(struct world *w, int64_t worker, bool late, const char *outcome)
 
         if (j->state == MODEL_RUNNING && (worker == 0 || j->worker == worker) &&
             (j->has_deadline || !late)) {
-            end_attempt(w, j, outcome, 0);
+            apply(w, v, j);
             n++;
         }
     }
@@ -477,7 +462,7 @@ crash_one(struct world *w, unsigned *seed)
             "; SELECT setval('awa.outage_ended', 0)",
             w->workers[which]);
     ask(w, w->worker, "SELECT awa.rescue_jobs()");
-    expect(w, "%d", take_away(w, w->workers[which], false, "rescued"));
+    expect(w, "%d", take_away(w, w->workers[which], false, verb_named("rescue")));
     hire(w, which);
 }
 
@@ -486,7 +471,7 @@ crash_all(struct world *w, unsigned *seed)
 {
     (void)seed;
     ask(w, w->worker, "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 year')");
-    expect(w, "%d", take_away(w, 0, false, "rescued"));
+    expect(w, "%d", take_away(w, 0, false, verb_named("rescue")));
     for (int i = 0; i < WORKERS; i++)
         hire(w, i);
 }
@@ -509,13 +494,13 @@ lose_claim(struct world *w, unsigned *seed)
                                     len > 0 ? "," : "", j->pos, j->pos);
             continue;
         }
-        end_attempt(w, j, "released", 0);
+        apply(w, verb_named("reconcile"), j);
         n++;
     }
     ask(w, w->worker, "SELECT awa.reconcile_worker(%" PRId64 ", '{%s}')", w->workers[which], known);
     expect(w, "%d", n);
     try(w, w->worker, "SELECT awa.claim_jobs(%" PRId64 ", 'q0', 1)", w->workers[which]);
-    expect(w, "!JQ003");
+    expect(w, "JQ003");
     hire(w, which);
 }
 
@@ -527,103 +512,74 @@ expire(struct world *w, unsigned *seed)
 
     ask(w, w->worker, "SELECT awa.expire_jobs(p_now => clock_timestamp() + interval '%d h')",
         late ? 2 : 0);
-    expect(w, "%d", late ? take_away(w, 0, true, "expired") : 0);
+    expect(w, "%d", late ? take_away(w, 0, true, verb_named("expire")) : 0);
 }
 
 /* ---- Single jobs ------------------------------------------------------------------------- */
 
-static void
-cancelled(struct world *w, struct model_job *j)
+/* Whether a verb may not bring a job back to life, because another one holds its key. */
+static bool
+conflicts(const struct world *w, const struct verb *v, const struct model_job *j)
 {
-    become(w, j, MODEL_CANCELLED, MODEL_IS(j, MODEL_DEFERRED) ? w->slot : j->slot);
+    return MODEL_IS(j, v->from) && !MODEL_IS(j, MODEL_LIVE) &&
+           (MODEL_IN(v->to) & MODEL_LIVE) != 0 && !may_live(w, j);
 }
 
-void
-cancel(struct world *w, unsigned *seed)
+/* The answer of a verb on one job must be right; then so is the model. Returns whether it acted. */
+static bool
+has_acted(struct world *w, const struct verb *v, struct model_job *j)
 {
-    struct model_job *j = pick(w, seed, chance(seed, 5) ? MODEL_ANY : MODEL_LIVE);
+    bool acts = MODEL_IS(j, v->from);
 
-    if (j == NULL)
-        return;
-    ask(w, w->operator, "SELECT awa.cancel_job(%" PRId64 ")", j->id);
-    expect(w, MODEL_IS(j, MODEL_LIVE) ? "t" : "f");
-    if (MODEL_IS(j, MODEL_LIVE))
-        cancelled(w, j);
-}
-
-void
-retry(struct world *w, unsigned *seed)
-{
-    unsigned ended = MODEL_IN(MODEL_FAILED) | MODEL_IN(MODEL_CANCELLED);
-    struct model_job *j = pick(w, seed, chance(seed, 4) ? MODEL_ANY : ended);
-
-    if (j == NULL)
-        return;
-    try(w, w->operator, "SELECT awa.retry_job(%" PRId64 ")", j->id);
-    if (MODEL_IS(j, ended) && !may_live(w, j)) {
-        expect(w, "!JQ004");
-        return;
+    if (conflicts(w, v, j)) {
+        expect(w, "JQ004");
+        return false;
     }
-    expect(w, MODEL_IS(j, ended | MODEL_DEFERRED) ? "t" : "f");
-    if (MODEL_IS(j, MODEL_DEFERRED))
+    expect(w, "%s", acts || MODEL_IS(j, v->hastens) ? v->did : v->idle);
+    if (MODEL_IS(j, v->hastens))
         j->due = 0;
-    else if (MODEL_IS(j, ended))
-        begin_anew(w, j);
+    if (acts)
+        apply(w, v, j);
+    return acts;
 }
 
+/* Mostly in a state from which it acts. */
 void
-move(struct world *w, unsigned *seed)
+on_one(struct world *w, unsigned *seed)
 {
-    struct model_job *j = pick(w, seed, chance(seed, 4) ? MODEL_ANY : MODEL_IN(MODEL_FAILED));
+    const struct verb *v = pick_verb(seed, VERB_BY_ID, true);
+    struct model_job *j = pick(w, seed, chance(seed, 4) ? MODEL_ANY : v->from);
+    char sql[400];
 
     if (j == NULL)
         return;
-    ask(w, w->operator, "SELECT awa.move_to_dlq(%" PRId64 ")", j->id);
-    expect(w, j->state == MODEL_FAILED ? "t" : "f");
-    if (j->state == MODEL_FAILED)
-        become(w, j, MODEL_DEAD, MODEL_NO_SLOT);
+    try(w, w->operator, "%s",
+        attempt_sql(sql, sizeof sql, v->sql, &(struct attempt){ .id = j->id }));
+    (void)has_acted(w, v, j);
 }
 
+/* Later, or elsewhere. */
 void
 retry_dead(struct world *w, unsigned *seed)
 {
-    struct model_job *j = pick(w, seed, chance(seed, 8) ? MODEL_ANY : MODEL_IN(MODEL_DEAD));
+    const struct verb *v = verb_named("retry_dlq");
+    struct model_job *j = pick(w, seed, chance(seed, 8) ? MODEL_ANY : v->from);
     int queue = below(seed, 2 * MODEL_QUEUES), due = chance(seed, 3);
     char name[LITERAL];
 
-    if (j == NULL || (j->state != MODEL_DEAD && j->key > 0))
+    if (j == NULL || (!MODEL_IS(j, v->from) && j->key > 0))
         return;
     try(w, w->operator,
         "SELECT awa.retry_dlq(%" PRId64 ", now() + nullif(%d, 0) * interval '1 h', %s)", j->id, due,
         literal(name, "q", queue < MODEL_QUEUES ? queue : 0, ""));
-    if (j->state != MODEL_DEAD) {
-        expect(w, "f");
-    } else if (!may_live(w, j)) {
-        expect(w, "!JQ004");
-    } else {
-        expect(w, "t");
-        begin_anew(w, j);
-        j->queue = queue > 0 && queue < MODEL_QUEUES ? queue : j->queue;
-        if (due > 0)
-            defer(w, j, MODEL_SCHEDULED, due);
-    }
-}
-
-void
-delete_one(struct world *w, unsigned *seed)
-{
-    struct model_job *j = pick(w, seed, MODEL_ANY);
-
-    if (j == NULL)
+    if (!has_acted(w, v, j))
         return;
-    if (chance(seed, 2)) {
-        ask(w, w->operator, "SELECT awa.delete_job_compat(%" PRId64 ")", j->id);
-        expect(w, "t");
-    } else {
-        ask(w, w->operator, "DELETE FROM awa.jobs WHERE id = %" PRId64, j->id);
-        expect(w, "1");
+    j->queue = queue > 0 && queue < MODEL_QUEUES ? queue : j->queue;
+    if (due > 0) {
+        j->state = MODEL_SCHEDULED;
+        j->slot = MODEL_NO_SLOT;
+        j->due = due;
     }
-    forget(w, j);
 }
 
 /* A verb on one job whose transaction stays open for a while. */
@@ -631,27 +587,27 @@ void
 begin_held(struct world *w, unsigned *seed)
 {
     static const struct {
-        const char *function;
-        enum model_state from, to;
-    } verbs[] = {
-        { "retry_job", MODEL_FAILED, MODEL_AVAILABLE },
-        { "retry_job", MODEL_CANCELLED, MODEL_AVAILABLE },
-        { "move_to_dlq", MODEL_FAILED, MODEL_DEAD },
-        { "cancel_job", MODEL_SCHEDULED, MODEL_CANCELLED },
-        { "delete_job_compat", MODEL_COMPLETED, MODEL_STATES },
-    };
-    int which = below(seed, (int)(sizeof verbs / sizeof verbs[0]));
-    const struct model_job *j = pick(w, seed, MODEL_IN(verbs[which].from));
+        const char *verb;
+        enum model_state from;
+    } cases[] = { { "retry", MODEL_FAILED },
+                  { "retry", MODEL_CANCELLED },
+                  { "move_to_dlq", MODEL_FAILED },
+                  { "cancel", MODEL_SCHEDULED },
+                  { "delete_compat", MODEL_COMPLETED } };
+    int which = below(seed, (int)(sizeof cases / sizeof cases[0]));
+    const struct verb *v = verb_named(cases[which].verb);
+    const struct model_job *j = pick(w, seed, MODEL_IN(cases[which].from));
+    char sql[400];
 
     if (w->held_until > 0 || j == NULL || j->key > 0)
         return;
     w->held_until = w->step + 1 + below(seed, 10);
     w->held_id = j->id;
-    w->held_state = verbs[which].to;
-    w->held_slot = verbs[which].to == MODEL_DEAD ? MODEL_NO_SLOT : w->slot;
+    w->held_verb = v;
+    w->held_slot = w->slot;
     ask(w, w->held, "BEGIN");
-    ask(w, w->held, "SELECT awa.%s(%" PRId64 ")", verbs[which].function, j->id);
-    expect(w, "t");
+    ask(w, w->held, "%s", attempt_sql(sql, sizeof sql, v->sql, &(struct attempt){ .id = j->id }));
+    expect(w, "%s", v->did);
 }
 
 void
@@ -666,14 +622,10 @@ end_held(struct world *w, bool commit)
     ask(w, w->held, commit ? "COMMIT" : "ROLLBACK");
     if (!commit || j == NULL)
         return;
-    if (w->held_state == MODEL_STATES) {
-        model_remove(&w->m, j);
-        return;
-    }
-    if (w->held_state == MODEL_AVAILABLE)
-        j->attempt = 0;
-    become(w, j, w->held_state, w->held_slot);
+    verb_apply(w->held_verb, j, w->held_slot, w->dlq[j->queue]);
     j->since = 0;
+    if (j->state == MODEL_GONE)
+        model_remove(&w->m, j);
 }
 
 /* ---- Many jobs --------------------------------------------------------------------------- */
@@ -687,10 +639,10 @@ struct filter {
 };
 
 static struct filter
-random_filter(struct world *w, unsigned *seed, enum model_state state)
+random_filter(struct world *w, unsigned *seed, unsigned states)
 {
     struct filter f = { .n = 0 };
-    const struct model_job *like = chance(seed, 8) ? NULL : pick(w, seed, MODEL_IN(state));
+    const struct model_job *like = chance(seed, 8) ? NULL : pick(w, seed, states);
     int kind = like != NULL ? like->kind : below(seed, KINDS);
     int queue = like != NULL ? like->queue : below(seed, MODEL_QUEUES);
     int tag = like != NULL ? like->tag : 1;
@@ -718,31 +670,16 @@ random_filter(struct world *w, unsigned *seed, enum model_state state)
     for (int i = w->m.n - 1; i >= 0 && f.n < limit; i--) {
         struct model_job *j = &w->m.jobs[i];
 
-        if (j->state == state && (kind < 0 || j->kind == kind) &&
+        if (MODEL_IS(j, states) && (kind < 0 || j->kind == kind) &&
             (queue < 0 || j->queue == queue) && (tag < 0 || j->tag == tag))
             f.jobs[f.n++] = j;
     }
     return f;
 }
 
-/* Calls a bulk verb; false: it was not called, or changed nothing by intention. */
-static bool
-call_bulk(struct world *w, unsigned *seed, const char *function, const char *more,
-          const struct filter *f, int conflicts)
-{
-    bool dry = chance(seed, 6);
-
-    if (w->held_until > 0)
-        return false;
-    ask(w, w->operator, "SELECT matched, changed, conflicts FROM awa.%s(%s%s%s)", function, f->text,
-        more, dry ? ", p_dry_run => true" : "");
-    expect(w, "%d|%d|%d", f->n, dry ? 0 : f->n - conflicts, dry ? 0 : conflicts);
-    return !dry;
-}
-
 /* Takes out of a filter those whose key another live job holds, or a newer one of them will. */
 static int
-drop_conflicts(struct world *w, struct filter *f)
+drop_conflicts(const struct world *w, const struct verb *v, struct filter *f)
 {
     bool taken[KEYS + 1] = { false };
     int kept = 0, matched = f->n;
@@ -750,7 +687,7 @@ drop_conflicts(struct world *w, struct filter *f)
     for (int i = 0; i < matched; i++) {
         struct model_job *j = f->jobs[i];
 
-        if (j->key > 0 && (taken[j->key] || !may_live(w, j)))
+        if (j->key > 0 && (taken[j->key] || conflicts(w, v, j)))
             continue;
         taken[j->key] = true;
         f->jobs[kept++] = j;
@@ -759,57 +696,41 @@ drop_conflicts(struct world *w, struct filter *f)
     return matched - kept;
 }
 
-void
-retry_many(struct world *w, unsigned *seed)
+/* queue: where they go; -1: they stay where they are. */
+static void
+call_bulk(struct world *w, unsigned *seed, const struct verb *v, const char *more, int queue)
 {
-    struct filter f = random_filter(w, seed, MODEL_FAILED), left = f;
-    int conflicts = drop_conflicts(w, &left);
+    struct filter f = random_filter(w, seed, v->from), left = f;
+    int refused = (MODEL_IN(v->to) & MODEL_LIVE) != 0 ? drop_conflicts(w, v, &left) : 0;
+    bool dry = chance(seed, 6);
 
-    if (!call_bulk(w, seed, "retry_failed", "", &f, conflicts))
+    if (w->held_until > 0)
         return;
-    for (int i = 0; i < left.n; i++)
-        begin_anew(w, left.jobs[i]);
+    ask(w, w->operator, "SELECT matched, changed, conflicts FROM awa.%s(%s%s%s)", v->name, f.text,
+        more, dry ? ", p_dry_run => true" : "");
+    expect(w, "%d|%d|%d", f.n, dry ? 0 : left.n, dry ? 0 : refused);
+    for (int i = 0; !dry && i < left.n; i++) { /* newest first, so that the others stay in place */
+        left.jobs[i]->queue = queue >= 0 ? queue : left.jobs[i]->queue;
+        apply(w, v, left.jobs[i]);
+    }
+}
+
+void
+on_many(struct world *w, unsigned *seed)
+{
+    call_bulk(w, seed, pick_verb(seed, VERB_BY_FILTER, true), "", -1);
 }
 
 void
 retry_many_dead(struct world *w, unsigned *seed)
 {
-    struct filter f = random_filter(w, seed, MODEL_DEAD), left = f;
-    int conflicts = drop_conflicts(w, &left), queue = below(seed, 2 * MODEL_QUEUES);
+    int queue = below(seed, 2 * MODEL_QUEUES);
     bool elsewhere = queue < MODEL_QUEUES;
     char more[60] = "";
 
     if (elsewhere)
         snprintf(more, sizeof more, ", p_to_queue => 'q%d', p_to_priority => 2", queue);
-    if (!call_bulk(w, seed, "retry_dlq_jobs", more, &f, conflicts))
-        return;
-    for (int i = 0; i < left.n; i++) {
-        begin_anew(w, left.jobs[i]);
-        left.jobs[i]->queue = elsewhere ? queue : left.jobs[i]->queue;
-    }
-}
-
-void
-move_many(struct world *w, unsigned *seed)
-{
-    struct filter f = random_filter(w, seed, MODEL_FAILED);
-
-    if (!call_bulk(w, seed, "move_failed_to_dlq", "", &f, 0))
-        return;
-    for (int i = 0; i < f.n; i++)
-        become(w, f.jobs[i], MODEL_DEAD, MODEL_NO_SLOT);
-}
-
-void
-discard_many(struct world *w, unsigned *seed)
-{
-    bool dead = chance(seed, 2);
-    struct filter f = random_filter(w, seed, dead ? MODEL_DEAD : MODEL_FAILED);
-
-    if (!call_bulk(w, seed, dead ? "purge_dlq" : "discard_failed", "", &f, 0))
-        return;
-    for (int i = 0; i < f.n; i++) /* newest first, so that the others stay where they are */
-        forget(w, f.jobs[i]);
+    call_bulk(w, seed, verb_named("retry_dlq_jobs"), more, elsewhere ? queue : -1);
 }
 
 /* DELETE FROM awa.jobs; a dead letter's state is failed there. */
@@ -829,7 +750,7 @@ delete_many(struct world *w, unsigned *seed)
         model_states[state], queue);
     for (int i = w->m.n - 1; i >= 0; i--)
         if (MODEL_IS(&w->m.jobs[i], gone) && w->m.jobs[i].queue == queue) {
-            forget(w, &w->m.jobs[i]);
+            apply(w, verb_named("delete"), &w->m.jobs[i]);
             n++;
         }
     expect(w, "%d", n);

@@ -11,8 +11,8 @@
 void
 drain(struct world *w, unsigned *seed)
 {
+    const struct verb *v = verb_named("drain");
     int queue = below(seed, MODEL_QUEUES), max = chance(seed, 2) ? 2 : 1000, n = 0;
-    unsigned waiting = MODEL_DEFERRED | MODEL_IN(MODEL_AVAILABLE);
 
     if (w->held_until > 0)
         return;
@@ -20,11 +20,9 @@ drain(struct world *w, unsigned *seed)
     for (int i = 0; i < w->m.n; i++) {
         struct model_job *j = &w->m.jobs[i];
 
-        if (j->queue != queue || !MODEL_IS(j, waiting))
+        if (j->queue != queue || !MODEL_IS(j, v->from))
             continue;
-        j->may = true;
-        j->may_state = MODEL_CANCELLED;
-        j->may_slot = MODEL_IS(j, MODEL_DEFERRED) ? w->slot : j->slot;
+        may_apply(w, v, j);
         n++;
     }
     w->m.may_n = n < max ? n : max;
@@ -65,6 +63,7 @@ seal(struct world *w, unsigned *seed)
 void
 promote(struct world *w, unsigned *seed)
 {
+    const struct verb *v = verb_named("promote");
     int hours = 2 * below(seed, 3), max = chance(seed, 3) ? 2 : 1000, n = 0;
 
     ask(w, w->worker,
@@ -74,11 +73,9 @@ promote(struct world *w, unsigned *seed)
     for (int i = 0; i < w->m.n; i++) {
         struct model_job *j = &w->m.jobs[i];
 
-        if (!MODEL_IS(j, MODEL_DEFERRED) || j->due > hours || j->id == w->held_id)
+        if (!MODEL_IS(j, v->from) || j->due > hours || j->id == w->held_id)
             continue;
-        j->may = true;
-        j->may_state = MODEL_AVAILABLE;
-        j->may_slot = w->slot;
+        may_apply(w, v, j);
         n++;
     }
     w->m.may_n = n < max ? n : max;
@@ -109,9 +106,7 @@ may_carry(struct world *w, int slot, unsigned states, int max)
 
         if (j->slot != slot || !MODEL_IS(j, states))
             continue;
-        j->may = true;
-        j->may_state = j->state;
-        j->may_slot = w->slot;
+        may_apply(w, verb_named("carry"), j);
         n++;
     }
     return n < max ? n : max;
@@ -153,7 +148,7 @@ prune_later(struct world *w, int slot)
         slot);
     for (int i = 0; i < w->m.n; i++)
         if (w->m.jobs[i].slot == slot && MODEL_IS(&w->m.jobs[i], MODEL_ALIVE))
-            w->m.jobs[i].slot = w->slot;
+            verb_apply(verb_named("carry"), &w->m.jobs[i], w->slot, false);
     return prune(w, slot, "1 year", 0);
 }
 
@@ -192,7 +187,7 @@ fold(struct world *w, unsigned *seed)
     expect(w, "%s", "");
     for (int i = w->m.n - 1; later && i >= 0; i--)
         if (w->m.jobs[i].state == MODEL_DEAD)
-            forget(w, &w->m.jobs[i]);
+            apply(w, verb_named("delete"), &w->m.jobs[i]);
 }
 
 void
@@ -241,7 +236,7 @@ reset(struct world *w, unsigned *seed)
         return;
     ask(w, w->operator, "SELECT awa.reset_storage(current_database())");
     for (int i = w->m.n - 1; i >= 0; i--)
-        forget(w, &w->m.jobs[i]);
+        apply(w, verb_named("delete"), &w->m.jobs[i]);
     memset(w->m.pruned, 0, sizeof w->m.pruned);
     w->ntaken = 0;
 }

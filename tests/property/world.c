@@ -32,7 +32,7 @@ keep_answer(struct world *w, const PGresult *res)
         model_trouble(&w->m, "too long an answer to\n%s", w->sql);
 }
 
-/* The statement's rows, or "!" and its SQLSTATE. */
+/* The statement's rows, or its SQLSTATE. */
 static const char *try_list(struct world *w, PGconn *conn, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
@@ -45,7 +45,8 @@ try_list(struct world *w, PGconn *conn, const char *format, va_list args)
     vsnprintf(w->sql, sizeof w->sql, format, args);
     res = PQexec(conn, w->sql);
     status = PQresultStatus(res);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+    w->failed = status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK;
+    if (!w->failed) {
         keep_answer(w, res);
         if (PQntuples(res) == 0 && status == PGRES_COMMAND_OK)
             snprintf(w->answer, sizeof w->answer, "%s", PQcmdTuples(res));
@@ -54,7 +55,7 @@ try_list(struct world *w, PGconn *conn, const char *format, va_list args)
         const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
         note(w, PQresultErrorMessage(res));
-        snprintf(w->answer, sizeof w->answer, "!%s", sqlstate != NULL ? sqlstate : "no answer");
+        snprintf(w->answer, sizeof w->answer, "%s", sqlstate != NULL ? sqlstate : "no answer");
     }
     return w->answer;
 }
@@ -78,8 +79,8 @@ ask(struct world *w, PGconn *conn, const char *format, ...)
     va_start(args, format);
     (void)try_list(w, conn, format, args);
     va_end(args);
-    if (w->answer[0] == '!')
-        model_trouble(&w->m, "%s\nfailed: %s", w->sql, w->answer + 1);
+    if (w->failed)
+        model_trouble(&w->m, "%s\nfailed: %s", w->sql, w->answer);
     return w->answer;
 }
 
@@ -170,6 +171,23 @@ pick(struct world *w, unsigned *seed, unsigned states)
     return n > 0 ? found[below(seed, n)] : NULL;
 }
 
+const struct verb *
+pick_verb(unsigned *seed, enum verb_sort sort, bool weighed)
+{
+    int all = 0, at;
+
+    for (size_t i = 0; i < nverbs; i++)
+        if (verbs[i].sort == sort)
+            all += weighed ? verbs[i].weight : 1;
+    at = below(seed, all);
+    for (size_t i = 0;; i++) {
+        if (verbs[i].sort == sort)
+            at -= weighed ? verbs[i].weight : 1;
+        if (at < 0)
+            return &verbs[i];
+    }
+}
+
 bool
 may_live(const struct world *w, const struct model_job *job)
 {
@@ -183,63 +201,23 @@ may_live(const struct world *w, const struct model_job *job)
 }
 
 void
-become(struct world *w, struct model_job *job, enum model_state state, int slot)
+apply(struct world *w, const struct verb *v, struct model_job *job)
 {
     if (job->state == MODEL_RUNNING)
         w->past[w->npast++ % PAST_MAX] = *job;
-    job->state = state;
-    job->slot = slot;
+    verb_apply(v, job, w->slot, w->dlq[job->queue]);
     job->since = w->step;
+    if (job->state == MODEL_GONE)
+        model_remove(&w->m, job);
 }
 
 void
-forget(struct world *w, struct model_job *job)
+may_apply(struct world *w, const struct verb *v, struct model_job *job)
 {
-    become(w, job, job->state, job->slot);
-    model_remove(&w->m, job);
-}
+    struct model_job then = *job;
 
-void
-begin_anew(struct world *w, struct model_job *job)
-{
-    become(w, job, MODEL_AVAILABLE, w->slot);
-    job->attempt = 0;
-}
-
-void
-defer(struct world *w, struct model_job *job, enum model_state state, int due)
-{
-    become(w, job, state, MODEL_NO_SLOT);
-    job->due = due;
-}
-
-void
-end_attempt(struct world *w, struct model_job *job, const char *outcome, int due)
-{
-    bool again = strcmp(outcome, "retried") == 0 || strcmp(outcome, "expired") == 0 ||
-                 strcmp(outcome, "rescued") == 0;
-
-    if (strcmp(outcome, "completed") == 0) {
-        become(w, job, MODEL_COMPLETED, job->slot);
-    } else if (strcmp(outcome, "cancelled") == 0) {
-        become(w, job, MODEL_CANCELLED, job->slot);
-    } else if (strcmp(outcome, "failed") == 0 || (again && job->attempt >= job->max_attempts)) {
-        become(w, job, w->dlq[job->queue] ? MODEL_DEAD : MODEL_FAILED,
-               w->dlq[job->queue] ? MODEL_NO_SLOT : job->slot);
-    } else if (strcmp(outcome, "retried") == 0) {
-        defer(w, job, MODEL_RETRYABLE, due);
-    } else {
-        if (!again)
-            job->attempt--; /* snoozed, released: given back */
-        if (again || (strcmp(outcome, "released") == 0 && due == 0))
-            become(w, job, MODEL_AVAILABLE, w->slot);
-        else
-            defer(w, job, MODEL_SCHEDULED, due);
-    }
-}
-
-const char *
-told_state(const struct model_job *job)
-{
-    return job->state == MODEL_DEAD ? "failed" : model_states[job->state];
+    verb_apply(v, &then, w->slot, w->dlq[job->queue]);
+    job->may = true;
+    job->may_state = then.state;
+    job->may_slot = then.slot;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world of tests/engine/property.c: sessions, the model, and what both are asked for. Verbs are
+ * The world of tests/engine/property.c: sessions, the model, and what both are asked for. Moves are
  * functions that do something to the database and to the model; what they find wrong, and what no
  * rule allows, is kept as trouble.
  */
@@ -8,7 +8,7 @@
 #define AWA_PROPERTY_WORLD_H
 
 #include "test_jobs.h"
-#include "test_model.h"
+#include "verbs.h"
 
 enum {
     SLOTS = 3,
@@ -29,7 +29,7 @@ struct world {
     PGconn *old;  /* holds an old snapshot */
     struct model m;
     int slot; /* the current one */
-    int step; /* how many verbs have been tried */
+    int step; /* how many moves have been tried */
     int64_t workers[WORKERS], last_worker;
     struct model_job past[PAST_MAX];
     int npast;
@@ -45,11 +45,12 @@ struct world {
     struct model_job pending[4]; /* what the late producer has inserted */
     int npending;
     int64_t held_id;
-    enum model_state held_state; /* what becomes of it; MODEL_STATES: it is deleted */
-    int held_slot;
+    const struct verb *held_verb;
+    int held_slot;    /* the current one when that began */
     char then[16384]; /* what the old snapshot saw */
 
     char sql[4000], answer[16384];
+    bool failed; /* the last statement; its answer is an SQLSTATE */
     char lines[LINES_MAX][600];
     int nlines;
     bool loud, closely; /* each statement is shown; each step is looked at */
@@ -57,7 +58,7 @@ struct world {
 
 /* ---- Asking ------------------------------------------------------------------------------ */
 
-/* The statement's rows, columns joined by '|', rows by a space; or "!" and its SQLSTATE. */
+/* The statement's rows, columns joined by '|', rows by a space; or its SQLSTATE. */
 const char *try(struct world *w, PGconn *conn, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -83,22 +84,20 @@ bool chance(unsigned *seed, int n); /* one in n */
 /* One of the jobs in these states, NULL if there is none. */
 struct model_job *pick(struct world *w, unsigned *seed, unsigned states);
 
+/* One of the table's verbs of a sort: by their weights, or each as likely as the others. */
+const struct verb *pick_verb(unsigned *seed, enum verb_sort sort, bool weighed);
+
 /* Whether no other live job holds its key. */
 bool may_live(const struct world *w, const struct model_job *job);
 
-/* A job comes to a state. The attempt of one that has run is history. */
-void become(struct world *w, struct model_job *job, enum model_state state, int slot);
-void forget(struct world *w, struct model_job *job);
-void begin_anew(struct world *w, struct model_job *job);
-void defer(struct world *w, struct model_job *job, enum model_state state, int due);
+/*
+ * A verb of the table has acted on a job, or may have. The attempt of one that has run is history,
+ * and a job that is gone is removed.
+ */
+void apply(struct world *w, const struct verb *v, struct model_job *job);
+void may_apply(struct world *w, const struct verb *v, struct model_job *job);
 
-/* An attempt ends as somebody asked, later by due hours if it is to run again. */
-void end_attempt(struct world *w, struct model_job *job, const char *outcome, int due);
-
-/* What get_job() and close_jobs() call the state of a job. */
-const char *told_state(const struct model_job *job);
-
-/* ---- What verbs have in common ----------------------------------------------------------- */
+/* ---- What moves have in common ----------------------------------------------------------- */
 
 /* Rows of "id|claim|pos|slot|attempt": all must be what the model says can be claimed. */
 int claimed(struct world *w, int64_t worker, int queue);
@@ -109,17 +108,16 @@ void end_late(struct world *w, bool commit);
 void end_held(struct world *w, bool commit);
 void end_old(struct world *w);
 
-/* ---- Verbs ------------------------------------------------------------------------------- */
+/* ---- Moves ------------------------------------------------------------------------------- */
 
-typedef void verb(struct world *w, unsigned *seed);
+typedef void move(struct world *w, unsigned *seed);
 
-verb insert_one, insert_sql, insert_batch, insert_reserved, begin_late, roll_back;
-verb claim, complete, close_some, complete_inside, close_again;
-verb crash_one, crash_all, lose_claim, expire;
-verb cancel, retry, move, retry_dead, delete_one, begin_held;
-verb retry_many, retry_many_dead, move_many, discard_many, delete_many;
-verb drain, pause_or_resume, switch_dlq, seal;
-verb promote, rotate, empty_slot, fold, rebuild, poison, distrust, reset, sweep;
-verb begin_old, look;
+move insert_one, insert_sql, insert_batch, insert_reserved, begin_late, roll_back;
+move claim, complete, close_some, complete_inside, close_again;
+move crash_one, crash_all, lose_claim, expire;
+move on_one, on_many, retry_dead, retry_many_dead, delete_many, begin_held;
+move drain, pause_or_resume, switch_dlq, seal;
+move promote, rotate, empty_slot, fold, rebuild, poison, distrust, reset, sweep;
+move begin_old, look;
 
 #endif

@@ -1,47 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /* Several want to end one attempt: exactly one of them does. */
 #include "test_jobs.h"
+#include "verbs.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 /* ---- Two at once ------------------------------------------------------------------------- */
 
-/*
- * Whoever may end an attempt: the statement, as test_attempt_sql() takes it; its answer if it did;
- * and the state in which it leaves the job.
- */
+/* Whoever may end an attempt. */
 static const struct ender {
-    const char *role, *sql, *did, *leaves;
+    const char *verb;
     bool yields; /* does not wait for the other one, but comes back later */
 } enders[] = {
-    { "worker",
-      "SELECT NOT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"
-      " '{\"{[<pos>,<pos>]}\"}'))",
-      "t", "completed", false },
-    { "worker", "SELECT awa.complete_job(<worker>, <claim>, <pos>)", "", "completed", false },
-    { "worker",
-      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
-      " '{completed}', NULL, '{1}')",
-      "completed", "completed", false },
-    { "worker",
-      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}', '{failed}')",
-      "failed", "failed", false },
-    { "worker",
-      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
-      " '{retried}', NULL, NULL, '{1 h}')",
-      "retryable", "retryable", false },
-    { "worker",
-      "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
-      " '{released}', NULL, NULL, '{1 h}')",
-      "scheduled", "scheduled", false },
-    { "operator", "SELECT awa.cancel_job(<id>)", "t", "cancelled", false },
-    { "worker", "SELECT awa.rescue_jobs(clock_timestamp() + interval '1 min')", "1", "available",
-      true },
-    { "worker", "SELECT awa.expire_jobs(p_now => clock_timestamp() + interval '1 h')", "1",
-      "available", true },
+    { "close", false },        { "complete", false },      { "close_completed", false },
+    { "close_failed", false }, { "close_retried", false }, { "close_postponed", false },
+    { "cancel", false },       { "rescue", true },         { "expire", true },
 };
 enum { ENDERS = sizeof enders / sizeof enders[0] };
+
+/* What becomes of a running job. */
+static struct model_job
+left_by(const struct verb *v)
+{
+    struct model_job job = { .state = MODEL_RUNNING, .attempt = 1, .max_attempts = 25 };
+
+    verb_apply(v, &job, 0, false);
+    return job;
+}
 
 /* A worker whose rescue is due in a minute, and a job that it runs. */
 static struct attempt
@@ -67,26 +53,27 @@ static void
 check_pair(PGconn *db, PGconn *const *sessions, const struct ender *first,
            const struct ender *second, const char *end, int64_t number)
 {
+    const struct verb *verb = verb_named(first->verb), *other = verb_named(second->verb);
+    struct model_job left = left_by(verb), left_by_other = left_by(other);
     struct attempt a = running(db, sessions[2], number);
     /* an operator cancels the job in whatever state the other one leaves it, but an ended one */
-    bool second_wins = strcmp(end, "ROLLBACK") == 0 ||
-                       (second->role[0] == 'o' && strchr("ars", first->leaves[0]) != NULL);
-    PGconn *one = sessions[first->role[0] == 'o'], *two = sessions[2 + (second->role[0] == 'o')];
-    const char *name = test_format("%s\nbefore %s, %s", test_attempt_sql(first->sql, &a),
-                                   test_attempt_sql(second->sql, &a), end);
+    bool second_wins = strcmp(end, "ROLLBACK") == 0 || MODEL_IS(&left, other->from);
+    PGconn *one = sessions[verb->role[0] == 'o'], *two = sessions[2 + (other->role[0] == 'o')];
+    const char *name = test_format("%s\nbefore %s, %s", test_attempt_sql(verb->sql, &a),
+                                   test_attempt_sql(other->sql, &a), end);
     PGresult *res;
     const char *answer;
 
     test_exec(one, "BEGIN");
-    assert_string_equal(test_rows(one, test_attempt_sql(first->sql, &a)), first->did);
-    test_send(two, test_attempt_sql(second->sql, &a));
+    assert_string_equal(test_rows(one, test_attempt_sql(verb->sql, &a)), verb_answer(verb, &left));
+    test_send(two, test_attempt_sql(other->sql, &a));
     if (!second->yields)
         test_wait_blocked(db, two);
     else
         assert_string_equal(test_answer(two), "0");
     test_exec(one, end);
     if (second->yields)
-        test_send(two, test_attempt_sql(second->sql, &a));
+        test_send(two, test_attempt_sql(other->sql, &a));
     res = PQgetResult(two);
     answer = PQresultStatus(res) == PGRES_TUPLES_OK
                  ? test_format("%s", PQgetvalue(res, 0, 0))
@@ -95,8 +82,9 @@ check_pair(PGconn *db, PGconn *const *sessions, const struct ender *first,
     while ((res = PQgetResult(two)) != NULL)
         PQclear(res);
 
-    if ((strcmp(answer, second->did) == 0) != second_wins ||
-        strcmp(test_state(db, a.id), second_wins ? second->leaves : first->leaves) != 0)
+    if ((strcmp(answer, verb_answer(other, &left_by_other)) == 0) != second_wins ||
+        strcmp(test_state(db, a.id),
+               model_states[second_wins ? left_by_other.state : left.state]) != 0)
         fail_msg("%s\nthe second says %s, and the job is %s", name, answer, test_state(db, a.id));
     tidy(db, number);
 }
@@ -263,8 +251,9 @@ whoever_ends_an_attempt_finds_it_where_it_was_carried(void **state)
 
     test_lane(db, 2);
     for (int e = 0; e < 2 * ENDERS; e++) {
-        const struct ender *ender = &enders[e / 2];
-        PGconn *session = test_connect(db, ender->role);
+        const struct verb *v = verb_named(enders[e / 2].verb);
+        PGconn *session = test_connect(db, v->role);
+        struct model_job left = left_by(v);
         struct attempt a = running(db, leader, 1000 + e);
         PGresult *res;
 
@@ -276,20 +265,20 @@ whoever_ends_an_attempt_finds_it_where_it_was_carried(void **state)
                                           " clock_timestamp() + interval '1 month')",
                                           a.slot)),
             "1");
-        test_send(session, test_attempt_sql(ender->sql, &a));
-        if (ender->yields)
+        test_send(session, test_attempt_sql(v->sql, &a));
+        if (enders[e / 2].yields)
             test_answer(session);
         else
             test_wait_blocked(db, session);
         test_exec(leader, ends[e % 2]);
-        if (ender->yields)
-            test_send(session, test_attempt_sql(ender->sql, &a));
+        if (enders[e / 2].yields)
+            test_send(session, test_attempt_sql(v->sql, &a));
         res = PQgetResult(session);
         if (PQresultStatus(res) != PGRES_TUPLES_OK ||
-            strcmp(PQgetvalue(res, 0, 0), ender->did) != 0 ||
-            strcmp(test_state(db, a.id), ender->leaves) != 0) {
+            strcmp(PQgetvalue(res, 0, 0), verb_answer(v, &left)) != 0 ||
+            strcmp(test_state(db, a.id), model_states[left.state]) != 0) {
             print_error("%s\nafter a carry and %s: %s, and the job is %s\n",
-                        test_attempt_sql(ender->sql, &a), ends[e % 2],
+                        test_attempt_sql(v->sql, &a), ends[e % 2],
                         PQresultStatus(res) == PGRES_TUPLES_OK ? PQgetvalue(res, 0, 0)
                                                                : PQresultErrorMessage(res),
                         test_state(db, a.id));
@@ -393,23 +382,18 @@ static void
 whoever_ends_an_attempt_follows_it_from_slot_to_slot(void **state)
 {
     static const struct {
-        const char *function, *before, *sql, *did;
+        const char *function, *before, *verb;
     } ways[] = {
-        { "complete_carried", "v_done := v_done + awa.add_closure",
-          "SELECT isempty(awa.complete_jobs(<worker>, '{<slot>}', '{<claim>}',"
-          " '{\"{[<pos>,<pos>]}\"}'))",
-          "f" },
-        { "close_batch", "v_carried := awa.closings",
-          "SELECT state FROM awa.close_jobs(<worker>, '{<slot>}', '{<claim>}', '{<pos>}',"
-          " '{completed}')",
-          "completed" },
-        { "complete_job", "v_done := NOT isempty(awa.add_closure",
-          "SELECT awa.complete_job(<worker>, <claim>, <pos>)", "" },
+        { "complete_carried", "v_done := v_done + awa.add_closure", "close" },
+        { "close_batch", "v_carried := awa.closings", "close_completed" },
+        { "complete_job", "v_done := NOT isempty(awa.add_closure", "complete" },
     };
     PGconn *db = *state;
     PGconn *leader = test_connect(db, "worker");
 
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        const struct verb *v = verb_named(ways[i].verb);
+        struct model_job left = left_by(v);
         PGconn *worker = test_worker(db, 10 + (int64_t)i);
         struct attempt a;
         int64_t slot;
@@ -420,7 +404,7 @@ whoever_ends_an_attempt_follows_it_from_slot_to_slot(void **state)
         assert_string_equal(test_text(leader, carry(&a)), "1");
         test_gate(db, ways[i].function, ways[i].before);
         test_gate_shut(db);
-        test_send(worker, test_attempt_sql(ways[i].sql, &a));
+        test_send(worker, test_attempt_sql(v->sql, &a));
         test_wait_at_gate(db, worker);
         slot = test_int(db, "SELECT awa.current_slot()");
         leave_slot(db, leader);
@@ -428,7 +412,7 @@ whoever_ends_an_attempt_follows_it_from_slot_to_slot(void **state)
             test_text(leader, test_format("SELECT awa.carry_forward(%" PRId64 "::smallint)", slot)),
             "1");
         test_gate_open(db);
-        assert_string_equal(test_answer(worker), ways[i].did);
+        assert_string_equal(test_answer(worker), verb_answer(v, &left));
         assert_string_equal(test_state(db, a.id), "completed");
         test_ungate(db, ways[i].function);
     }

@@ -3,7 +3,7 @@
  * Every two verbs of the engine, in two sessions, on one job, in every order of their calls and
  * commits. Whatever the order, it must end as if one of them had come after the other, with the
  * answers of that; or one of them was refused, in a way that it may refuse, and the other did what
- * it does alone. What is allowed comes from a model, pairs_model.h, and not from the engine.
+ * it does alone. What is allowed comes from a model, support/verbs.h, and not from the engine.
  *
  * AWA_PAIR=claim,cancel runs that pair only, AWA_PAIR=claim every pair with it.
  */
@@ -49,7 +49,7 @@ run(struct bench *bench, const struct state *state, const struct verb *const *pa
     struct round r;
 
     if ((schedule == COMMIT_IN_REVERSE && *held) ||
-        (schedule == SECOND_LOSES_PATIENCE && !(*held && (pair[1]->flags & PATIENT) != 0)))
+        (schedule == SECOND_LOSES_PATIENCE && !(*held && (pair[1]->flags & VERB_PATIENT) != 0)))
         return;
     r = round_begin(bench, state, pair, names[schedule]);
     round_call(&r, 0);

@@ -16,7 +16,7 @@ void pairs_prepare(PGconn *db);
 struct attempt pairs_begin(PGconn *db, const char *args);
 
 /*
- * What has become of it, as world_text() would say it. Whatever is wrong whichever way the verbs
+ * What has become of it, as scene_text() would say it. Whatever is wrong whichever way the verbs
  * went is added: a job in two places, counts that do not agree, a stale answer that counted, a
  * queue that does not hand out what waits, a rescue that does not come back. Changes the database.
  */

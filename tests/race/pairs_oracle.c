@@ -7,22 +7,22 @@
 
 /* One verb of a pair takes its turn: with refusal 0 it acts, with 1, 2, ... it is refused. */
 static void
-take_turn(struct world *w, const struct verb *verb, size_t refusal, char answer[static TEXT_MAX])
+take_turn(struct scene *s, const struct verb *verb, size_t refusal, char answer[static ANSWER_MAX])
 {
     if (refusal == 0) {
-        snprintf(answer, TEXT_MAX, "%s", verb->act(w));
+        snprintf(answer, ANSWER_MAX, "%s", verb_act(verb, s));
         return;
     }
-    snprintf(answer, TEXT_MAX, "%s", verb->refusals[refusal - 1].answer);
+    snprintf(answer, ANSWER_MAX, "%s", verb->refusals[refusal - 1].answer);
     if (verb->refusals[refusal - 1].effect != NULL)
-        verb->refusals[refusal - 1].effect(w);
+        verb->refusals[refusal - 1].effect(s);
 }
 
 static bool
 same(const struct ending *a, const struct ending *b)
 {
     return strcmp(a->answers[0], b->answers[0]) == 0 && strcmp(a->answers[1], b->answers[1]) == 0 &&
-           strcmp(a->world, b->world) == 0;
+           strcmp(a->scene, b->scene) == 0;
 }
 
 bool
@@ -40,15 +40,15 @@ allow(struct allowed *all, const struct state *state, const struct verb *const *
       const size_t *refusals, const char *how)
 {
     struct ending e = { .how = how };
-    struct world w = state->world;
+    struct scene s = state->scene;
 
     for (int i = 0; i < 2; i++) {
         int side = i == 0 ? first : 1 - first;
 
         if (pair[side] != NULL)
-            take_turn(&w, pair[side], refusals[side], e.answers[side]);
+            take_turn(&s, pair[side], refusals[side], e.answers[side]);
     }
-    world_text(&w, e.world);
+    scene_text(&s, e.scene);
     if (!is_allowed(all, &e))
         all->endings[all->n++] = e;
 }
@@ -95,31 +95,32 @@ allow_all(const struct state *state, const struct verb *const *pair, bool met)
 static bool
 moves_job(const struct verb *verb, const struct state *state)
 {
-    const struct world *before = &state->world;
-    struct world w = *before;
+    const struct model_job *before = &state->scene.job;
+    struct scene s = state->scene;
 
-    verb->act(&w);
-    return w.job != before->job || w.slot != before->slot || w.holder != before->holder ||
-           w.attempt != before->attempt;
+    verb_act(verb, &s);
+    return s.job.state != before->state || s.job.slot != before->slot ||
+           s.job.claim != before->claim || s.job.attempt != before->attempt;
 }
 
 static bool
 acts(const struct verb *verb, const struct state *state)
 {
-    struct world w = state->world;
-    char before[TEXT_MAX], after[TEXT_MAX];
+    struct scene s = state->scene;
+    char before[ANSWER_MAX], after[ANSWER_MAX];
 
-    world_text(&w, before);
-    verb->act(&w);
-    world_text(&w, after);
-    return (verb->flags & SILENT) != 0 || strcmp(before, after) != 0;
+    scene_text(&s, before);
+    verb_act(verb, &s);
+    scene_text(&s, after);
+    return (verb->flags & VERB_SILENT) != 0 || strcmp(before, after) != 0;
 }
 
 /* The job lies in the slot that one of them wants to empty. */
 static bool
 meet_in_slot(const struct state *state, const struct verb *const *pair)
 {
-    return state->world.slot == SEALED && ((pair[0]->flags | pair[1]->flags) & EMPTIES) != 0;
+    return state->scene.job.slot == SLOT_SEALED &&
+           ((pair[0]->flags | pair[1]->flags) & VERB_EMPTIES) != 0;
 }
 
 enum meeting

@@ -6,15 +6,15 @@
 #ifndef AWA_PAIRS_ORACLE_H
 #define AWA_PAIRS_ORACLE_H
 
-#include "pairs_model.h"
+#include "pairs_states.h"
 
 enum { ALLOWED_MAX = 2 * (1 + REFUSALS_MAX) * (1 + REFUSALS_MAX) };
 
 /* The answer of a verb that was rolled back counts for nothing: "". */
 struct ending {
     const char *how;
-    char answers[2][TEXT_MAX];
-    char world[TEXT_MAX];
+    char answers[2][ANSWER_MAX];
+    char scene[ANSWER_MAX];
 };
 
 struct allowed {

@@ -56,7 +56,7 @@ void
 round_hear(struct round *r, int side)
 {
     if (r->asked[side])
-        snprintf(r->got.answers[side], TEXT_MAX, "%s", test_outcome(r->conns[side]));
+        snprintf(r->got.answers[side], ANSWER_MAX, "%s", test_outcome(r->conns[side]));
     r->asked[side] = false;
 }
 
@@ -89,10 +89,10 @@ round_tell(const struct round *r, const struct allowed *all, const char *what)
 {
     print_error("%s\n  AWA_PAIR=%s,%s from: %s\n  %s%s\n  answers %s and %s\n  %s\n", what,
                 r->pair[0]->name, r->pair[1]->name, r->state->name, r->schedule, r->gate,
-                r->got.answers[0], r->got.answers[1], r->got.world);
+                r->got.answers[0], r->got.answers[1], r->got.scene);
     for (size_t i = 0; all != NULL && i < all->n; i++)
         print_error("  allowed (%s): %s and %s\n    %s\n", all->endings[i].how,
-                    all->endings[i].answers[0], all->endings[i].answers[1], all->endings[i].world);
+                    all->endings[i].answers[0], all->endings[i].answers[1], all->endings[i].scene);
     if (++r->bench->failures == FAILURES_MAX)
         fail_msg("%d rounds failed, and no more were run", FAILURES_MAX);
 }
@@ -105,7 +105,7 @@ round_judge(struct round *r)
 
     if (r->rolled_back)
         r->got.answers[0][0] = '\0';
-    snprintf(r->got.world, TEXT_MAX, "%s", pairs_finish(r->bench->db, &r->attempt));
+    snprintf(r->got.scene, ANSWER_MAX, "%s", pairs_finish(r->bench->db, &r->attempt));
     r->bench->ran++;
     if (!is_allowed(&all, &r->got))
         round_tell(r, &all, "what came out is not allowed");
@@ -140,7 +140,9 @@ bench_wants(const struct verb *const *pair)
 
     snprintf(names, sizeof names, "%s,%s", pair[0]->name, pair[1]->name);
     snprintf(reverse, sizeof reverse, "%s,%s", pair[1]->name, pair[0]->name);
-    return only == NULL || strcmp(only, names) == 0 || strcmp(only, reverse) == 0 ||
+    if (only == NULL)
+        return ((pair[0]->flags | pair[1]->flags) & VERB_ALIKE) == 0;
+    return strcmp(only, names) == 0 || strcmp(only, reverse) == 0 ||
            strcmp(only, pair[0]->name) == 0 || strcmp(only, pair[1]->name) == 0;
 }
 

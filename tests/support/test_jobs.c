@@ -93,23 +93,9 @@ test_close_sql(const struct attempt *a, const char *outcome, const char *rest)
 const char *
 test_attempt_sql(const char *text, const struct attempt *a)
 {
-    const struct {
-        const char *name;
-        int64_t value;
-    } numbers[] = { { "<worker>", a->worker },
-                    { "<slot>", a->slot },
-                    { "<claim>", a->claim },
-                    { "<pos>", a->pos },
-                    { "<id>", a->id } };
+    char sql[4000];
 
-    for (const char *at; (at = strstr(text, "<run>")) != NULL;)
-        text = test_format("%.*s{[%lld,%lld]}%s", (int)(at - text), text, (long long)a->pos,
-                           (long long)a->pos, at + strlen("<run>"));
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        for (const char *at; (at = strstr(text, numbers[i].name)) != NULL;)
-            text = test_format("%.*s%lld%s", (int)(at - text), text, (long long)numbers[i].value,
-                               at + strlen(numbers[i].name));
-    return text;
+    return test_format("%s", attempt_sql(sql, sizeof sql, text, a));
 }
 
 void

@@ -3,13 +3,8 @@
 #ifndef AWA_TEST_JOBS_H
 #define AWA_TEST_JOBS_H
 
+#include "attempt.h"
 #include "test.h"
-
-/* A claimed job, by which its worker ends it. */
-struct attempt {
-    int64_t worker, id, claim, pos;
-    int slot, number; /* number: 1, 2, ... */
-};
 
 /* A job of kind 'k' with defaults, in this session's transaction. Returns its id. */
 #define test_insert(conn) test_int(conn, "SELECT awa.insert_job('k')")
@@ -62,10 +57,7 @@ const char *test_close_sql(const struct attempt *a, const char *outcome, const c
     test_end_at(conn, queue, max, outcome, __FILE__, __LINE__)
 #define test_complete(conn, queue, max) test_complete_at(conn, queue, max, __FILE__, __LINE__)
 
-/*
- * A text in which <worker>, <slot>, <claim>, <pos> and <id> stand for those of an attempt, and
- * <run> for its position as a multirange.
- */
+/* As attempt_sql(). */
 const char *test_attempt_sql(const char *text, const struct attempt *a);
 
 /*

@@ -17,7 +17,10 @@ enum {
     MODEL_NO_SLOT = -1,
 };
 
-/* In the order of the columns of awa.queue_counts(); dead: in the dead-letter queue. */
+/*
+ * In the order of the columns of awa.queue_counts(); dead: in the dead-letter queue. The last are
+ * no states of a job that is there.
+ */
 enum model_state {
     MODEL_AVAILABLE,
     MODEL_SCHEDULED,
@@ -29,13 +32,17 @@ enum model_state {
     MODEL_CANCELLED,
     MODEL_DEAD,
     MODEL_STATES,
+    MODEL_GONE = MODEL_STATES,
+    MODEL_SAME, /* whatever it was */
 };
 
 /* Sets of states. */
-#define MODEL_IN(state)       (1u << (state))
-#define MODEL_DEFERRED        (MODEL_IN(MODEL_SCHEDULED) | MODEL_IN(MODEL_RETRYABLE))
-#define MODEL_ALIVE           (MODEL_IN(MODEL_AVAILABLE) | MODEL_IN(MODEL_RUNNING))
-#define MODEL_LIVE            (MODEL_ALIVE | MODEL_DEFERRED)
+#define MODEL_IN(state) (1u << (state))
+#define MODEL_DEFERRED  (MODEL_IN(MODEL_SCHEDULED) | MODEL_IN(MODEL_RETRYABLE))
+#define MODEL_ALIVE     (MODEL_IN(MODEL_AVAILABLE) | MODEL_IN(MODEL_RUNNING))
+#define MODEL_LIVE      (MODEL_ALIVE | MODEL_DEFERRED)
+#define MODEL_HISTORY \
+    (MODEL_IN(MODEL_COMPLETED) | MODEL_IN(MODEL_FAILED) | MODEL_IN(MODEL_CANCELLED))
 #define MODEL_ANY             (MODEL_IN(MODEL_STATES) - 1)
 #define MODEL_IS(job, states) ((MODEL_IN((job)->state) & (states)) != 0)
 
