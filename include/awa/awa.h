@@ -100,6 +100,7 @@ typedef struct awa_job_options {
     const char *metadata_json; /* a JSON object; NULL means none */
     const char *unique_key;    /* refused while a live job holds the same key */
     const char *ordering_key;  /* jobs of one key are claimed in their order; see below */
+    int64_t max_run_ms;        /* how long an attempt may take; 0 means as its queue says */
 } awa_job_options;
 
 /*

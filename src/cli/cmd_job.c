@@ -276,7 +276,9 @@ const struct command job_commands[] = {
       .notes =
           "From standard input comes one JSON object on each line, with the fields kind,\n"
           "args, queue, priority, max_attempts, run_at, delay (\"5m\") or delay_ms, tags,\n"
-          "metadata, unique_key and ordering_key. Options say what a line leaves out.\n"
+          "metadata, unique_key, ordering_key, max_run (\"30s\") or max_run_ms. Options say what "
+          "a\n"
+          "line leaves out.\n"
           "A bad line is reported and passed over; then the exit code is 1. So is the second of a\n"
           "unique key; then it is 5, unless --skip-duplicates says that this is as well. With\n"
           "--strict both mean that nothing is inserted.\n"

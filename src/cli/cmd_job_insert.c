@@ -2,14 +2,11 @@
 /* awa job insert: one job from options, or many from JSON lines. */
 #include <string.h>
 
-#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/job_lines.h"
 #include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "lib/options.h"
-#include "statements_lib.h"
 
 const struct option_spec job_insert_options[] = {
     { .name = "kind", .letter = 'k', .value = "KIND", .help = "what to do", .type = OPTION_TEXT },
@@ -48,6 +45,10 @@ const struct option_spec job_insert_options[] = {
       .value = "KEY",
       .help = "jobs of one key are claimed in order; they may run at the same time",
       .type = OPTION_TEXT },
+    { .name = "max-run",
+      .value = "TIME",
+      .help = "how long an attempt may take; default: as the queue says",
+      .type = OPTION_DURATION },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
     { .name = "skip-duplicates", .help = "a live job that holds the unique key will do: no error" },
@@ -56,62 +57,70 @@ const struct option_spec job_insert_options[] = {
 
 /* ---- One --------------------------------------------------------------------------------- */
 
-/* The tags as an array literal; NULL: none. */
-static const char *
-tags_of(const struct call *call, struct buffer *b)
-{
-    size_t next = 0;
-    const char *tag = call_each(call, "tag", &next);
+enum { TAGS_MAX = 21 }; /* one more than a job may have, which is then refused */
 
-    if (tag == NULL)
-        return NULL;
-    buffer_array_begin(b);
-    for (; tag != NULL; tag = call_each(call, "tag", &next))
-        buffer_array_text(b, tag);
-    buffer_array_end(b);
-    return b->data;
+/* A number, 0 if it was not given. */
+static int64_t
+given(const struct call *call, const char *option)
+{
+    int64_t n = call_number(call, option);
+
+    return n > 0 ? n : 0;
+}
+
+/* The values of --tag; returns how many. */
+static size_t
+tags_of(const struct call *call, const char *tags[TAGS_MAX])
+{
+    size_t next = 0, n = 0;
+    const char *tag;
+
+    while (n < TAGS_MAX && (tag = call_each(call, "tag", &next)) != NULL)
+        tags[n++] = tag;
+    return n;
 }
 
 static awa_status
-insert_one(const struct call *call, PGconn *conn, PGresult **ret_res, awa_error *err)
+insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *err)
 {
-    AUTO(buffer) struct buffer tags = { 0 };
-    int64_t delay_ms = call_number(call, "delay"), run_at_ms;
-    char delay[24], run_at[24];
+    const char *tags[TAGS_MAX];
+    static const char *const counted[] = { "priority", "max-attempts", "max-run" };
+    int64_t run_at_ms;
     awa_status s = moment_read(call, conn, "run-at", false, &run_at_ms, err);
 
     if (s != AWA_OK)
         return s;
-    snprintf(delay, sizeof delay, "%lld", (long long)delay_ms);
-    const char *params[] = {
-        call_text(call, "kind"),         call_text(call, "args"),
-        call_text(call, "queue"),        call_text(call, "priority"),
-        call_text(call, "max-attempts"), awa__options_number(run_at, run_at_ms),
-        delay_ms >= 0 ? delay : NULL,    tags_of(call, &tags),
-        call_text(call, "metadata"),     call_text(call, "unique-key"),
-        call_text(call, "ordering-key"),
-    };
-    if (tags.failed)
-        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
-    return awa__sql_run(conn, SQL_JOB_INSERT, params, ret_res, err);
+    if (run_at_ms != 0 && call_number(call, "delay") >= 0)
+        return awa__fail(err, AWA_EINVAL, "run_at: excludes delay");
+    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
+        if (call_number(call, counted[i]) == 0) /* which means the default to awa_job_insert() */
+            return awa__fail(err, AWA_EINVAL, "--%s: want at least 1, got 0", counted[i]);
+    return awa_job_insert(
+        conn,
+        AWA_JOB(.kind = call_text(call, "kind"), .args_json = call_text(call, "args"),
+                .queue = call_text(call, "queue"), .priority = given(call, "priority"),
+                .max_attempts = given(call, "max-attempts"), .run_at_ms = run_at_ms,
+                .delay_ms = given(call, "delay"), .tags = tags, .ntags = tags_of(call, tags),
+                .metadata_json = call_text(call, "metadata"),
+                .unique_key = call_text(call, "unique-key"),
+                .ordering_key = call_text(call, "ordering-key"),
+                .max_run_ms = given(call, "max-run")),
+        ret_id, err);
 }
 
 static int
 run_one(const struct call *call, PGconn *conn)
 {
-    AUTO(pgresult) PGresult *res = NULL;
+    int64_t id;
     awa_error err;
-    awa_status s = insert_one(call, conn, &res, &err);
+    awa_status s = insert_one(call, conn, &id, &err);
 
-    if (s == AWA_OK && PQgetisnull(res, 0, 0) && call_flag(call, "skip-duplicates")) {
+    if (s == AWA_EEXISTS && call_flag(call, "skip-duplicates")) {
         if (call_flag(call, "json"))
             puts("{\"id\": null}");
         say(call, "insert: a live job holds the unique key; there is no new one");
         return EXIT_DONE;
     }
-    if (s == AWA_OK && PQgetisnull(res, 0, 0))
-        s = awa__fail(&err, AWA_EEXISTS, "insert: a live job holds the unique key %s",
-                      call_text(call, "unique-key"));
     if (s != AWA_OK) {
         int code = report(&err);
 
@@ -119,10 +128,7 @@ run_one(const struct call *call, PGconn *conn)
             say(call, "insert: no answer came; whether the job is in is not known");
         return code;
     }
-    if (call_flag(call, "json"))
-        printf("{\"id\": %s}\n", PQgetvalue(res, 0, 0));
-    else
-        puts(PQgetvalue(res, 0, 0));
+    printf(call_flag(call, "json") ? "{\"id\": %lld}\n" : "%lld\n", (long long)id);
     return EXIT_DONE;
 }
 

@@ -165,7 +165,8 @@ is_special(const PGresult *rows, size_t row)
     for (enum column c = RUN_AT; c <= UNIQUE_KEY; c++)
         if (value(rows, row, c) != NULL)
             return true;
-    return is_zero(value(rows, row, PRIORITY)) || is_zero(value(rows, row, MAX_ATTEMPTS));
+    return value(rows, row, OPTIONS) != NULL || is_zero(value(rows, row, PRIORITY)) ||
+           is_zero(value(rows, row, MAX_ATTEMPTS));
 }
 
 /*

@@ -28,6 +28,7 @@ enum column {
     METADATA,
     UNIQUE_KEY,
     ORDERING_KEY,
+    OPTIONS,
     COLUMNS,
 };
 
@@ -45,7 +46,7 @@ struct input {
 
     const char *defaults[DEFAULTS]; /* of KIND and so on */
     struct buffer tags;             /* one of them */
-    char delay[24];                 /* another one */
+    char delay[24], options[48];    /* two others */
 
     /* The batch. */
     struct buffer text; /* lines, with a line feed after each */

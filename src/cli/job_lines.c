@@ -115,7 +115,7 @@ read_defaults(struct input *in, awa_error *err)
     const struct call *call = in->call;
     size_t next = 0;
     const char *tag;
-    int64_t delay = call_number(call, "delay");
+    int64_t delay = call_number(call, "delay"), max_run = call_number(call, "max-run");
 
     static const struct {
         enum column column;
@@ -137,6 +137,10 @@ read_defaults(struct input *in, awa_error *err)
     if (delay >= 0) {
         snprintf(in->delay, sizeof in->delay, "%lld", (long long)delay);
         in->defaults[DELAY - 1] = in->delay;
+    }
+    if (max_run >= 0) {
+        snprintf(in->options, sizeof in->options, "{\"max_run_ms\":%lld}", (long long)max_run);
+        in->defaults[OPTIONS - 1] = in->options;
     }
     while ((tag = call_each(call, "tag", &next)) != NULL) {
         if (in->tags.len == 0)

@@ -2,8 +2,8 @@
 /*
  * The bulk door: awa.reserve_positions() hands out ids and positions, and the rows go straight
  * into awa.ready_entries by binary COPY, in the same transaction (rule G1 of docs/engine.md).
- * Jobs that wait for their time or have a unique key take the door of insert.c, and so does a
- * batch that is spread over so many lanes that COPY would gain nothing.
+ * Jobs that wait for their time, or have a unique key or options, take the door of insert.c, and
+ * so does a batch that is spread over so many lanes that COPY would gain nothing.
  */
 #include "pg/pg.h"
 
@@ -99,7 +99,7 @@ plan(struct batch *b, size_t n, awa_error *err)
         if (s != AWA_OK)
             return s;
         if (job.run_at_ms != 0 || job.delay_ms != 0 || job.unique_key != NULL || job.ntags != 0 ||
-            job.metadata_json != NULL) {
+            job.metadata_json != NULL || job.max_run_ms != 0) {
             b->other[b->nother++] = i;
             continue;
         }

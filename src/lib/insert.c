@@ -2,6 +2,7 @@
 /* The two SQL doors into the queue: one job, and many in one statement. */
 #include "pg/pg.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -75,6 +76,17 @@ text_array(struct buffer *b, const char *const *texts, size_t n)
     return b->data;
 }
 
+/* What rarely is given, as JSON; NULL for a plain job. */
+static const char *
+options_json(struct buffer *b, const awa_job_options *job)
+{
+    buffer_reset(b);
+    if (job->max_run_ms == 0)
+        return NULL;
+    buffer_format(b, "{\"max_run_ms\":%" PRId64 "}", job->max_run_ms);
+    return b->data;
+}
+
 /* One job, inside the caller's transaction. Rules and defaults are those of awa.insert_job(). */
 awa_status
 awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, awa_error *reterr)
@@ -82,6 +94,7 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
     awa_job_options job;
     char priority[24], max_attempts[24], run_at[24], delay[24];
     AUTO(buffer) struct buffer tags = { 0 };
+    AUTO(buffer) struct buffer more = { 0 };
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
@@ -107,8 +120,9 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
         job.metadata_json,
         job.unique_key,
         job.ordering_key,
+        options_json(&more, &job),
     };
-    if (tags.failed)
+    if (tags.failed || more.failed)
         return awa__fail(reterr, AWA_ENOMEM, "insert: out of memory");
     s = awa__sql_run(conn, SQL_JOB_INSERT, params, &res, reterr);
     if (s != AWA_OK)
@@ -133,6 +147,7 @@ enum column {
     METADATA,
     UNIQUE_KEYS,
     ORDERING_KEYS,
+    OPTIONS,
     COLUMNS,
 };
 
@@ -179,6 +194,7 @@ add_job(struct buffer *columns, struct buffer *scratch, const awa_job_options *j
     buffer_array_text(&columns[METADATA], job->metadata_json);
     buffer_array_text(&columns[UNIQUE_KEYS], job->unique_key);
     buffer_array_text(&columns[ORDERING_KEYS], job->ordering_key);
+    buffer_array_text(&columns[OPTIONS], options_json(scratch, job));
 }
 
 static awa_status

@@ -28,10 +28,10 @@ every_option_of_an_insert_arrives() {
     local id
     id=$(insert --kind mail --args '{"to": "\u00e4\"x"}' --queue post --priority 1 \
         --max-attempts 3 --run-at '2100-01-02 03:04:05+00' --tag 'a b' --tag '"{,}' \
-        --metadata '{"m": [1]}' --unique-key k1 --ordering-key o1)
+        --metadata '{"m": [1]}' --unique-key k1 --ordering-key o1 --max-run 2m)
     equal "$(job "$id" kind args.to queue priority max_attempts tags.0 tags.1 metadata.m.0 \
-        unique_key state run_at)" \
-        'mail|ä"x|post|1|3|a b|"{,}|1|k1|scheduled|2100-01-02T03:04:05+00:00'
+        unique_key options.max_run_ms state run_at)" \
+        'mail|ä"x|post|1|3|a b|"{,}|1|k1|120000|scheduled|2100-01-02T03:04:05+00:00'
     id=$(insert --kind mail --delay 1h)
     equal "$(job "$id" state)" scheduled
     equal "$(sql "SELECT round(extract(epoch FROM run_at - created_at) / 60)
@@ -47,7 +47,13 @@ a_bad_insert_names_the_field() {
     contains "$err" "json"
     exits 2 "$awa" job insert --kind x --priority 5
     contains "$err" "priority: want 1 to 4, got 5"
+    exits 2 "$awa" job insert --kind x --priority 0
+    contains "$err" "--priority: want at least 1, got 0"
     exits 2 "$awa" job insert --kind x --priority 99999999999
+    exits 2 "$awa" job insert --kind x --max-run 0s
+    contains "$err" "--max-run: want at least 1, got 0"
+    exits 2 "$awa" job insert --kind x --max-run 1000d
+    contains "$err" "max_run_ms: want a whole number from 1 to 31536000000, got 86400000000"
     exits 2 "$awa" job insert --kind x --run-at yesteryear
     contains "$err" yesteryear
     exits 2 "$awa" job insert --kind x --run-at now --delay 5s

@@ -53,16 +53,16 @@ END
 
 options_say_what_a_line_leaves_out() {
     feed --kind d --args '{"d": 1}' --queue defaults --priority 3 --max-attempts 9 --tag t \
-        --metadata '{"m": 2}' --delay 1h <<'END'
+        --metadata '{"m": 2}' --delay 1h --max-run 30s <<'END'
 {}
-{"kind": "own", "args": 5, "priority": 1, "max_attempts": 1, "tags": [], "metadata": {}, "run_at": "2000-01-01"}
+{"kind": "own", "args": 5, "priority": 1, "max_attempts": 1, "tags": [], "metadata": {}, "run_at": "2000-01-01", "max_run": "2h"}
 END
     equal "$code" 0
     "$awa" job list --queue defaults --json >"$work/defaults"
     equal "$(json 1.kind 1.args.d 1.priority 1.max_attempts 1.tags.0 1.metadata.m 1.state \
-        <"$work/defaults")" "d|1|3|9|t|2|scheduled"
+        1.options.max_run_ms <"$work/defaults")" "d|1|3|9|t|2|scheduled|30000"
     equal "$(json 0.kind 0.args 0.priority 0.max_attempts 0.tags 0.metadata 0.state \
-        <"$work/defaults")" "own|5|1|1|null|{}|available"
+        0.options.max_run_ms <"$work/defaults")" "own|5|1|1|null|{}|available|7200000"
     echo '{"kind": "x"}' | feed --queue defaults --run-at yesteryear
     equal "$(echo '{"kind": "x"}' | { feed --run-at yesteryear; echo "$code"; })" 2
     equal "$(echo '{"kind": "x"}' | { feed --args '{'; echo "$code"; })" 2
@@ -96,7 +96,10 @@ bad = [b'{"kind": "bad"', b'nonsense', b'[1]', b'7', b'"x"', b'null',
        b'{"kind": "bad", "tags": "t"}', b'{"kind": "bad", "tags": [1]}',
        b'{"kind": "bad", "tags": ["' + b'", "'.join([b't'] * 21) + b'"]}',
        b'{"kind": "bad", "metadata": 5}', b'{"kind": "bad", "unique_key": ""}',
-       b'{"kind": "bad", "unique_key": 5}', b'{"kind": "bad", "ordering_key": []}']
+       b'{"kind": "bad", "unique_key": 5}', b'{"kind": "bad", "ordering_key": []}',
+       b'{"kind": "bad", "max_run": "5"}', b'{"kind": "bad", "max_run": 5}',
+       b'{"kind": "bad", "max_run": "400d"}', b'{"kind": "bad", "max_run_ms": "5"}',
+       b'{"kind": "bad", "max_run_ms": 0}', b'{"kind": "bad", "max_run": "5s", "max_run_ms": 5}']
 out = sys.stdout.buffer
 out.write(good + b'\n')
 for line in bad:

@@ -154,6 +154,16 @@ END
     contains "$(job "$id" errors.0.error)" "the deadline passed after"
 }
 
+a_job_may_have_a_deadline_of_its_own() {
+    local short long
+    "$awa" queue set own --deadline 1s
+    short=$(insert --kind x --queue own --max-attempts 1 --max-run 200ms)
+    long=$(insert --kind x --queue own --max-attempts 1 --max-run 1m)
+    run_jobs --queue own --threads 2 --exec 'exec sleep 2'
+    equal "$(job "$short" state errors.0.outcome)" "failed|expired"
+    equal "$(job "$long" state)" completed
+}
+
 what_it_leaves_behind_is_ended() {
     local id
     id=$(insert --kind x --queue left)
@@ -234,6 +244,7 @@ run_tests the_exit_code_decides the_job_is_told_on_stdin_and_in_the_environment 
     without_a_deadline_there_is_none_in_the_environment what_is_printed_becomes_the_output \
     long_output_keeps_its_end input_that_nobody_reads_holds_nobody_up \
     closed_descriptors_do_no_harm the_deadline_ends_the_whole_group \
+    a_job_may_have_a_deadline_of_its_own \
     what_it_leaves_behind_is_ended who_left_the_group_holds_nobody_up \
     until_empty_says_whether_all_went_well what_is_due_is_not_left_behind what_it_does_not_know_is_left_to_others \
     a_missing_schema_says_what_to_do usage_errors_are_found_first

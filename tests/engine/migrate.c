@@ -319,8 +319,8 @@ an_engine_of_any_other_form_becomes_ours(void **state)
         " r.priority, r.attempt, r.max_attempts, r.run_at, r.created_at, r.attempted_at,"
         " r.deadline_at, r.finalized_at, r.run_lease, r.worker_id, r.errors, r.output, r.tags,"
         " r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos,"
-        " NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason, 1 AS more FROM awa.ready_jobs AS "
-        "r; CREATE VIEW awa.retired AS SELECT id FROM awa.jobs",
+        " NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason, NULL::jsonb AS options, 1 AS more"
+        " FROM awa.ready_jobs AS r; CREATE VIEW awa.retired AS SELECT id FROM awa.jobs",
         /* a view with another column, made of a function that we have no more */
         "DROP VIEW awa.worker_list;"
         "CREATE FUNCTION awa.retired() RETURNS int LANGUAGE sql RETURN 1;"

@@ -35,8 +35,12 @@ RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE
 AS $$
 DECLARE
-    v_read record := awa.read_json(p_text);
+    v_read record;
 BEGIN
+    IF p_text IS NULL THEN
+        RETURN NULL;
+    END IF;
+    v_read := awa.read_json(p_text);
     IF v_read.problem IS NOT NULL THEN
         RAISE EXCEPTION '%: %', p_name, v_read.problem USING ERRCODE = 'JQ001';
     END IF;

@@ -11,13 +11,14 @@ AS $$
 BEGIN
     INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
            run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
-           tags, metadata, unique_key, errors, output)
+           tags, metadata, unique_key, errors, output, options)
     SELECT e.id, p_now, p_now, coalesce(e.created_at, e.enqueued_at), e.enqueued_at, c.claimed_at,
            c.claim_id, l.priority, l.enqueue_shard, r.attempt, e.max_attempts, l.queue, e.kind,
            CASE r.error ->> 'outcome' WHEN 'failed' THEN 'terminal_error'
                                       WHEN 'expired' THEN 'deadline_exceeded'
                                       ELSE 'max_attempts_exhausted' END,
-           e.args, e.tags, e.metadata, e.unique_key, awa.append_error(e.errors, r.error), r.output
+           e.args, e.tags, e.metadata, e.unique_key, awa.append_error(e.errors, r.error), r.output,
+           e.options
       FROM unnest(p_rows) AS r
      CROSS JOIN LATERAL (SELECT e.*
                            FROM awa.ready_entries AS e
@@ -39,10 +40,10 @@ AS $$
 BEGIN
     INSERT INTO awa.dlq_entries (id, dlq_at, finalized_at, created_at, run_at, attempted_at,
            run_lease, priority, enqueue_shard, attempt, max_attempts, queue, kind, reason, args,
-           tags, metadata, unique_key, errors, output)
+           tags, metadata, unique_key, errors, output, options)
     SELECT j.id, clock_timestamp(), j.finalized_at, j.created_at, j.run_at, c.claimed_at,
            c.claim_id, j.priority, j.enqueue_shard, j.attempt, j.max_attempts, j.queue, j.kind,
-           p_reason, j.args, j.tags, j.metadata, j.unique_key, j.errors, j.output
+           p_reason, j.args, j.tags, j.metadata, j.unique_key, j.errors, j.output, j.options
       FROM unnest(p_jobs) AS j
       LEFT JOIN LATERAL (SELECT c.claimed_at, c.claim_id
                            FROM awa.claims AS c

@@ -3,9 +3,9 @@
 
 -- ---- One lane ------------------------------------------------------------------------------
 
--- Write the new head of a lane, with what is claimed: one row for each slot, or one row that claims
--- nothing if only the cursor or the gaps changed. Returns the id of the claim; NULL if there was nothing
--- to write.
+-- Write the new head of a lane, with what is claimed: one row for each slot and deadline, or one row that
+-- claims nothing if only the cursor or the gaps changed. Returns the id of the claim; NULL if there was
+-- nothing to write.
 CREATE OR REPLACE FUNCTION awa.write_claim(p_head awa.claims, p_found awa.lane_search,
         p_worker bigint, p_now timestamptz, p_deadline timestamptz)
 RETURNS bigint
@@ -14,6 +14,8 @@ AS $$
 DECLARE
     v_id bigint;
     v_gaps CONSTANT awa.gap_group[] := awa.bound_gaps((p_found).gaps, (p_head).lane_id); -- rule G6
+    v_deadlines timestamptz[];
+    v_own record;
     v_searched_at CONSTANT timestamptz := CASE WHEN (p_found).searched THEN p_now
                                                ELSE (p_head).gaps_searched_at END;
 BEGIN
@@ -30,14 +32,58 @@ BEGIN
         p_head.claimed_at := p_now;
         PERFORM awa.write_head(p_head, v_id);
     ELSE
+        v_deadlines := array_fill(p_deadline, ARRAY[cardinality((p_found).slots)]);
+        IF (p_found).options THEN
+            v_own := awa.own_deadlines(p_found, p_now, p_deadline);
+            p_found := v_own.cut;
+            v_deadlines := v_own.deadlines;
+        END IF;
         INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
                gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
-        SELECT v_id, p_worker, p_now, p_deadline, (p_found).cursor, v_searched_at,
+        SELECT v_id, p_worker, p_now, f.deadline, (p_found).cursor, v_searched_at,
                (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_gaps
-          FROM unnest((p_found).slots, (p_found).runs, (p_found).run_lengths) AS f (slot, run, n)
-         GROUP BY f.slot;
+          FROM unnest((p_found).slots, (p_found).runs, (p_found).run_lengths, v_deadlines)
+               AS f (slot, run, n, deadline)
+         GROUP BY f.slot, f.deadline;
     END IF;
     RETURN v_id;
+END
+$$;
+
+-- What was found, with its runs cut where jobs have deadlines of their own; and the deadline of each run.
+CREATE OR REPLACE FUNCTION awa.own_deadlines(p_found awa.lane_search, p_now timestamptz,
+        p_deadline timestamptz, OUT cut awa.lane_search, OUT deadlines timestamptz[])
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_rest int8multirange;
+    v_own record;
+BEGIN
+    cut := p_found;
+    cut.slots := '{}';
+    cut.runs := '{}';
+    cut.run_lengths := '{}';
+    cut.n := 0;
+    FOR i IN 1 .. cardinality((p_found).slots) LOOP
+        v_rest := (p_found).runs[i];
+        FOR v_own IN
+            SELECT awa.own_deadline(e.options, p_now, p_deadline) AS deadline,
+                   range_agg(int8range(e.pos, e.pos + 1)) AS run, count(*) AS n
+              FROM awa.ready_entries AS e
+             WHERE e.ready_slot = (p_found).slots[i] AND e.options IS NOT NULL
+               AND e.pos >= lower((p_found).runs[i]) AND e.pos < upper((p_found).runs[i])
+               AND e.pos <@ (p_found).runs[i]
+             GROUP BY 1
+        LOOP
+            cut := awa.add_run(cut, (p_found).slots[i], v_own.run, v_own.n, true);
+            deadlines := deadlines || v_own.deadline;
+            v_rest := v_rest - v_own.run;
+        END LOOP;
+        IF NOT isempty(v_rest) THEN
+            cut := awa.add_run(cut, (p_found).slots[i], v_rest, awa.width(v_rest), true);
+            deadlines := deadlines || p_deadline;
+        END IF;
+    END LOOP;
 END
 $$;
 
@@ -163,6 +209,41 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $$;
 
+-- Claim from the first lane of a queue that has something to run and is not busy. Returns NULL, or a
+-- search that found nothing, if none has.
+CREATE OR REPLACE FUNCTION awa.claim_queue(p_worker bigint, p_queue text, p_aging interval, p_max int,
+        p_max_bytes bigint, p_now timestamptz, p_deadline timestamptz)
+RETURNS awa.lane_search
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_lane awa.lanes;
+    v_busy awa.lanes;
+    v_held int;
+    v_claim awa.lane_search;
+BEGIN
+    FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim(p_queue, p_aging, p_now) AS l LOOP
+        IF awa.try_lane(v_lane.lane_id) THEN
+            v_claim := awa.claim_lane(p_worker, v_lane, p_max, p_max_bytes, p_now, p_deadline);
+            EXIT WHEN v_claim.n > 0;
+            v_held := greatest(v_held, v_lane.lane_id);
+        ELSE
+            v_busy := coalesce(v_busy, v_lane);
+        END IF;
+    END LOOP;
+    -- Never wait for a lower lane than one that we hold: two that wait for each other's lane would wait
+    -- in a circle. The transaction that holds the busy lane is about to claim from it, and a worker that
+    -- got nothing soon looks again.
+    IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id > coalesce(v_held, 0) THEN
+        IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
+            RETURN NULL;
+        END IF;
+        v_claim := awa.claim_lane(p_worker, v_busy, p_max, p_max_bytes, p_now, p_deadline);
+    END IF;
+    RETURN v_claim;
+END
+$$;
+
 -- Claim up to p_max jobs of a queue for a worker. All of them come from one lane; the worker calls again
 -- for more. Their arguments, as they are stored, have p_max_bytes at most, unless it is a single job.
 -- Takes the lane's lock until commit. While another transaction holds a lane, the next lane is tried. If
@@ -182,9 +263,6 @@ AS $$
 DECLARE
     v_worker bigint;
     v_queue record;
-    v_lane awa.lanes;
-    v_busy awa.lanes;
-    v_held int;
     v_claim awa.lane_search;
     v_deadline timestamptz;
     v_slot smallint;
@@ -211,25 +289,8 @@ BEGIN
     END IF;
     v_deadline := p_now + nullif(v_queue.deadline, '0 s');
 
-    FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim(p_queue, v_queue.aging_interval, p_now) AS l
-    LOOP
-        IF awa.try_lane(v_lane.lane_id) THEN
-            v_claim := awa.claim_lane(v_worker, v_lane, p_max, p_max_bytes, p_now, v_deadline);
-            EXIT WHEN v_claim.n > 0;
-            v_held := greatest(v_held, v_lane.lane_id);
-        ELSE
-            v_busy := coalesce(v_busy, v_lane);
-        END IF;
-    END LOOP;
-    -- Never wait for a lower lane than one that we hold: two that wait for each other's lane would wait
-    -- in a circle. The transaction that holds the busy lane is about to claim from it, and a worker that
-    -- got nothing soon looks again.
-    IF v_claim.n > 0 IS NOT TRUE AND v_busy.lane_id > coalesce(v_held, 0) THEN
-        IF NOT awa.wait_for_lane(v_busy.lane_id) THEN
-            RETURN;
-        END IF;
-        v_claim := awa.claim_lane(v_worker, v_busy, p_max, p_max_bytes, p_now, v_deadline);
-    END IF;
+    v_claim := awa.claim_queue(v_worker, p_queue, v_queue.aging_interval, p_max, p_max_bytes, p_now,
+            v_deadline);
 
     FOR i IN 1 .. coalesce(cardinality(v_claim.slots), 0) LOOP
         v_slot := v_claim.slots[i];
@@ -240,7 +301,8 @@ BEGIN
         -- it.
         RETURN QUERY
             SELECT e.pos, e.id, v_claim.claim_id, e.ready_slot, (e.attempt + 1)::smallint,
-                   e.max_attempts, e.kind, e.args, e.metadata, e.tags, e.enqueued_at, v_deadline
+                   e.max_attempts, e.kind, e.args, e.metadata, e.tags, e.enqueued_at,
+                   awa.own_deadline(e.options, p_now, v_deadline)
               FROM awa.ready_entries AS e
              WHERE e.ready_slot = v_slot AND e.pos >= v_first AND e.pos < v_end
                AND e.pos <@ v_run

@@ -37,13 +37,11 @@ BEGIN
            array_agg(j.job ORDER BY j.pos) FILTER (WHERE (j.job).run_at IS NOT NULL AND j.given_back)
       INTO v_again, v_retryable, v_scheduled
       FROM (SELECT r.pos, awa.attempts_used(r.outcome) = 0 AS given_back,
-                   ROW(row_number() OVER (ORDER BY r.pos), e.id, e.kind, e.args, l.queue,
-                       l.priority, l.enqueue_shard, e.max_attempts, r.run_at, e.tags, e.metadata,
-                       e.unique_key, NULL, r.attempt, awa.append_error(e.errors, r.error),
-                       CASE WHEN r.keep_age THEN e.enqueued_at END,
-                       coalesce(e.created_at, e.enqueued_at))::awa.new_job AS job
+                   awa.job_of_entry(row_number() OVER (ORDER BY r.pos), e.entry, l, r.attempt,
+                                    awa.append_error((e.entry).errors, r.error), r.run_at,
+                                    r.keep_age) AS job
               FROM unnest(p_rows) AS r
-             CROSS JOIN LATERAL (SELECT e.*
+             CROSS JOIN LATERAL (SELECT e AS entry
                                    FROM awa.ready_entries AS e
                                   WHERE e.ready_slot = r.ready_slot AND e.pos = r.pos
                                   LIMIT 1) AS e
@@ -267,6 +265,24 @@ BEGIN
 END
 $$;
 
+-- Raise JQ001 unless a worker may say all of these outcomes.
+CREATE OR REPLACE FUNCTION awa.check_outcomes(p_outcomes text[])
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    v_outcome text;
+BEGIN
+    FOREACH v_outcome IN ARRAY p_outcomes LOOP
+        IF v_outcome IN ('completed', 'failed', 'cancelled', 'retried', 'snoozed', 'released',
+                         'expired') IS NOT TRUE THEN
+            RAISE EXCEPTION 'outcome: a worker cannot say %', coalesce(v_outcome, 'NULL')
+                  USING ERRCODE = 'JQ001';
+        END IF;
+    END LOOP;
+END
+$$;
+
 -- Do the work of close_jobs, all of it or nothing: what cannot be done raises an exception.
 CREATE OR REPLACE FUNCTION awa.close_batch(p_worker bigint, p_slots smallint[], p_claims bigint[],
         p_positions bigint[], p_outcomes text[], p_errors text[], p_outputs text[],
@@ -283,15 +299,8 @@ DECLARE
     v_rows awa.closing[];
     v_carried awa.closing[];
     v_done int8multirange;
-    v_outcome text;
 BEGIN
-    FOREACH v_outcome IN ARRAY p_outcomes LOOP
-        IF v_outcome IN ('completed', 'failed', 'cancelled', 'retried', 'snoozed', 'released',
-                         'expired') IS NOT TRUE THEN
-            RAISE EXCEPTION 'outcome: a worker cannot say %', coalesce(v_outcome, 'NULL')
-                  USING ERRCODE = 'JQ001';
-        END IF;
-    END LOOP;
+    PERFORM awa.check_outcomes(p_outcomes);
 
     -- The fence: only what a claim of this worker holds is closed.
     SELECT coalesce(range_agg(awa.held_positions(v_worker, g.slot, g.claim, g.positions)), '{}')

@@ -46,6 +46,62 @@ BEGIN
 END
 $$;
 
+-- The jobs of awa.insert_jobs(), read and checked; each has an id, and an error if it has one.
+CREATE OR REPLACE FUNCTION awa.new_jobs(p_kinds text[], p_args text[], p_queues text[],
+        p_priorities int[], p_max_attempts int[], p_run_ats timestamptz[], p_delays interval[],
+        p_tags text[], p_metadata text[], p_unique_keys text[], p_ordering_keys text[],
+        p_options text[])
+RETURNS awa.new_job[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_any_key text := gen_random_uuid(); -- jobs without an ordering key stay in one shard
+    v_first_id bigint;
+    v_args record;
+    v_metadata record;
+    v_tags record;
+    v_options record;
+BEGIN
+    v_first_id := awa.draw_block('awa.job_ids', greatest(cardinality(p_kinds), 1));
+    SELECT * INTO v_args FROM awa.read_jsons(p_args);
+    SELECT * INTO v_metadata FROM awa.read_jsons(p_metadata);
+    SELECT * INTO v_tags FROM awa.read_jsons(p_tags);
+    SELECT * INTO v_options FROM awa.read_jsons(p_options);
+    RETURN (SELECT array_agg(ROW(j.ord, j.id, j.kind, j.args, j.queue, j.priority, j.shard,
+                         j.max_attempts, j.run_at, awa.json_tags(j.tags), j.metadata, j.unique_key,
+                         coalesce(j.problem, awa.job_problem(j.kind, j.queue, j.args, j.priority,
+                                  j.max_attempts, j.given_at, j.delay, j.tags, j.metadata,
+                                  j.unique_key, j.options)),
+                         NULL, NULL, NULL, NULL, j.options)::awa.new_job ORDER BY j.ord)
+      FROM (SELECT u.ord, u.id, u.kind, coalesce(u.args, '{}') AS args,
+                   coalesce(u.queue, awa.default_queue()) AS queue,
+                   coalesce(u.priority, awa.default_priority()) AS priority,
+                   awa.shard_of(coalesce(u.ordering_key, v_any_key), q.enqueue_shards) AS shard,
+                   coalesce(u.max_attempts, awa.default_max_attempts()) AS max_attempts,
+                   coalesce(u.run_at, awa.after(v_now, u.delay)) AS run_at,
+                   u.run_at AS given_at, u.delay, u.tags, u.metadata, u.unique_key,
+                   nullif(u.options, '{}') AS options,
+                   coalesce('args: ' || u.args_problem, 'tags: ' || u.tags_problem,
+                            'metadata: ' || u.metadata_problem,
+                            'options: ' || u.options_problem) AS problem
+              FROM (SELECT n.*, v_first_id + n.ord - 1 AS id
+                      FROM unnest(p_kinds, v_args.list, v_args.problems, p_queues, p_priorities,
+                                  p_max_attempts, p_run_ats, p_delays, v_tags.list,
+                                  v_tags.problems, v_metadata.list, v_metadata.problems,
+                                  p_unique_keys, p_ordering_keys, v_options.list,
+                                  v_options.problems)
+                           WITH ORDINALITY AS n (kind, args, args_problem, queue, priority,
+                                 max_attempts, run_at, delay, tags, tags_problem, metadata,
+                                 metadata_problem, unique_key, ordering_key, options,
+                                 options_problem, ord)) AS u
+              LEFT JOIN LATERAL (
+                    SELECT q.enqueue_shards
+                      FROM awa.queues AS q
+                     WHERE q.queue = coalesce(u.queue, awa.default_queue())) AS q ON true) AS j);
+END
+$$;
+
 -- Insert p_kinds[i] with p_args[i] (JSON text) and so on. An array or an element that is NULL means the
 -- default. A job waits until p_run_ats[i], or for p_delays[i] from now on. p_tags[i] is a JSON list of
 -- strings, because the number of tags differs.
@@ -66,19 +122,14 @@ CREATE OR REPLACE FUNCTION awa.insert_jobs(
         p_metadata text[] DEFAULT NULL,
         p_unique_keys text[] DEFAULT NULL,
         p_ordering_keys text[] DEFAULT NULL,
-        p_strict boolean DEFAULT true)
+        p_strict boolean DEFAULT true,
+        p_options text[] DEFAULT NULL)
 RETURNS TABLE (ord int, id bigint, error text)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_now timestamptz := clock_timestamp();
     v_n int := coalesce(cardinality(p_kinds), 0);
-    v_any_key text := gen_random_uuid(); -- jobs without an ordering key stay in one shard
-    v_first_id bigint;
-    v_args record;
-    v_metadata record;
-    v_tags record;
     v_jobs awa.new_job[];
     v_bad record;
 BEGIN
@@ -93,41 +144,11 @@ BEGIN
             awa.check_length('delays', p_delays, v_n), awa.check_length('tags', p_tags, v_n),
             awa.check_length('metadata', p_metadata, v_n),
             awa.check_length('unique_keys', p_unique_keys, v_n),
-            awa.check_length('ordering_keys', p_ordering_keys, v_n);
+            awa.check_length('ordering_keys', p_ordering_keys, v_n),
+            awa.check_length('options', p_options, v_n);
 
-    v_first_id := awa.draw_block('awa.job_ids', greatest(v_n, 1));
-    SELECT * INTO v_args FROM awa.read_jsons(p_args);
-    SELECT * INTO v_metadata FROM awa.read_jsons(p_metadata);
-    SELECT * INTO v_tags FROM awa.read_jsons(p_tags);
-    SELECT array_agg(ROW(j.ord, j.id, j.kind, j.args, j.queue, j.priority, j.shard,
-                         j.max_attempts, j.run_at, awa.json_tags(j.tags), j.metadata, j.unique_key,
-                         coalesce(j.problem, awa.job_problem(j.kind, j.queue, j.args, j.priority,
-                                  j.max_attempts, j.given_at, j.delay, j.tags, j.metadata,
-                                  j.unique_key)),
-                         NULL, NULL, NULL, NULL)::awa.new_job ORDER BY j.ord)
-      INTO v_jobs
-      FROM (SELECT u.ord, u.id, u.kind, coalesce(u.args, '{}') AS args,
-                   coalesce(u.queue, awa.default_queue()) AS queue,
-                   coalesce(u.priority, awa.default_priority()) AS priority,
-                   awa.shard_of(coalesce(u.ordering_key, v_any_key), q.enqueue_shards) AS shard,
-                   coalesce(u.max_attempts, awa.default_max_attempts()) AS max_attempts,
-                   coalesce(u.run_at, awa.after(v_now, u.delay)) AS run_at,
-                   u.run_at AS given_at, u.delay, u.tags, u.metadata, u.unique_key,
-                   coalesce('args: ' || u.args_problem, 'tags: ' || u.tags_problem,
-                            'metadata: ' || u.metadata_problem) AS problem
-              FROM (SELECT n.*, v_first_id + n.ord - 1 AS id
-                      FROM unnest(p_kinds, v_args.list, v_args.problems, p_queues, p_priorities,
-                                  p_max_attempts, p_run_ats, p_delays, v_tags.list,
-                                  v_tags.problems, v_metadata.list, v_metadata.problems,
-                                  p_unique_keys, p_ordering_keys)
-                           WITH ORDINALITY AS n (kind, args, args_problem, queue, priority,
-                                 max_attempts, run_at, delay, tags, tags_problem, metadata,
-                                 metadata_problem, unique_key, ordering_key, ord)) AS u
-              LEFT JOIN LATERAL (
-                    SELECT q.enqueue_shards
-                      FROM awa.queues AS q
-                     WHERE q.queue = coalesce(u.queue, awa.default_queue())) AS q ON true) AS j;
-
+    v_jobs := awa.new_jobs(p_kinds, p_args, p_queues, p_priorities, p_max_attempts, p_run_ats, p_delays,
+            p_tags, p_metadata, p_unique_keys, p_ordering_keys, p_options);
     SELECT j.ord, j.error INTO v_bad
       FROM unnest(v_jobs) AS j WHERE j.error IS NOT NULL ORDER BY j.ord LIMIT 1;
     IF FOUND AND p_strict THEN
@@ -153,7 +174,8 @@ CREATE OR REPLACE FUNCTION awa.insert_job(
         p_tags text[] DEFAULT NULL,
         p_metadata jsonb DEFAULT NULL,
         p_unique_key text DEFAULT NULL,
-        p_ordering_key text DEFAULT NULL)
+        p_ordering_key text DEFAULT NULL,
+        p_options jsonb DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -171,9 +193,10 @@ BEGIN
     v_job.tags := p_tags;
     v_job.metadata := p_metadata;
     v_job.unique_key := p_unique_key;
+    v_job.options := nullif(p_options, '{}');
     v_job.error := awa.job_problem(v_job.kind, v_job.queue, v_job.args, v_job.priority,
             v_job.max_attempts, p_run_at, p_delay, to_jsonb(p_tags), v_job.metadata,
-            v_job.unique_key);
+            v_job.unique_key, v_job.options);
     IF v_job.error IS NOT NULL THEN
         RAISE EXCEPTION '%', v_job.error USING ERRCODE = 'JQ001';
     END IF;

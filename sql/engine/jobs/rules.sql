@@ -3,12 +3,42 @@
 
 -- ---- What the caller may give, and what counts if he does not ------------------------------
 
+-- What is wrong with the options of a job, in words; NULL if nothing is. Each option has its limits here,
+-- and in the constraint of awa.ready_entries those that a claim or an end relies on.
+-- - max_run_ms: how long an attempt of this job may take, instead of what its queue says.
+CREATE OR REPLACE FUNCTION awa.options_problem(p_options jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN jsonb_typeof(p_options) <> 'object'
+        THEN format('options: want an object, got %s', jsonb_typeof(p_options))
+    WHEN octet_length(p_options::text) > 65536
+        THEN format('options: want at most 65536 bytes, got %s', octet_length(p_options::text))
+    WHEN p_options - ARRAY['max_run_ms'] <> '{}'
+        THEN format('options: there is no option %s',
+                    left((SELECT min(k) FROM jsonb_object_keys(p_options - ARRAY['max_run_ms']) AS k),
+                         80))
+    WHEN p_options ? 'max_run_ms'
+         AND CASE WHEN jsonb_typeof(p_options -> 'max_run_ms') = 'number'
+                  THEN (p_options ->> 'max_run_ms')::numeric BETWEEN 1 AND 31536000000
+                       AND (p_options ->> 'max_run_ms')::numeric % 1 = 0 END IS NOT TRUE
+        THEN format('max_run_ms: want a whole number from 1 to 31536000000, got %s',
+                    left(p_options ->> 'max_run_ms', 80))
+    END;
+
+-- When an attempt that begins at p_now has to end: by the job's own options, or else at p_deadline.
+CREATE OR REPLACE FUNCTION awa.own_deadline(p_options jsonb, p_now timestamptz, p_deadline timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN p_options -> 'max_run_ms' IS NULL THEN p_deadline
+            ELSE p_now + (p_options ->> 'max_run_ms')::numeric * interval '1 ms' END;
+
 -- What is wrong with a job, in words; NULL if nothing is. The limits are defined here and nowhere else.
 -- The function is STABLE, because format() is: an IMMUTABLE function would not be inlined, but called for
 -- each row.
 CREATE OR REPLACE FUNCTION awa.job_problem(p_kind text, p_queue text, p_args jsonb,
         p_priority int, p_max_attempts int, p_run_at timestamptz, p_delay interval, p_tags jsonb,
-        p_metadata jsonb, p_unique_key text)
+        p_metadata jsonb, p_unique_key text, p_options jsonb DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
@@ -41,6 +71,7 @@ RETURN CASE
         THEN format('metadata: want at most 65536 bytes, got %s', octet_length(p_metadata::text))
     WHEN octet_length(p_unique_key) NOT BETWEEN 1 AND 200
         THEN format('unique_key: want 1 to 200 bytes, got %s', octet_length(p_unique_key))
+    WHEN p_options IS NOT NULL THEN awa.options_problem(p_options)
     END;
 
 -- What a caller leaves out has these defaults. They are defined here and nowhere else.

@@ -17,7 +17,7 @@ SELECT e.id, e.ready_slot, e.pos, e.kind, l.queue, l.priority, l.enqueue_shard, 
        e.enqueued_at AS run_at, c.claimed_at AS attempted_at, c.deadline_at,
        coalesce(d.finalized_at, k.closed_at) AS finalized_at, c.claim_id AS run_lease,
        c.worker_id, coalesce(d.errors, e.errors) AS errors, d.output, e.tags, e.metadata,
-       e.unique_key
+       e.unique_key, e.options
   FROM awa.ready_entries AS e
   JOIN awa.lanes AS l ON l.lane_id = (e.pos >> 44)::int
   LEFT JOIN LATERAL (
@@ -50,17 +50,17 @@ CREATE OR REPLACE VIEW awa.jobs AS
 SELECT r.id, r.kind, r.queue, r.args, r.state, r.priority, r.attempt, r.max_attempts, r.run_at,
        r.created_at, r.attempted_at, r.deadline_at, r.finalized_at, r.run_lease, r.worker_id,
        r.errors, r.output, r.tags, r.metadata, r.unique_key, r.enqueue_shard, r.ready_slot, r.pos,
-       NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason
+       NULL::timestamptz AS dlq_at, NULL::text AS dlq_reason, r.options
   FROM awa.ready_jobs AS r
 UNION ALL
 SELECT d.id, d.kind, d.queue, d.args, d.state, d.priority, d.attempt, d.max_attempts, d.run_at,
        d.created_at, NULL, NULL, NULL, NULL, NULL, d.errors, NULL, d.tags, d.metadata,
-       d.unique_key, d.enqueue_shard, NULL, NULL, NULL, NULL
+       d.unique_key, d.enqueue_shard, NULL, NULL, NULL, NULL, d.options
   FROM awa.deferred_jobs AS d
 UNION ALL
 SELECT d.id, d.kind, d.queue, d.args, 'failed', d.priority, d.attempt, d.max_attempts, d.run_at,
        d.created_at, d.attempted_at, NULL, d.finalized_at, d.run_lease, NULL, d.errors, d.output,
-       d.tags, d.metadata, d.unique_key, d.enqueue_shard, NULL, NULL, d.dlq_at, d.reason
+       d.tags, d.metadata, d.unique_key, d.enqueue_shard, NULL, NULL, d.dlq_at, d.reason, d.options
   FROM awa.dlq_entries AS d;
 
 -- One job by its id; no row if the job is not known, or not any more.
@@ -96,6 +96,33 @@ BEGIN
     ELSE
         RETURN QUERY SELECT j.* FROM awa.jobs AS j WHERE j.ready_slot = p_slot AND j.pos = p_pos;
     END IF;
+END
+$$;
+
+-- Where running jobs are, the newest first. One statement: it sees a job that is carried meanwhile in one
+-- slot or in the other.
+CREATE OR REPLACE FUNCTION awa.find_running(p_before bigint, p_max int)
+RETURNS TABLE (id bigint, ready_slot smallint, pos bigint)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT e.id, e.ready_slot, e.pos
+          FROM (SELECT c.ready_slot, range_agg(c.positions) AS positions
+                  FROM awa.claims AS c WHERE c.n > 0 GROUP BY c.ready_slot) AS held
+         CROSS JOIN LATERAL unnest(held.positions
+                                   - (SELECT coalesce(range_agg(k.positions), '{}')
+                                        FROM awa.closures_near(held.ready_slot, held.positions)
+                                          AS k)) AS r
+         CROSS JOIN LATERAL (
+                SELECT e.id, e.ready_slot, e.pos
+                  FROM awa.ready_entries AS e
+                 WHERE e.ready_slot = held.ready_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+                OFFSET 0) AS e
+         WHERE e.id < p_before
+         ORDER BY e.id DESC
+         LIMIT p_max;
 END
 $$;
 
@@ -147,48 +174,26 @@ BEGIN
              LIMIT p_max;
     ELSIF p_state = 'running' THEN
         RETURN QUERY
-            SELECT e.id, e.ready_slot, e.pos
-              FROM (SELECT c.ready_slot, range_agg(c.positions) AS positions
-                      FROM awa.claims AS c WHERE c.n > 0 GROUP BY c.ready_slot) AS held
-             CROSS JOIN LATERAL unnest(held.positions - awa.closed_positions(held.ready_slot,
-                                                                             held.positions)) AS r
-             CROSS JOIN LATERAL (
-                    SELECT e.id, e.ready_slot, e.pos
-                      FROM awa.ready_entries AS e
-                     WHERE e.ready_slot = held.ready_slot AND e.pos >= lower(r) AND e.pos < upper(r)
-                    OFFSET 0) AS e
-             WHERE e.id < p_before
-             ORDER BY e.id DESC
-             LIMIT p_max;
+            SELECT f.* FROM awa.find_running(p_before, p_max) AS f;
     END IF;
 END
 $$;
 
--- Jobs, newest id first, with ids below p_before (NULL: from the newest). Each filter may be NULL. Jobs
--- that live, have failed or were cancelled are found where they are (awa.find_in_state). Completed jobs,
--- or jobs in any state, are found in windows of ids from the top down. The next window is wider if the
--- last one took little time: so ids that are gone cost little.
--- Door: lookup.
-CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
-        p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,
-        p_before bigint DEFAULT NULL, p_limit int DEFAULT 100)
+-- Those of awa.list_jobs() that are in a state whose jobs are found where they are.
+CREATE OR REPLACE FUNCTION awa.list_by_state(p_state awa.job_state, p_kind text, p_queue text, p_tag text,
+        p_before bigint, p_limit int)
 RETURNS SETOF awa.jobs
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_top bigint := least(p_before, awa.newest_id() + 1);
+    v_top bigint := p_before;
     v_window bigint := 1000;
-    v_began timestamptz;
-    v_low bigint;
     v_left int := p_limit;
     v_got int;
     v_seen int;
     v_at record;
 BEGIN
-    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
-        RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
-    END IF;
-    WHILE p_state <> 'completed' AND v_left > 0 LOOP
+    WHILE v_left > 0 LOOP
         v_seen := 0;
         FOR v_at IN SELECT f.* FROM awa.find_in_state(p_state, v_top, v_window::int) AS f LOOP
             RETURN QUERY
@@ -207,9 +212,23 @@ BEGIN
         EXIT WHEN v_seen < v_window;
         v_window := least(v_window * 4, 1000000);
     END LOOP;
-    IF p_state <> 'completed' THEN
-        RETURN;
-    END IF;
+END
+$$;
+
+-- Those of awa.list_jobs() in any state, or completed: in windows of ids from the top down.
+CREATE OR REPLACE FUNCTION awa.list_by_id(p_state awa.job_state, p_kind text, p_queue text, p_tag text,
+        p_before bigint, p_limit int)
+RETURNS SETOF awa.jobs
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_top bigint := p_before;
+    v_window bigint := 1000;
+    v_left int := p_limit;
+    v_got int;
+    v_began timestamptz;
+    v_low bigint;
+BEGIN
     WHILE v_left > 0 AND v_top > 1 LOOP
         v_low := greatest(v_top - v_window, 1);
         v_began := clock_timestamp();
@@ -230,6 +249,33 @@ BEGIN
             v_window := least(v_window * 4, 1000000000000000000);
         END IF;
     END LOOP;
+END
+$$;
+
+-- Jobs, newest id first, with ids below p_before (NULL: from the newest). Each filter may be NULL. Jobs
+-- that live, have failed or were cancelled are found where they are (awa.find_in_state). Completed jobs,
+-- or jobs in any state, are found in windows of ids from the top down. The next window is wider if the
+-- last one took little time: so ids that are gone cost little.
+-- Door: lookup.
+CREATE OR REPLACE FUNCTION awa.list_jobs(p_state awa.job_state DEFAULT NULL,
+        p_kind text DEFAULT NULL, p_queue text DEFAULT NULL, p_tag text DEFAULT NULL,
+        p_before bigint DEFAULT NULL, p_limit int DEFAULT 100)
+RETURNS SETOF awa.jobs
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_before CONSTANT bigint := least(p_before, awa.newest_id() + 1);
+BEGIN
+    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
+    END IF;
+    IF p_state <> 'completed' THEN
+        RETURN QUERY
+            SELECT j.* FROM awa.list_by_state(p_state, p_kind, p_queue, p_tag, v_before, p_limit) AS j;
+    ELSE
+        RETURN QUERY
+            SELECT j.* FROM awa.list_by_id(p_state, p_kind, p_queue, p_tag, v_before, p_limit) AS j;
+    END IF;
 END
 $$;
 

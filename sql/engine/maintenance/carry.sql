@@ -62,22 +62,35 @@ $$;
 
 -- ---- Copies --------------------------------------------------------------------------------
 
+-- The same entry in another slot.
+CREATE OR REPLACE FUNCTION awa.entry_in_slot(p_entry awa.ready_entries, p_slot smallint)
+RETURNS awa.ready_entries
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    p_entry.ready_slot := p_slot;
+    RETURN p_entry;
+END
+$$;
+
 -- Copy entries of a slot into the current slot. The caller marks the originals.
 CREATE OR REPLACE FUNCTION awa.copy_entries(p_slot smallint, p_positions int8multirange)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_slot CONSTANT smallint := awa.current_slot();
 BEGIN
-    INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts, kind,
-           args, tags, metadata, unique_key, errors, created_at)
-    SELECT e.pos, e.id, e.enqueued_at, awa.current_slot(), e.attempt, e.max_attempts, e.kind,
-           e.args, e.tags, e.metadata, e.unique_key, e.errors, e.created_at
-      FROM unnest(p_positions) AS r
-     CROSS JOIN LATERAL (
-            SELECT e.*
-              FROM awa.ready_entries AS e
-             WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
-             ORDER BY e.pos) AS e;
+    INSERT INTO awa.ready_entries
+    SELECT (m.entry).*
+      FROM (SELECT awa.entry_in_slot(e.entry, v_slot) AS entry
+              FROM unnest(p_positions) AS r
+             CROSS JOIN LATERAL (
+                    SELECT e AS entry
+                      FROM awa.ready_entries AS e
+                     WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
+                     ORDER BY e.pos) AS e
+            OFFSET 0) AS m; -- OFFSET: make each entry once, and not once for each column
 END
 $$;
 

@@ -28,12 +28,12 @@ BEGIN
                  ORDER BY due.run_at, due.id
                  LIMIT p_max
                    FOR UPDATE SKIP LOCKED))
-        RETURNING d.*)
-    SELECT array_agg(ROW(row_number, g.id, g.kind, g.args, g.queue, g.priority, g.enqueue_shard,
-                         g.max_attempts, NULL, g.tags, g.metadata, g.unique_key, NULL, g.attempt,
-                         g.errors, NULL, g.created_at)::awa.new_job), max(g.run_at)
+        RETURNING d AS job, d.run_at, d.id)
+    SELECT array_agg(g.job), max(g.run_at)
       INTO v_jobs, up_to
-      FROM (SELECT g.*, row_number() OVER (ORDER BY g.run_at, g.id) FROM gone AS g) AS g;
+      FROM (SELECT awa.job_of_deferred(row_number() OVER (ORDER BY g.run_at, g.id), g.job) AS job,
+                   g.run_at
+              FROM gone AS g) AS g;
     promoted := coalesce(cardinality(v_jobs), 0);
     IF promoted > 0 THEN
         PERFORM awa.add_entries(v_jobs);

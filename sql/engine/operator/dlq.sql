@@ -114,6 +114,7 @@ AS $$
 DECLARE
     v_problem text := awa.job_problem('-', p_queue, '{}', p_priority, NULL, p_run_at, NULL, NULL,
                                       NULL, NULL);
+    v_shards CONSTANT int := (SELECT q.enqueue_shards FROM awa.queues AS q WHERE q.queue = p_queue);
     v_jobs awa.new_job[];
 BEGIN
     IF v_problem IS NOT NULL THEN
@@ -123,16 +124,17 @@ BEGIN
         DELETE FROM awa.dlq_entries AS d
          WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM awa.dlq_entries AS o
                                     WHERE o.id = ANY (p_ids) ORDER BY o.id FOR UPDATE))
-        RETURNING d.*)
-    SELECT coalesce(array_agg(ROW(g.ord, g.id, g.kind, g.args, coalesce(p_queue, g.queue),
-                         coalesce(p_priority, g.priority),
-                         CASE WHEN coalesce(p_queue, g.queue) = g.queue THEN g.enqueue_shard
-                              ELSE awa.shard_of(NULL, (SELECT q.enqueue_shards FROM awa.queues AS q
-                                                        WHERE q.queue = p_queue)) END,
-                         g.max_attempts, p_run_at, g.tags, g.metadata, g.unique_key, NULL, 0,
-                         g.errors, NULL, g.created_at)::awa.new_job), '{}')
-      INTO v_jobs
-      FROM (SELECT g.*, row_number() OVER (ORDER BY g.id) AS ord FROM gone AS g) AS g;
+        RETURNING d AS letter)
+    SELECT coalesce(array_agg(awa.job_of_letter(g.ord, g.letter)), '{}') INTO v_jobs
+      FROM (SELECT g.letter, row_number() OVER (ORDER BY (g.letter).id) AS ord FROM gone AS g) AS g;
+    FOR i IN 1 .. cardinality(v_jobs) LOOP
+        v_jobs[i].run_at := p_run_at;
+        v_jobs[i].priority := coalesce(p_priority, v_jobs[i].priority);
+        IF p_queue <> v_jobs[i].queue THEN
+            v_jobs[i].queue := p_queue;
+            v_jobs[i].enqueue_shard := awa.shard_of(NULL, v_shards);
+        END IF;
+    END LOOP;
     IF p_run_at > clock_timestamp() THEN
         PERFORM awa.add_deferred(v_jobs, 'scheduled');
     ELSE

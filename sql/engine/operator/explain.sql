@@ -1,6 +1,58 @@
 -- SPDX-License-Identifier: MIT
 -- Why is this job not running, or where is it now?
 
+-- Why nobody may run a job: no worker serves its queue, or (served) none of those that do knows its
+-- kind. No row: one could.
+CREATE OR REPLACE FUNCTION awa.explain_unserved(p_job awa.jobs)
+RETURNS TABLE (finding text, since timestamptz, hint text, served boolean)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_known boolean; -- NULL: no worker
+BEGIN
+    SELECT bool_or(w.kinds IS NULL OR p_job.kind = ANY (w.kinds)) INTO v_known
+      FROM awa.workers AS w
+     WHERE p_job.queue = ANY (w.queues) AND w.ended_at IS NULL;
+    IF v_known IS NULL THEN
+        RETURN QUERY SELECT format('no worker serves queue %s', p_job.queue), NULL::timestamptz,
+                            format('awa work --queue %s ...', p_job.queue), false;
+    ELSIF NOT v_known THEN
+        RETURN QUERY SELECT format('no worker of queue %s knows kind %s', p_job.queue, p_job.kind),
+                            NULL::timestamptz,
+                            format('awa work --queue %s --kind %s ...', p_job.queue, p_job.kind), true;
+    END IF;
+END
+$$;
+
+-- Why an available job waits.
+CREATE OR REPLACE FUNCTION awa.explain_available(p_job awa.jobs)
+RETURNS TABLE (finding text, since timestamptz, hint text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_queue awa.queues;
+    v_before bigint;
+BEGIN
+    SELECT q.* INTO v_queue FROM awa.queues AS q WHERE q.queue = p_job.queue;
+    IF v_queue.paused_at IS NOT NULL THEN
+        RETURN QUERY SELECT format('queue %s is paused, by %s', p_job.queue,
+                                   coalesce(v_queue.paused_by, '?')), v_queue.paused_at,
+                            format('awa queue resume %s', p_job.queue);
+    END IF;
+    RETURN QUERY SELECT e.finding, e.since, e.hint FROM awa.explain_unserved(p_job) AS e;
+    SELECT coalesce(sum(awa.width(w.run * int8multirange(int8range(NULL, p_job.pos)))), 0)
+      INTO v_before
+      FROM awa.waiting_runs((p_job.pos >> 44)::int, 10001) AS w;
+    RETURN QUERY SELECT format('available: %s jobs are before it in its lane (queue %s,'
+                               ' priority %s, shard %s)',
+                               CASE WHEN v_before > 10000 THEN 'more than 10000'
+                                    ELSE v_before::text END,
+                               p_job.queue, p_job.priority, p_job.enqueue_shard),
+                        p_job.run_at, NULL::text;
+END
+$$;
+
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and what an
 -- operator can do. No row if the job is not known.
 -- Door: index.
@@ -11,9 +63,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_job awa.jobs;
-    v_queue awa.queues;
     v_worker awa.seen_workers;
-    v_before bigint;
     v_error jsonb;
 BEGIN
     SELECT j.* INTO v_job FROM awa.get_job(p_id) AS j LIMIT 1;
@@ -45,34 +95,7 @@ BEGIN
         RETURN QUERY SELECT format('failed, and in the dead-letter queue: %s', v_job.dlq_reason),
                             v_job.dlq_at, 'awa dlq retry runs it again';
     ELSIF v_job.state = 'available' THEN
-        SELECT q.* INTO v_queue FROM awa.queues AS q WHERE q.queue = v_job.queue;
-        IF v_queue.paused_at IS NOT NULL THEN
-            RETURN QUERY SELECT format('queue %s is paused, by %s', v_job.queue,
-                                       coalesce(v_queue.paused_by, '?')), v_queue.paused_at,
-                                format('awa queue resume %s', v_job.queue);
-        END IF;
-        IF NOT EXISTS (SELECT 1 FROM awa.workers AS w
-                        WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL) THEN
-            RETURN QUERY SELECT format('no worker serves queue %s', v_job.queue),
-                                NULL::timestamptz,
-                                format('awa work --queue %s ...', v_job.queue);
-        ELSIF NOT EXISTS (SELECT 1 FROM awa.workers AS w
-                           WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL
-                             AND (w.kinds IS NULL OR v_job.kind = ANY (w.kinds))) THEN
-            RETURN QUERY SELECT format('no worker of queue %s knows kind %s', v_job.queue,
-                                       v_job.kind), NULL::timestamptz,
-                                format('awa work --queue %s --kind %s ...', v_job.queue,
-                                       v_job.kind);
-        END IF;
-        SELECT coalesce(sum(awa.width(w.run * int8multirange(int8range(NULL, v_job.pos)))), 0)
-          INTO v_before
-          FROM awa.waiting_runs((v_job.pos >> 44)::int, 10001) AS w;
-        RETURN QUERY SELECT format('available: %s jobs are before it in its lane (queue %s,'
-                                   ' priority %s, shard %s)',
-                                   CASE WHEN v_before > 10000 THEN 'more than 10000'
-                                        ELSE v_before::text END,
-                                   v_job.queue, v_job.priority, v_job.enqueue_shard),
-                            v_job.run_at, NULL::text;
+        RETURN QUERY SELECT e.* FROM awa.explain_available(v_job) AS e;
     ELSE
         RETURN QUERY SELECT format('%s after %s attempts', v_job.state, v_job.attempt),
                             v_job.finalized_at,
@@ -81,14 +104,9 @@ BEGIN
     END IF;
 
     -- A job of a kind that no worker knows goes round: it is claimed, released, and due again.
-    IF v_job.state = 'scheduled' AND EXISTS (SELECT 1 FROM awa.workers AS w
-                    WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL)
-       AND NOT EXISTS (SELECT 1 FROM awa.workers AS w
-                        WHERE v_job.queue = ANY (w.queues) AND w.ended_at IS NULL
-                          AND (w.kinds IS NULL OR v_job.kind = ANY (w.kinds))) THEN
-        RETURN QUERY SELECT format('no worker of queue %s knows kind %s', v_job.queue, v_job.kind),
-                            NULL::timestamptz,
-                            format('awa work --queue %s --kind %s ...', v_job.queue, v_job.kind);
+    IF v_job.state = 'scheduled' THEN
+        RETURN QUERY
+            SELECT e.finding, e.since, e.hint FROM awa.explain_unserved(v_job) AS e WHERE e.served;
     END IF;
     IF v_error IS NOT NULL THEN
         RETURN QUERY SELECT format('last error, in attempt %s (%s): %s', v_error ->> 'attempt',

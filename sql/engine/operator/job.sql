@@ -14,7 +14,6 @@ DECLARE
     v_reason CONSTANT text := coalesce(p_reason, 'cancelled by an operator');
     v_job awa.jobs;
     v_deferred awa.deferred_jobs;
-    v_lane awa.lanes;
     v_pos bigint;
     v_slot smallint;
 BEGIN
@@ -22,15 +21,10 @@ BEGIN
     FOR i IN 1 .. 10 LOOP -- the job may move on while we look
         DELETE FROM awa.deferred_jobs AS d WHERE d.id = p_id RETURNING d.* INTO v_deferred;
         IF FOUND THEN
-            v_lane := awa.open_lane(v_deferred.queue, v_deferred.priority,
-                                    v_deferred.enqueue_shard);
-            INSERT INTO awa.ready_entries (pos, id, enqueued_at, ready_slot, attempt, max_attempts,
-                   kind, args, tags, metadata, unique_key, errors, created_at)
-            VALUES (awa.draw_positions(v_lane, 1), v_deferred.id, clock_timestamp(),
-                    awa.current_slot(), v_deferred.attempt, v_deferred.max_attempts,
-                    v_deferred.kind, v_deferred.args, v_deferred.tags, v_deferred.metadata,
-                    v_deferred.unique_key, v_deferred.errors, v_deferred.created_at)
-            RETURNING pos, ready_slot INTO v_pos, v_slot;
+            SELECT e.first_pos, e.ready_slot INTO v_pos, v_slot
+              FROM awa.put_entries(awa.open_lane(v_deferred.queue, v_deferred.priority,
+                                                 v_deferred.enqueue_shard),
+                                   ARRAY[awa.job_of_deferred(1, v_deferred)]) AS e;
             RETURN awa.withdraw_cancelled(v_slot, int8multirange(int8range(v_pos, v_pos + 1)),
                                           v_reason) > 0;
         END IF;
@@ -112,7 +106,7 @@ BEGIN
     RETURN ROW(p_ord, (p_job).id, (p_job).kind, (p_job).args, (p_job).queue, (p_job).priority,
                (p_job).enqueue_shard, (p_job).max_attempts, NULL, (p_job).tags, (p_job).metadata,
                (p_job).unique_key, NULL, 0, (p_job).errors, NULL,
-               (p_job).created_at)::awa.new_job;
+               (p_job).created_at, (p_job).options)::awa.new_job;
 END
 $$;
 
@@ -228,7 +222,8 @@ BEGIN
         RAISE EXCEPTION 'awa.jobs: % cannot be given', v_given USING ERRCODE = 'JQ001';
     END IF;
     NEW.id := awa.insert_job(NEW.kind, NEW.args, NEW.queue, NEW.priority, NEW.max_attempts,
-                             NEW.run_at, NULL, NEW.tags, NEW.metadata, NEW.unique_key);
+                             NEW.run_at, NULL, NEW.tags, NEW.metadata, NEW.unique_key, NULL,
+                             NEW.options);
     IF NEW.id IS NULL THEN
         RETURN NULL; -- a live job holds the unique key
     END IF;

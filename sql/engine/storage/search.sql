@@ -8,17 +8,17 @@
 -- a merge join reads all that lies before them.
 CREATE OR REPLACE FUNCTION awa.find_runs(p_from bigint, p_to bigint, p_max bigint,
         p_within int8multirange DEFAULT NULL)
-RETURNS TABLE (ready_slot smallint, run int8multirange, n bigint)
+RETURNS TABLE (ready_slot smallint, run int8multirange, n bigint, options boolean)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT r.ready_slot, range_agg(int8range(r.pos, r.pos + 1)), count(*)
-      FROM (SELECT e.ready_slot, e.pos,
+    SELECT r.ready_slot, range_agg(int8range(r.pos, r.pos + 1)), count(*), bool_or(r.options)
+      FROM (SELECT e.ready_slot, e.pos, e.options,
                    row_number() OVER (ORDER BY e.pos)
                    - row_number() OVER (PARTITION BY e.ready_slot ORDER BY e.pos) AS turn
-              FROM (SELECT e.ready_slot, e.pos
+              FROM (SELECT e.ready_slot, e.pos, e.options IS NOT NULL AS options
                       FROM awa.ready_entries AS e
                      WHERE e.pos >= p_from AND e.pos < p_to
                        AND (p_within IS NULL OR e.pos <@ p_within)
@@ -87,7 +87,7 @@ $$;
 
 -- Add a run that was found to a search.
 CREATE OR REPLACE FUNCTION awa.add_run(p_search awa.lane_search, p_slot smallint,
-        p_run int8multirange, p_n bigint)
+        p_run int8multirange, p_n bigint, p_options boolean)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
@@ -96,6 +96,7 @@ BEGIN
     p_search.runs := (p_search).runs || p_run;
     p_search.run_lengths := (p_search).run_lengths || p_n;
     p_search.n := (p_search).n + p_n;
+    p_search.options := (p_search).options OR p_options;
     RETURN p_search;
 END
 $$;
@@ -146,7 +147,8 @@ BEGIN
         FOR v_found IN SELECT f.* FROM awa.find_runs(lower(v_window), upper(v_window),
                                                      v_max - v_result.n, v_news) AS f
         LOOP
-            v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n);
+            v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n,
+                                    v_found.options);
             v_late := v_late + v_found.run;
         END LOOP;
         v_late := v_late + awa.find_withdrawn(lower(v_window), upper(v_window), v_news);
@@ -165,22 +167,12 @@ $$;
 -- entries, with at most p_max_bytes of arguments as they are stored, but at least one entry.
 -- While there are enough fresh entries, gaps are searched every 10 ms at most, and only if there is news
 -- (awa.gaps_have_news).
--- The search does not look beyond the positions that were handed out. A COPY could have put an entry
--- there: it would pull the cursor along, and entries that are inserted later would lie below the cursor,
--- in gaps that nobody owns.
 CREATE OR REPLACE FUNCTION awa.search_lane(p_lane awa.lanes, p_head awa.claims, p_max int,
         p_max_bytes bigint, p_now timestamptz)
 RETURNS awa.lane_search
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_end CONSTANT bigint := awa.last_position(p_lane) + 1;
-    v_window int8range;
-    v_found record;
-    v_run int8multirange;
-    v_taken int8multirange;
-    v_unbroken boolean;
-    v_step bigint;
     v_result awa.lane_search;
 BEGIN
     v_result.slots := '{}';
@@ -191,24 +183,45 @@ BEGIN
     v_result.gaps := (p_head).gaps;
     v_result.searched := false;
     v_result.bytes := 0;
+    v_result.options := false;
     IF v_result.gaps IS NOT NULL
        AND (p_now - (p_head).gaps_searched_at BETWEEN '0 s' AND '10 ms') IS NOT TRUE
        AND awa.gaps_have_news(v_result.gaps) THEN
         v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
     END IF;
+    v_result := awa.search_fresh(v_result, awa.last_position(p_lane) + 1, p_max, p_max_bytes);
+    IF v_result.n = 0 AND NOT v_result.searched AND awa.gaps_have_news(v_result.gaps) THEN
+        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
+    END IF;
+    RETURN v_result;
+END
+$$;
 
-    -- Fresh entries above the cursor. In the usual case they are one unbroken run in one slot: their ends
-    -- and their number say all. Where all entries were withdrawn, the search goes on in longer steps.
-    -- Entries that such a step sees and does not take stay above the cursor; otherwise younger jobs would
-    -- overtake them.
-    v_step := CASE WHEN v_result.bytes < p_max_bytes THEN p_max - v_result.n END;
+-- Search fresh entries above the cursor. In the usual case they are one unbroken run in one slot: their
+-- ends and their number say all. Where all entries were withdrawn, the search goes on in longer steps.
+-- The search does not look beyond the positions that were handed out (p_end). A COPY could have put an
+-- entry there: it would pull the cursor along, and entries that are inserted later would lie below the
+-- cursor, in gaps that nobody owns.
+CREATE OR REPLACE FUNCTION awa.search_fresh(p_search awa.lane_search, p_end bigint, p_max int,
+        p_max_bytes bigint)
+RETURNS awa.lane_search
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_result awa.lane_search := p_search;
+    v_window int8range;
+    v_found record;
+    v_run int8multirange;
+    v_step bigint := CASE WHEN (p_search).bytes < p_max_bytes THEN p_max - (p_search).n END;
+BEGIN
     WHILE v_step > 0 LOOP
         SELECT min(e.pos) AS low, max(e.pos) AS high, count(*) AS n,
-               min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot, sum(e.bytes) AS bytes
+               min(e.ready_slot) AS slot, max(e.ready_slot) AS last_slot, sum(e.bytes) AS bytes,
+               count(e.options) > 0 AS options
           INTO v_found
-          FROM (SELECT e.pos, e.ready_slot, pg_column_size(e.args) AS bytes
+          FROM (SELECT e.pos, e.ready_slot, pg_column_size(e.args) AS bytes, e.options
                   FROM awa.ready_entries AS e
-                 WHERE e.pos > v_result.cursor AND e.pos < v_end
+                 WHERE e.pos > v_result.cursor AND e.pos < p_end
                  ORDER BY e.pos
                  LIMIT v_step) AS e;
         EXIT WHEN v_found.n = 0;
@@ -219,44 +232,52 @@ BEGIN
             CONTINUE;
         END IF;
         v_window := int8range(v_result.cursor + 1, v_found.high + 1);
-        v_result.cursor := v_found.high;
-        v_unbroken := v_found.n <= p_max - v_result.n
-                      AND v_found.high - v_found.low + 1 = v_found.n
-                      AND v_found.slot = v_found.last_slot;
-        IF v_unbroken THEN
-            PERFORM 1
-               FROM awa.ready_tombstones AS t
-              WHERE t.ready_slot = v_found.slot
-                AND t.pos >= v_found.low AND t.pos <= v_found.high
-              LIMIT 1;
-            v_unbroken := NOT FOUND;
-        END IF;
-        IF v_unbroken THEN
+        IF v_found.n <= p_max - v_result.n AND v_found.high - v_found.low + 1 = v_found.n
+           AND v_found.slot = v_found.last_slot
+           AND NOT EXISTS (SELECT 1
+                             FROM awa.ready_tombstones AS t
+                            WHERE t.ready_slot = v_found.slot
+                              AND t.pos >= v_found.low AND t.pos <= v_found.high) THEN
             v_run := int8multirange(int8range(v_found.low, v_found.high + 1));
-            v_result := awa.add_run(v_result, v_found.slot, v_run, v_found.n);
+            v_result := awa.add_run(v_result, v_found.slot, v_run, v_found.n, v_found.options);
+            v_result.cursor := v_found.high;
             v_result.gaps := awa.with_gaps(v_result.gaps, int8multirange(v_window) - v_run);
         ELSE
-            v_taken := '{}';
-            FOR v_found IN
-                SELECT f.*
-                  FROM awa.find_runs(lower(v_window), upper(v_window), p_max - v_result.n) AS f
-            LOOP
-                v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n);
-                v_taken := v_taken + v_found.run;
-            END LOOP;
-            IF v_result.n >= p_max THEN
-                v_window := int8range(lower(v_window), upper(v_taken));
-                v_result.cursor := upper(v_window) - 1;
-            END IF;
-            v_result.gaps := awa.with_gaps(v_result.gaps, int8multirange(v_window) - v_taken
-                                           - awa.find_withdrawn(lower(v_window), upper(v_window)));
+            v_result := awa.take_runs(v_result, v_window, p_max);
         END IF;
         EXIT WHEN v_result.n > 0;
         v_step := least(10 * v_step, 10000);
     END LOOP;
-    IF v_result.n = 0 AND NOT v_result.searched AND awa.gaps_have_news(v_result.gaps) THEN
-        v_result := awa.search_gaps(v_result, (p_head).lane_id, p_max, p_max_bytes);
+    RETURN v_result;
+END
+$$;
+
+-- Take what is in a window above the cursor, where it is not one unbroken run. Entries that are not taken
+-- stay above the cursor; otherwise younger jobs would overtake them.
+CREATE OR REPLACE FUNCTION awa.take_runs(p_search awa.lane_search, p_window int8range, p_max int)
+RETURNS awa.lane_search
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_result awa.lane_search := p_search;
+    v_window int8range := p_window;
+    v_found record;
+    v_taken int8multirange := '{}';
+BEGIN
+    FOR v_found IN
+        SELECT f.*
+          FROM awa.find_runs(lower(p_window), upper(p_window), p_max - (p_search).n) AS f
+    LOOP
+        v_result := awa.add_run(v_result, v_found.ready_slot, v_found.run, v_found.n,
+                                v_found.options);
+        v_taken := v_taken + v_found.run;
+    END LOOP;
+    IF v_result.n >= p_max THEN
+        v_window := int8range(lower(p_window), upper(v_taken));
     END IF;
+    v_result.cursor := upper(v_window) - 1;
+    v_result.gaps := awa.with_gaps(v_result.gaps, int8multirange(v_window) - v_taken
+                                   - awa.find_withdrawn(lower(v_window), upper(v_window)));
     RETURN v_result;
 END
 $$;

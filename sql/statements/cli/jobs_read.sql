@@ -1,6 +1,6 @@
 -- Read jobs from $1: JSON objects, one on each line. What a line leaves out, or gives as null, is kind
--- $2, args $3, queue $4, priority $5, max_attempts $6, tags $9, metadata $10, unique key $11 and ordering
--- key $12. If a line names no time, run_at is $7 or the delay is $8, in ms.
+-- $2, args $3, queue $4, priority $5, max_attempts $6, tags $9, metadata $10, unique key $11, ordering
+-- key $12 and options $13. If a line names no time, run_at is $7 or the delay is $8, in ms.
 -- A line that is not JSON, or whose run_at is not a time, fails the whole statement.
 -- returns: for each line, in order, what is wrong with it, or NULL, and the columns of jobs_insert
 SELECT CASE
@@ -8,11 +8,11 @@ SELECT CASE
                THEN format('want a JSON object, got %s', jsonb_typeof(d.doc))
            WHEN d.doc - ARRAY['kind', 'args', 'queue', 'priority', 'max_attempts', 'run_at',
                               'delay', 'delay_ms', 'tags', 'metadata', 'unique_key',
-                              'ordering_key'] <> '{}'
+                              'ordering_key', 'max_run', 'max_run_ms'] <> '{}'
                THEN (SELECT format('%s: unknown field', left(min(k.key), 80))
                        FROM jsonb_object_keys(d.doc - ARRAY['kind', 'args', 'queue', 'priority',
                             'max_attempts', 'run_at', 'delay', 'delay_ms', 'tags', 'metadata',
-                            'unique_key', 'ordering_key']) AS k (key))
+                            'unique_key', 'ordering_key', 'max_run', 'max_run_ms']) AS k (key))
            WHEN jsonb_typeof(d.doc -> 'kind') NOT IN ('string', 'null')
                THEN 'kind: want a string'
            WHEN coalesce(d.doc ->> 'kind', $2::text) IS NULL THEN 'kind: missing'
@@ -41,6 +41,10 @@ SELECT CASE
                 AND (t.delay_ms >= 0 AND t.delay_ms < 1e13) IS NOT TRUE
                THEN format('delay_ms: want a number from 0 to 1e13, got %s',
                            left(d.doc ->> 'delay_ms', 40))
+           WHEN t.max_run IS NULL AND jsonb_typeof(d.doc -> 'max_run') <> 'null'
+               THEN 'max_run: want 500ms, 5s, 2m, 1h or 3d'
+           WHEN t.max_run IS NOT NULL AND jsonb_typeof(d.doc -> 'max_run_ms') <> 'null'
+               THEN 'max_run: excludes max_run_ms'
            END AS problem,
        coalesce(d.doc ->> 'kind', $2::text) AS kind,
        coalesce(d.doc -> 'args', $3::jsonb)::text AS args,
@@ -56,7 +60,12 @@ SELECT CASE
        coalesce(nullif(d.doc -> 'tags', 'null'), to_jsonb($9::text[]))::text AS tags,
        coalesce(nullif(d.doc -> 'metadata', 'null'), $10::jsonb)::text AS metadata,
        coalesce(d.doc ->> 'unique_key', $11::text) AS unique_key,
-       coalesce(d.doc ->> 'ordering_key', $12::text) AS ordering_key
+       coalesce(d.doc ->> 'ordering_key', $12::text) AS ordering_key,
+       CASE WHEN t.max_run IS NOT NULL
+            THEN jsonb_build_object('max_run_ms', (extract(epoch FROM t.max_run) * 1000)::bigint)
+            WHEN jsonb_typeof(d.doc -> 'max_run_ms') <> 'null'
+            THEN jsonb_build_object('max_run_ms', d.doc -> 'max_run_ms')
+            ELSE $13::jsonb END::text AS options
   FROM string_to_table($1::text, E'\n') WITH ORDINALITY AS l (line, n)
  CROSS JOIN LATERAL (SELECT l.line::jsonb AS doc OFFSET 0) AS d -- OFFSET: read each line once
  CROSS JOIN LATERAL (
@@ -64,6 +73,8 @@ SELECT CASE
                     THEN (d.doc ->> 'run_at')::timestamptz END AS run_at,
                CASE WHEN d.doc ->> 'delay' ~ '^[0-9]{1,9}(ms|s|m|h|d)$'
                     THEN (d.doc ->> 'delay')::interval END AS delay,
+               CASE WHEN d.doc ->> 'max_run' ~ '^[0-9]{1,9}(ms|s|m|h|d)$'
+                    THEN (d.doc ->> 'max_run')::interval END AS max_run,
                CASE WHEN jsonb_typeof(d.doc -> 'delay_ms') = 'number'
                     THEN (d.doc -> 'delay_ms')::numeric END AS delay_ms,
                CASE WHEN jsonb_typeof(d.doc -> 'priority') = 'number'

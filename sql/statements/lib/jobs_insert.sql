@@ -1,6 +1,6 @@
 -- Insert jobs from arrays: kinds $1, args $2, queues $3, priorities $4, max_attempts $5, run_ats $6
--- in ms, delays $7 in ms, tags $8 (JSON lists), metadata $9, unique keys $10, ordering keys $11;
--- $12: refuse all if one is bad.
+-- in ms, delays $7 in ms, tags $8 (JSON lists), metadata $9, unique keys $10, ordering keys $11, options
+-- $12; $13: refuse all if one is bad.
 -- returns: id bigint, NULL for a duplicate or a bad job, and its error text
 SELECT j.id, j.error
   FROM (SELECT array_agg(awa.to_int(u.priority) ORDER BY u.ord) AS priorities,
@@ -11,5 +11,5 @@ SELECT j.id, j.error
                WITH ORDINALITY AS u (priority, max_attempts, run_at, delay, ord)) AS n
  CROSS JOIN LATERAL awa.insert_jobs($1::text[], $2::text[], $3::text[], n.priorities,
             n.max_attempts, n.run_ats, n.delays, $8::text[], $9::text[], $10::text[], $11::text[],
-            $12::boolean) AS j
+            $13::boolean, $12::text[]) AS j
  ORDER BY j.ord

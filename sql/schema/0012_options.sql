@@ -1,0 +1,29 @@
+-- SPDX-License-Identifier: MIT
+-- Rarely used options of a job travel with it in one column, which is NULL for a plain job.
+
+ALTER TABLE awa.ready_entries ADD options jsonb;
+ALTER TABLE awa.deferred_jobs ADD options jsonb;
+ALTER TABLE awa.dlq_entries ADD options jsonb;
+ALTER TYPE awa.new_job ADD ATTRIBUTE options jsonb;
+ALTER TYPE awa.lane_search ADD ATTRIBUTE options boolean; -- some of what was found has options
+
+-- What awa.job_problem() refuses, a COPY must not bring either: a claim reads them. Not for the rows
+-- that are there: they have none.
+ALTER TABLE awa.ready_entries ADD CONSTRAINT options CHECK (
+    options IS NULL
+    OR (jsonb_typeof(options) = 'object' AND octet_length(options::text) <= 65536
+        AND (options -> 'max_run_ms' IS NULL
+             OR (jsonb_typeof(options -> 'max_run_ms') = 'number'
+                 AND (options ->> 'max_run_ms')::numeric BETWEEN 1 AND 31536000000)))) NOT VALID;
+
+-- Which entries have options: a claim that has found some asks where they are.
+DO $$
+DECLARE
+    v_child regclass;
+BEGIN
+    FOR v_child IN SELECT i.inhrelid FROM pg_inherits AS i
+                    WHERE i.inhparent = 'awa.ready_entries'::regclass LOOP
+        EXECUTE format('CREATE INDEX ON %s (pos) WHERE options IS NOT NULL', v_child);
+    END LOOP;
+END
+$$;
