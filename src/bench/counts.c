@@ -60,7 +60,7 @@ prepare(struct bench *b, const char *conninfo, awa_error *err)
                                         .args_json = b->payload };
     s = login_init(&b->login, conninfo, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(b->login.conn, "bench", "SET statement_timeout = 0", err);
+        s = awa__exec(b->login.conn, "bench", "SET statement_timeout = 0", err);
     return s;
 }
 
@@ -77,8 +77,8 @@ end_batch(struct bench *b, int64_t max, int64_t *ret_n, awa_error *err)
     awa_status s;
 
     snprintf(n, sizeof n, "%lld", (long long)max);
-    s = awa__sql_run(b->login.conn, outcome != NULL ? SQL_BENCH_CLOSE : SQL_BENCH_COMPLETE,
-                     (const char *[]){ b->login.worker, n, outcome }, &res, err);
+    s = awa__query(b->login.conn, outcome != NULL ? SQL_BENCH_CLOSE : SQL_BENCH_COMPLETE,
+                   (const char *[]){ b->login.worker, n, outcome }, &res, err);
     if (s != AWA_OK)
         return s;
     *ret_n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
@@ -104,7 +104,7 @@ static awa_status
 turn(struct bench *b, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(b->login.conn, SQL_RING_TURN, NULL, &res, err);
+    awa_status s = awa__query(b->login.conn, SQL_RING_TURN, NULL, &res, err);
 
     if (s != AWA_OK || PQgetisnull(res, 0, 0))
         return s;
@@ -117,7 +117,7 @@ static awa_status
 seal(struct bench *b, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(b->login.conn, SQL_BENCH_ROTATE, NULL, &res, err);
+    awa_status s = awa__query(b->login.conn, SQL_BENCH_ROTATE, NULL, &res, err);
 
     if (s == AWA_OK && PQgetisnull(res, 0, 0))
         return awa__fail(err, AWA_EDB, "bench: the ring has no empty slot left");
@@ -156,8 +156,8 @@ fill(struct bench *b, awa_error *err)
             s = seal(b, err);
     }
     if (s == AWA_OK)
-        s = awa__sql_exec(b->login.conn, "bench", "VACUUM ANALYZE", err);
-    awa__ignore(awa__sql_exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* it may be refused */
+        s = awa__exec(b->login.conn, "bench", "VACUUM ANALYZE", err);
+    awa__ignore(awa__exec(b->login.conn, "bench", "CHECKPOINT", NULL)); /* it may be refused */
     return s;
 }
 
@@ -170,7 +170,7 @@ count_once(struct bench *b, const struct awa__sql *sql, double *ret_ms, awa_erro
     static const char *const columns[] = { "n", "completed", "failed" };
     AUTO(pgresult) PGresult *res = NULL;
     int64_t began = clock_us(), found = 0;
-    awa_status s = awa__sql_run(b->login.conn, sql, (const char *[]){ NULL }, &res, err);
+    awa_status s = awa__query(b->login.conn, sql, (const char *[]){ NULL }, &res, err);
 
     *ret_ms = (double)(clock_us() - began) / 1000;
     if (s != AWA_OK)

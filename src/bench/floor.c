@@ -126,12 +126,12 @@ number(struct copier *c, int64_t first)
 static awa_status
 copy(struct copier *c, awa_error *err)
 {
-    awa_status s = awa__sql_copy_begin(c->conn, SQL_BENCH_FLOOR_COPY, false, err);
+    awa_status s = awa__copy_begin(c->conn, SQL_BENCH_FLOOR_COPY, false, err);
 
     if (s != AWA_OK)
         return s;
-    s = awa__sql_copy_put(c->conn, c->rows.data, c->rows.len, err);
-    return awa__sql_copy_end(c->conn, SQL_BENCH_FLOOR_COPY, s, NULL, err);
+    s = awa__copy_put(c->conn, c->rows.data, c->rows.len, err);
+    return awa__copy_end(c->conn, SQL_BENCH_FLOOR_COPY, s, NULL, err);
 }
 
 static void *
@@ -204,7 +204,7 @@ exec(PGconn *conn, const struct awa__sql *sql, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_run(conn, sql, NULL, &res, err);
+    return awa__query(conn, sql, NULL, &res, err);
 }
 
 static awa_status

@@ -10,9 +10,9 @@ hold(const char *conninfo, const char *begin, PGconn **ret_conn, awa_error *err)
     awa_status s = awa_connect(conninfo, ret_conn, err);
 
     if (s == AWA_OK)
-        s = awa__sql_exec(*ret_conn, "hold", "SET idle_in_transaction_session_timeout = 0", err);
+        s = awa__exec(*ret_conn, "hold", "SET idle_in_transaction_session_timeout = 0", err);
     if (s == AWA_OK)
-        s = awa__sql_exec(*ret_conn, "hold", begin, err);
+        s = awa__exec(*ret_conn, "hold", begin, err);
     return s;
 }
 
@@ -21,7 +21,7 @@ hold_snapshot(struct holder *h, const char *conninfo, awa_error *err)
 {
     awa_status s = hold(conninfo, "BEGIN ISOLATION LEVEL REPEATABLE READ", &h->reader, err);
 
-    return s == AWA_OK ? awa__sql_exec(h->reader, "hold", "SELECT pg_current_snapshot()", err) : s;
+    return s == AWA_OK ? awa__exec(h->reader, "hold", "SELECT pg_current_snapshot()", err) : s;
 }
 
 static awa_status
@@ -46,7 +46,7 @@ hold_elsewhere(struct holder *h, const char *conninfo, awa_error *err)
     if (other.failed)
         return awa__fail(err, AWA_ENOMEM, "hold: out of memory");
     s = hold(other.data, "BEGIN", &h->writer, err);
-    return s == AWA_OK ? awa__sql_exec(h->writer, "hold", "SELECT pg_current_xact_id()", err) : s;
+    return s == AWA_OK ? awa__exec(h->writer, "hold", "SELECT pg_current_xact_id()", err) : s;
 }
 
 int
@@ -79,9 +79,9 @@ holder_check(const struct holder *h, awa_error *err)
     awa_status s = AWA_OK;
 
     if (h->reader != NULL)
-        s = awa__sql_exec(h->reader, "hold", "SELECT 1", err);
+        s = awa__exec(h->reader, "hold", "SELECT 1", err);
     if (s == AWA_OK && h->writer != NULL)
-        s = awa__sql_exec(h->writer, "hold", "SELECT 1", err);
+        s = awa__exec(h->writer, "hold", "SELECT 1", err);
     return s;
 }
 

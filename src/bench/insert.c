@@ -8,7 +8,7 @@ static awa_status
 check(struct round *r, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(r->meter.conn, SQL_BENCH_ENTRIES, NULL, &res, err);
+    awa_status s = awa__query(r->meter.conn, SQL_BENCH_ENTRIES, NULL, &res, err);
 
     if (s != AWA_OK)
         return s;

@@ -19,11 +19,11 @@ login_init(struct login *l, const char *conninfo, awa_error *err)
     snprintf(l->worker, sizeof l->worker, "%lld", (long long)(id & INT64_MAX) | 1);
     s = awa_connect(conninfo, &l->conn, err);
     if (s == AWA_OK)
-        s = awa__sql_run(l->conn, SQL_WORKER_SESSION, (const char *[]){ "on" }, &session, err);
+        s = awa__query(l->conn, SQL_WORKER_SESSION, (const char *[]){ "on" }, &session, err);
     if (s == AWA_OK)
-        s = awa__sql_run(l->conn, SQL_WORKER_REGISTER,
-                         (const char *[]){ l->worker, "bench", "{default}", NULL, "t" },
-                         &registered, err);
+        s = awa__query(l->conn, SQL_WORKER_REGISTER,
+                       (const char *[]){ l->worker, "bench", "{default}", NULL, "t" }, &registered,
+                       err);
     return s;
 }
 

@@ -27,7 +27,7 @@ meter_done(struct meter *m)
 void
 meter_checkpoint(const struct meter *m)
 {
-    awa__ignore(awa__sql_exec(m->conn, "bench", "CHECKPOINT", NULL));
+    awa__ignore(awa__exec(m->conn, "bench", "CHECKPOINT", NULL));
 }
 
 static double
@@ -40,7 +40,7 @@ awa_status
 meter_read(const struct meter *m, struct costs *ret_costs, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(m->conn, SQL_BENCH_WAL, NULL, &res, err);
+    awa_status s = awa__query(m->conn, SQL_BENCH_WAL, NULL, &res, err);
 
     if (s != AWA_OK)
         return s;
@@ -57,7 +57,7 @@ wait_for_others(const struct meter *m, int others, awa_error *err)
 
     for (;;) {
         AUTO(pgresult) PGresult *res = NULL;
-        awa_status s = awa__sql_run(m->conn, SQL_BENCH_SESSIONS, NULL, &res, err);
+        awa_status s = awa__query(m->conn, SQL_BENCH_SESSIONS, NULL, &res, err);
 
         if (s != AWA_OK || number(res, 0) <= others || clock_us() >= until)
             return s;
@@ -72,7 +72,7 @@ meter_count(const struct meter *m, int others, struct counts *ret_counts, awa_er
     awa_status s = wait_for_others(m, others, err);
 
     if (s == AWA_OK)
-        s = awa__sql_run(m->conn, SQL_BENCH_COUNTS, NULL, &res, err);
+        s = awa__query(m->conn, SQL_BENCH_COUNTS, NULL, &res, err);
     if (s != AWA_OK)
         return s;
     *ret_counts = (struct counts){ .commits = number(res, 0),

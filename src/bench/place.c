@@ -23,14 +23,14 @@ exec_named(PGconn *conn, const char *before, const char *name, const char *after
     PQfreemem(quoted);
     if (text.failed)
         return awa__fail(err, AWA_ENOMEM, "bench: out of memory");
-    return awa__sql_exec(conn, "bench", text.data, err);
+    return awa__exec(conn, "bench", text.data, err);
 }
 
 static awa_status
 lock_name(PGconn *conn, const char *name, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_BENCH_LOCK, (const char *[]){ name }, &res, err);
+    awa_status s = awa__query(conn, SQL_BENCH_LOCK, (const char *[]){ name }, &res, err);
 
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
         return awa__fail(err, AWA_EBUSY, "bench: another one runs in database %s", name);
@@ -42,7 +42,7 @@ static awa_status
 drop_left_over(PGconn *conn, const char *name, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_BENCH_DATABASE, (const char *[]){ name }, &res, err);
+    awa_status s = awa__query(conn, SQL_BENCH_DATABASE, (const char *[]){ name }, &res, err);
 
     if (s != AWA_OK || PQntuples(res) == 0)
         return s;

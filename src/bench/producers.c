@@ -49,13 +49,13 @@ insert_by_copy(struct producer *p, int64_t first, int64_t n, awa_error *err)
 
     if (!p->all->feed.pickup)
         return awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
-    s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
+    s = awa__exec(p->conn, "bench", "BEGIN", err);
     if (s == AWA_OK)
         s = awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
     if (s != AWA_OK)
         return s;
     tally_sent(p->all->feed.tally, first, n, clock_us());
-    return awa__sql_exec(p->conn, "bench", "COMMIT", err);
+    return awa__exec(p->conn, "bench", "COMMIT", err);
 }
 
 /* Inserts the jobs by the plan's door, in a transaction that is then rolled back. */
@@ -63,7 +63,7 @@ static awa_status
 insert_in_vain(struct producer *p, int64_t n, awa_error *err)
 {
     enum door door = p->all->feed.plan->door;
-    awa_status s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
+    awa_status s = awa__exec(p->conn, "bench", "BEGIN", err);
 
     if (s == AWA_OK && door == DOOR_COPY)
         s = awa_jobs_copy(p->conn, p->jobs, (size_t)n, NULL, err);
@@ -71,7 +71,7 @@ insert_in_vain(struct producer *p, int64_t n, awa_error *err)
         s = awa_jobs_insert(p->conn, p->jobs, (size_t)n, NULL, err);
     for (int64_t i = 0; i < n && s == AWA_OK && door == DOOR_ONE; i++)
         s = awa_job_insert(p->conn, &p->jobs[i], NULL, err);
-    return s == AWA_OK ? awa__sql_exec(p->conn, "bench", "ROLLBACK", err) : s;
+    return s == AWA_OK ? awa__exec(p->conn, "bench", "ROLLBACK", err) : s;
 }
 
 /* Rolls back the given share of all transactions, spread evenly. */
@@ -101,7 +101,7 @@ insert_one_by_one(struct producer *p, int64_t first, int64_t n, awa_error *err)
     awa_status s = AWA_OK;
 
     if (n > 1)
-        s = awa__sql_exec(p->conn, "bench", "BEGIN", err);
+        s = awa__exec(p->conn, "bench", "BEGIN", err);
     else
         tally_sent(p->all->feed.tally, first, n, clock_us());
     for (int64_t i = 0; i < n && s == AWA_OK; i++)
@@ -109,7 +109,7 @@ insert_one_by_one(struct producer *p, int64_t first, int64_t n, awa_error *err)
     if (s != AWA_OK || n == 1)
         return s;
     tally_sent(p->all->feed.tally, first, n, clock_us());
-    return awa__sql_exec(p->conn, "bench", "COMMIT", err);
+    return awa__exec(p->conn, "bench", "COMMIT", err);
 }
 
 static awa_status

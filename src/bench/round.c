@@ -221,7 +221,7 @@ set_shards(const struct round *r, awa_error *err)
     char shards[24];
 
     snprintf(shards, sizeof shards, "%lld", (long long)r->plan->shards);
-    return awa__sql_run(r->meter.conn, SQL_BENCH_SHARDS, (const char *[]){ shards }, &res, err);
+    return awa__query(r->meter.conn, SQL_BENCH_SHARDS, (const char *[]){ shards }, &res, err);
 }
 
 static awa_status
@@ -232,8 +232,8 @@ set_settings(const struct round *r, awa_error *err)
 
     snprintf(bytes, sizeof bytes, "%lld", (long long)r->plan->slot_bytes);
     snprintf(seconds, sizeof seconds, "%lld", (long long)r->plan->keep_seconds);
-    return awa__sql_run(r->meter.conn, SQL_BENCH_SETTINGS, (const char *[]){ bytes, seconds }, &res,
-                        err);
+    return awa__query(r->meter.conn, SQL_BENCH_SETTINGS, (const char *[]){ bytes, seconds }, &res,
+                      err);
 }
 
 static awa_status

@@ -49,7 +49,7 @@ auto_bench(struct bench *b)
 static awa_status
 fill(struct bench *b, awa_error *err)
 {
-    awa_status s = awa__sql_exec(b->full.login.conn, "bench", "SET statement_timeout = 0", err);
+    awa_status s = awa__exec(b->full.login.conn, "bench", "SET statement_timeout = 0", err);
 
     pace_begin(b->pace, "filling", 0);
     for (int64_t done = 0; done < b->plan->rows && s == AWA_OK; done += FILL_ROWS) {
@@ -60,14 +60,14 @@ fill(struct bench *b, awa_error *err)
         snprintf(n, sizeof n, "%lld", (long long)(left < FILL_ROWS ? left : FILL_ROWS));
         snprintf(first, sizeof first, "%lld", (long long)done);
         pace_show(b->pace, done);
-        s = awa__sql_run(b->full.login.conn, SQL_BENCH_FILL,
-                         (const char *[]){ n, first, b->payload }, &res, err);
+        s = awa__query(b->full.login.conn, SQL_BENCH_FILL, (const char *[]){ n, first, b->payload },
+                       &res, err);
         if (s == AWA_OK)
             s = interrupt_check(err);
     }
     if (s == AWA_OK)
-        s = awa__sql_exec(b->full.login.conn, "bench", "VACUUM ANALYZE awa.deferred_jobs", err);
-    awa__ignore(awa__sql_exec(b->full.login.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
+        s = awa__exec(b->full.login.conn, "bench", "VACUUM ANALYZE awa.deferred_jobs", err);
+    awa__ignore(awa__exec(b->full.login.conn, "bench", "CHECKPOINT", NULL)); /* if we may */
     return s;
 }
 
@@ -113,7 +113,7 @@ promote(const struct bench *b, struct stage *st, awa_error *err)
     AUTO(pgresult) PGresult *res = NULL;
     int64_t began = clock_us();
     awa_status s =
-        awa__sql_run(st->login.conn, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
+        awa__query(st->login.conn, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
 
     st->promote_us = clock_us() - began;
     if (s == AWA_OK && strtoll(PQgetvalue(res, 0, 0), NULL, 10) != b->plan->batch)
@@ -134,8 +134,8 @@ complete(struct stage *st, const PGresult *claimed, awa_error *err)
     snprintf(claims, sizeof claims, "{%s}", PQgetvalue(claimed, 0, 2));
     snprintf(positions, sizeof positions, "{\"{[%s,%s]}\"}", PQgetvalue(claimed, 0, 0),
              PQgetvalue(claimed, last, 0));
-    return awa__sql_run(st->login.conn, SQL_JOBS_COMPLETE,
-                        (const char *[]){ st->login.worker, slots, claims, positions }, &res, err);
+    return awa__query(st->login.conn, SQL_JOBS_COMPLETE,
+                      (const char *[]){ st->login.worker, slots, claims, positions }, &res, err);
 }
 
 static awa_status
@@ -147,8 +147,8 @@ claim(const struct bench *b, struct stage *st, awa_error *err)
     awa_status s;
 
     snprintf(max, sizeof max, "%lld", (long long)b->plan->batch);
-    s = awa__sql_run(st->login.conn, SQL_JOBS_CLAIM,
-                     (const char *[]){ st->login.worker, "default", max }, &res, err);
+    s = awa__query(st->login.conn, SQL_JOBS_CLAIM,
+                   (const char *[]){ st->login.worker, "default", max }, &res, err);
     st->claim_us = clock_us() - began;
     if (s == AWA_OK && PQntuples(res) != b->plan->batch)
         return awa__fail(err, AWA_EDB, "bench: %d jobs were claimed, not %lld", PQntuples(res),

@@ -103,8 +103,8 @@ look_up(const struct call *call, const struct bulk_verb *verb, PGconn *conn, int
     *ret_pruned = -1;
     if (narrow_filter(call, verb) != NULL)
         return AWA_OK;
-    s = awa__sql_run(conn, SQL_FAILED_COUNTS, (const char *[]){ call_text(call, "queue") }, &res,
-                     err);
+    s = awa__query(conn, SQL_FAILED_COUNTS, (const char *[]){ call_text(call, "queue") }, &res,
+                   err);
     if (s != AWA_OK)
         return s;
     *ret_total = strtoll(PQgetvalue(res, 0, verb->letters ? 2 : 0), NULL, 10);

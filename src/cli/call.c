@@ -42,12 +42,12 @@ call_enter(struct call *call, const char *word)
 }
 
 /* The newest setting of that name: the last one given, else environment, else default. */
-static const struct setting *
+static const struct given_option *
 find(const struct call *call, const char *name)
 {
-    for (size_t i = call->nsettings; i-- > 0;)
-        if (strcmp(call->settings[i].spec->name, name) == 0)
-            return &call->settings[i];
+    for (size_t i = call->ngiven; i-- > 0;)
+        if (strcmp(call->given[i].spec->name, name) == 0)
+            return &call->given[i];
     return NULL;
 }
 
@@ -60,7 +60,7 @@ call_flag(const struct call *call, const char *name)
 const char *
 call_text(const struct call *call, const char *name)
 {
-    const struct setting *s = find(call, name);
+    const struct given_option *s = find(call, name);
 
     return s != NULL ? s->text : NULL;
 }
@@ -68,7 +68,7 @@ call_text(const struct call *call, const char *name)
 int64_t
 call_number(const struct call *call, const char *name)
 {
-    const struct setting *s = find(call, name);
+    const struct given_option *s = find(call, name);
 
     return s != NULL ? s->number : -1;
 }
@@ -76,8 +76,8 @@ call_number(const struct call *call, const char *name)
 const char *
 call_each(const struct call *call, const char *name, size_t *next)
 {
-    while (*next < call->nsettings) {
-        const struct setting *s = &call->settings[(*next)++];
+    while (*next < call->ngiven) {
+        const struct given_option *s = &call->given[(*next)++];
 
         if (strcmp(s->spec->name, name) == 0)
             return s->text;

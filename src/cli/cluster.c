@@ -121,9 +121,9 @@ ensure_database(const struct cluster *c, awa_error *err)
         return awa__fail(err, AWA_ENOMEM, "dev: out of memory");
     s = awa_connect(dsn, &conn, err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_DATABASE_EXISTS, (const char *[]){ SERVER_DATABASE }, &res, err);
+        s = awa__query(conn, SQL_DATABASE_EXISTS, (const char *[]){ SERVER_DATABASE }, &res, err);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "f") == 0)
-        s = awa__sql_exec(conn, "dev", "CREATE DATABASE " SERVER_DATABASE, err);
+        s = awa__exec(conn, "dev", "CREATE DATABASE " SERVER_DATABASE, err);
     return s;
 }
 

@@ -91,7 +91,7 @@ open_bench(struct bench *b, awa_error *err)
     if (s == AWA_OK)
         s = awa_connect(b->home, &conn, err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_BENCH_SERVER, NULL, &b->server, err);
+        s = awa__query(conn, SQL_BENCH_SERVER, NULL, &b->server, err);
     pace_init(&b->pace, !call_flag(b->call, "quiet"));
     return s;
 }

@@ -61,7 +61,7 @@ list_table(const awa_list_options *o, PGconn *conn, PGresult **ret_res, awa_erro
         awa__options_number(limit, o->limit),
     };
 
-    return awa__sql_run(conn, SQL_DLQ_LIST, params, ret_res, err);
+    return awa__query(conn, SQL_DLQ_LIST, params, ret_res, err);
 }
 
 /* Rows, with the cursor of each in the last column, which is not printed. */
@@ -120,7 +120,7 @@ letter_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
     awa_status s;
 
     snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)id);
-    s = awa__sql_run(conn, SQL_JOB_GET, (const char *[]){ text }, &res, err);
+    s = awa__query(conn, SQL_JOB_GET, (const char *[]){ text }, &res, err);
     if (s == AWA_OK && !is_dead(res))
         s = awa__fail(err, AWA_ENOTFOUND, "job %s: not in the dead-letter queue", text);
     return s == AWA_OK ? awa_job_get(conn, *(const int64_t *)id, ret_json, err) : s;

@@ -17,7 +17,7 @@ cmd_health(struct call *call)
     if (s == AWA_OK)
         s = awa_health(conn, &well, &json, &err);
     if (s == AWA_OK && !call_flag(call, "json"))
-        s = awa__sql_run(conn, SQL_HEALTH_CHECK, NULL, &res, &err);
+        s = awa__query(conn, SQL_HEALTH_CHECK, NULL, &res, &err);
     if (s != AWA_OK)
         return report(&err);
     if (call_flag(call, "json"))

@@ -67,10 +67,10 @@ print_report(PGconn *conn, const struct awa__migration *done, bool check, awa_er
     add_column(&detail, found, 1);
     if (what.failed || detail.failed)
         return awa__fail(err, AWA_ENOMEM, "migrate: out of memory");
-    s = awa__sql_run(conn, SQL_MIGRATION_REPORT,
-                     (const char *[]){ from, to, done->engine_applied ? "true" : "false", what.data,
-                                       detail.data, check ? "true" : "false" },
-                     &res, err);
+    s = awa__query(conn, SQL_MIGRATION_REPORT,
+                   (const char *[]){ from, to, done->engine_applied ? "true" : "false", what.data,
+                                     detail.data, check ? "true" : "false" },
+                   &res, err);
     if (s == AWA_OK)
         print_json(res);
     return s;
@@ -80,7 +80,7 @@ static awa_status
 print_roles(PGconn *conn, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_ROLES_SCRIPT, NULL, &res, err);
+    awa_status s = awa__query(conn, SQL_ROLES_SCRIPT, NULL, &res, err);
 
     if (s == AWA_OK)
         puts(PQgetvalue(res, 0, 0));

@@ -99,7 +99,7 @@ static awa_status
 count_waiting(PGconn *conn, const char *queue, long long *ret_n, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_QUEUE_COUNTS, (const char *[]){ queue }, &res, err);
+    awa_status s = awa__query(conn, SQL_QUEUE_COUNTS, (const char *[]){ queue }, &res, err);
 
     if (s != AWA_OK)
         return s;

@@ -6,7 +6,7 @@
 
 #include "cli/help.h"
 #include "cli/output.h"
-#include "cli/settings.h"
+#include "cli/options.h"
 
 int
 call_refuse(const struct call *call, const char *word)
@@ -29,7 +29,7 @@ find_command(struct call *call, int *argc, char ***argv)
     int rest;
 
     while (call->command->children != NULL) {
-        if (!settings_parse(call, *argc, *argv, true, &rest))
+        if (!options_parse(call, *argc, *argv, true, &rest))
             return EXIT_USAGE;
         *argc -= rest;
         *argv += rest;
@@ -38,7 +38,7 @@ find_command(struct call *call, int *argc, char ***argv)
         if (!call_enter(call, **argv))
             return call_refuse(call, **argv);
     }
-    if (!settings_parse(call, *argc, *argv, false, &rest))
+    if (!options_parse(call, *argc, *argv, false, &rest))
         return EXIT_USAGE;
     *argc -= rest;
     *argv += rest;
@@ -83,7 +83,7 @@ command_main(const struct command *root, int argc, char **argv)
         printf("awa %s\n", awa_version());
         return EXIT_DONE;
     }
-    if (!settings_complete(&call))
+    if (!options_complete(&call))
         return EXIT_USAGE;
     return run(&call);
 }

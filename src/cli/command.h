@@ -45,13 +45,13 @@ struct command {
 };
 
 /* An option and the value it got, from wherever. */
-struct setting {
+struct given_option {
     const struct option_spec *spec;
     const char *text;
     int64_t number; /* of OPTION_NUMBER and OPTION_DURATION */
 };
 
-enum { SETTINGS_MAX = 256, WORDS_MAX = 80 };
+enum { GIVEN_MAX = 256, WORDS_MAX = 80 };
 
 /* One run of a command. */
 struct call {
@@ -60,8 +60,8 @@ struct call {
     char words[WORDS_MAX]; /* awa dev start */
     char **args;           /* positional ones, borrowed from argv */
     int nargs;
-    struct setting settings[SETTINGS_MAX]; /* in the order given */
-    size_t nsettings;
+    struct given_option given[GIVEN_MAX]; /* in the order given */
+    size_t ngiven;
 };
 
 /* What every command understands. */

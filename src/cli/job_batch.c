@@ -67,7 +67,7 @@ send_picked(PGconn *conn, const struct pick *pick, PGresult **ret_res, awa_error
     }
     params[COLUMNS - 1] = "f"; /* not strict: the bad ones are passed over and named */
     s = failed ? awa__fail(err, AWA_ENOMEM, "insert: out of memory")
-               : awa__sql_run(conn, SQL_JOBS_INSERT, params, ret_res, err);
+               : awa__query(conn, SQL_JOBS_INSERT, params, ret_res, err);
     for (int c = KIND; c < COLUMNS; c++)
         buffer_done(&columns[c]);
     return s;
@@ -127,7 +127,7 @@ copy_rows(struct input *in, const struct pick *pick, awa_error *err)
 static awa_status
 savepoint(const struct input *in, const char *command, awa_error *err)
 {
-    return in->strict ? awa__sql_exec(in->conn, "insert", command, err) : AWA_OK;
+    return in->strict ? awa__exec(in->conn, "insert", command, err) : AWA_OK;
 }
 
 /* By COPY. If that fails for one of them, or this role may not, by the other door; it will tell. */
@@ -211,7 +211,7 @@ read_lines(struct input *in, size_t from, size_t to, PGresult **ret_rows, awa_er
     params[0] = in->text.data + begin;
     memcpy(params + 1, in->defaults, sizeof in->defaults);
     in->text.data[end] = '\0';
-    s = awa__sql_run(in->conn, SQL_JOBS_READ, params, ret_rows, err);
+    s = awa__query(in->conn, SQL_JOBS_READ, params, ret_rows, err);
     in->text.data[end] = '\n';
     return s;
 }

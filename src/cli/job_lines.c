@@ -166,7 +166,7 @@ check_defaults(const struct input *in, awa_error *err)
     if (s != AWA_OK)
         return s;
     memcpy(params + 1, in->defaults, sizeof in->defaults);
-    return awa__sql_run(in->conn, SQL_JOBS_READ, params, &res, err);
+    return awa__query(in->conn, SQL_JOBS_READ, params, &res, err);
 }
 
 static int64_t
@@ -181,17 +181,17 @@ file_size(int fd)
 static awa_status
 insert_strictly(struct input *in, awa_error *err)
 {
-    awa_status s = awa__sql_exec(in->conn, "insert",
-                                 "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", err);
+    awa_status s = awa__exec(in->conn, "insert",
+                             "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", err);
     bool interrupted;
 
     if (s == AWA_OK)
         s = insert_all(in, err);
     interrupted = interrupt_signal() != 0;
     if (s == AWA_OK && !interrupted)
-        s = awa__sql_exec(in->conn, "insert", "COMMIT", err);
+        s = awa__exec(in->conn, "insert", "COMMIT", err);
     else
-        awa__ignore(awa__sql_exec(in->conn, "insert", "ROLLBACK", NULL));
+        awa__ignore(awa__exec(in->conn, "insert", "ROLLBACK", NULL));
     if (s != AWA_OK || interrupted)
         in->report->inserted = in->report->duplicates = in->report->done = 0;
     return s;

@@ -18,7 +18,7 @@ moment_read(const struct call *call, PGconn *conn, const char *option, bool ago,
     *ret_ms = 0;
     if (text == NULL)
         return AWA_OK;
-    s = awa__sql_run(conn, SQL_TIME_READ, (const char *[]){ text, ago ? "t" : "f" }, &res, err);
+    s = awa__query(conn, SQL_TIME_READ, (const char *[]){ text, ago ? "t" : "f" }, &res, err);
     if (s == AWA_EINVAL) {
         const char *why = strstr(err->message, ": "); /* behind the name of the statement */
 

@@ -12,7 +12,7 @@ query_run(const struct call *call, const struct awa__sql *table, const char *con
     AUTO(pgconn) PGconn *conn = NULL;
     awa_status s = session_open_engine(call, &conn, err);
 
-    return s == AWA_OK ? awa__sql_run(conn, table, params, ret_res, err) : s;
+    return s == AWA_OK ? awa__query(conn, table, params, ret_res, err) : s;
 }
 
 int

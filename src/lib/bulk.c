@@ -119,7 +119,7 @@ run(PGconn *conn, const struct awa__sql *statement, const awa_bulk_options *o, P
         awa__options_number(priority, o->to_priority),
     };
 
-    return awa__sql_run(conn, statement, params, ret_res, err);
+    return awa__query(conn, statement, params, ret_res, err);
 }
 
 static awa_status
@@ -202,7 +202,7 @@ awa_dlq_retry(PGconn *conn, int64_t id, const awa_bulk_options *options, awa_err
         o.to_queue,
         awa__options_number(priority, o.to_priority),
     };
-    s = awa__sql_run(conn, SQL_DLQ_RETRY, params, &res, reterr);
+    s = awa__query(conn, SQL_DLQ_RETRY, params, &res, reterr);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
         s = awa__fail(reterr, AWA_ENOTFOUND, "job %s: not in the dead-letter queue", text);
     return s;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "lib/options.h"
 #include "lib/insert.h"
 #include "statements_lib.h"
 
@@ -99,7 +100,7 @@ plan(struct batch *b, size_t n, awa_error *err)
         if (s != AWA_OK)
             return s;
         if (job.run_at_ms != 0 || job.delay_ms != 0 || job.unique_key != NULL || job.ntags != 0 ||
-            job.metadata_json != NULL || job.max_run_ms != 0) {
+            job.metadata_json != NULL || awa__has_options(&job)) {
             b->other[b->nother++] = i;
             continue;
         }
@@ -146,7 +147,7 @@ reserve(PGconn *conn, struct batch *b, awa_error *err)
             s = awa__fail(err, AWA_ENOMEM, "copy: out of memory");
     }
     if (s == AWA_OK)
-        s = (b->own ? awa__sql_begin : awa__sql_run)(conn, SQL_POSITIONS_RESERVE, params, &res,
+        s = (b->own ? awa__begin_query : awa__query)(conn, SQL_POSITIONS_RESERVE, params, &res,
                                                      err);
     for (int a = 0; a < 4; a++)
         buffer_done(&arrays[a]);
@@ -222,7 +223,7 @@ flush(PGconn *conn, struct buffer *b, awa_error *err)
 
     if (b->failed)
         return awa__fail(err, AWA_ENOMEM, "copy: out of memory");
-    s = awa__sql_copy_put(conn, b->data, b->len, err);
+    s = awa__copy_put(conn, b->data, b->len, err);
     buffer_reset(b);
     return s;
 }
@@ -251,7 +252,7 @@ send_rows(PGconn *conn, const struct batch *b, awa_error *err)
     struct awa__copy_error at = { 0 };
     awa_status s;
 
-    s = awa__sql_copy_begin(conn, SQL_ENTRIES_COPY, b->own && b->nother == 0, err);
+    s = awa__copy_begin(conn, SQL_ENTRIES_COPY, b->own && b->nother == 0, err);
     if (s != AWA_OK)
         return s;
     buffer_add(&out, head, sizeof head);
@@ -270,7 +271,7 @@ send_rows(PGconn *conn, const struct batch *b, awa_error *err)
     buffer_int16(&out, -1);
     if (s == AWA_OK)
         s = flush(conn, &out, err);
-    s = awa__sql_copy_end(conn, SQL_ENTRIES_COPY, s, &at, err);
+    s = awa__copy_end(conn, SQL_ENTRIES_COPY, s, &at, err);
     return s == AWA_OK ? s : name_the_job(b, &at, s, err);
 }
 
@@ -302,7 +303,7 @@ copy_batch(PGconn *conn, struct batch *b, int64_t *ret_ids, awa_error *err)
     if (s == AWA_OK)
         s = insert_others(conn, b, ret_ids, err);
     if (s == AWA_OK && b->own && PQtransactionStatus(conn) != PQTRANS_IDLE)
-        s = awa__sql_exec(conn, "copy", "COMMIT", err);
+        s = awa__exec(conn, "copy", "COMMIT", err);
     for (size_t g = 0; s == AWA_OK && ret_ids != NULL && g < b->ngroups; g++)
         for (size_t k = 0; k < b->groups[g].n; k++)
             ret_ids[b->plain[b->groups[g].first + k]] = b->groups[g].id + (int64_t)k;
@@ -331,6 +332,6 @@ awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n, int64_t *ret_
     b.own = PQtransactionStatus(conn) == PQTRANS_IDLE;
     s = copy_batch(conn, &b, ret_ids, reterr);
     if (s != AWA_OK && b.own && PQtransactionStatus(conn) != PQTRANS_IDLE)
-        awa__ignore(awa__sql_exec(conn, "copy", "ROLLBACK", NULL));
+        awa__ignore(awa__exec(conn, "copy", "ROLLBACK", NULL));
     return s;
 }

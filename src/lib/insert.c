@@ -81,7 +81,7 @@ static const char *
 options_json(struct buffer *b, const awa_job_options *job)
 {
     buffer_reset(b);
-    if (job->max_run_ms == 0)
+    if (!awa__has_options(job))
         return NULL;
     buffer_format(b, "{\"max_run_ms\":%" PRId64 "}", job->max_run_ms);
     return b->data;
@@ -124,7 +124,7 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
     };
     if (tags.failed || more.failed)
         return awa__fail(reterr, AWA_ENOMEM, "insert: out of memory");
-    s = awa__sql_run(conn, SQL_JOB_INSERT, params, &res, reterr);
+    s = awa__query(conn, SQL_JOB_INSERT, params, &res, reterr);
     if (s != AWA_OK)
         return s;
     if (PQgetisnull(res, 0, 0))
@@ -209,7 +209,7 @@ send_columns(PGconn *conn, struct buffer *columns, bool strict, PGresult **ret_r
         params[c] = columns[c].data;
     }
     params[COLUMNS] = strict ? "t" : "f";
-    return awa__sql_run(conn, SQL_JOBS_INSERT, params, ret_res, err);
+    return awa__query(conn, SQL_JOBS_INSERT, params, ret_res, err);
 }
 
 awa_status

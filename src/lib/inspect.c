@@ -33,7 +33,7 @@ ask(PGconn *conn, const struct awa__sql *sql, const char *const *params, char **
     if (conn == NULL || ret_json == NULL)
         return awa__fail(err, AWA_EINVAL, "%s: want a connection, and a place for the text",
                          sql->name);
-    s = awa__sql_run(conn, sql, params, &res, err);
+    s = awa__query(conn, sql, params, &res, err);
     if (s == AWA_OK)
         s = copy_column(res, 0, &json, err);
     if (s != AWA_OK)

@@ -27,7 +27,7 @@ findings_add(PGconn *conn, struct awa__findings *f, const char *what, const char
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_FINDING_MAKE, (const char *[]){ what, detail }, &res, err);
+    s = awa__query(conn, SQL_FINDING_MAKE, (const char *[]){ what, detail }, &res, err);
     if (s == AWA_OK)
         findings_take(f, &res);
     return s;
@@ -40,7 +40,7 @@ run_column(PGconn *conn, const PGresult *res, int column, awa_error *err)
     for (int i = 0; i < PQntuples(res); i++) {
         awa_status s = PQgetisnull(res, i, column)
                            ? AWA_OK
-                           : awa__sql_exec(conn, "migrate", PQgetvalue(res, i, column), err);
+                           : awa__exec(conn, "migrate", PQgetvalue(res, i, column), err);
 
         if (s != AWA_OK)
             return s;
@@ -83,15 +83,15 @@ mend_roles(PGconn *conn, bool check, struct awa__findings *f, awa_error *err)
     AUTO(pgresult) PGresult *left = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_ROLES_MISSING, NULL, &missing, err);
+    s = awa__query(conn, SQL_ROLES_MISSING, NULL, &missing, err);
     if (s != AWA_OK || PQntuples(missing) == 0)
         return s;
     findings_take(f, &missing);
     if (check)
         return AWA_OK;
-    s = awa__sql_run(conn, SQL_ROLES_MAKE, NULL, &made, err);
+    s = awa__query(conn, SQL_ROLES_MAKE, NULL, &made, err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_ROLES_MISSING, NULL, &left, err);
+        s = awa__query(conn, SQL_ROLES_MISSING, NULL, &left, err);
     if (s == AWA_OK && PQntuples(left) > 0)
         s = ask_for_roles(left, err);
     return s;
@@ -115,7 +115,7 @@ check_owners(const PGresult *wrong, awa_error *err)
 awa_status
 read_catalog(PGconn *conn, PGresult **ret_catalog, awa_error *err)
 {
-    return awa__sql_run(conn, SQL_CATALOG_READ, NULL, ret_catalog, err);
+    return awa__query(conn, SQL_CATALOG_READ, NULL, ret_catalog, err);
 }
 
 /* A statement about the catalog. */
@@ -123,11 +123,11 @@ static awa_status
 ask_catalog(PGconn *conn, const struct awa__sql *sql, const PGresult *catalog, PGresult **ret_res,
             awa_error *err)
 {
-    return awa__sql_run(conn, sql, (const char *[]){ PQgetvalue(catalog, 0, 0) }, ret_res, err);
+    return awa__query(conn, sql, (const char *[]){ PQgetvalue(catalog, 0, 0) }, ret_res, err);
 }
 
 static awa_status
-take_back_owners(PGconn *conn, const PGresult *wrong, PGresult **catalog, awa_error *err)
+restore_owners(PGconn *conn, const PGresult *wrong, PGresult **catalog, awa_error *err)
 {
     awa_status s = check_owners(wrong, err);
 
@@ -148,7 +148,7 @@ mend_owners(PGconn *conn, bool check, PGresult **catalog, struct awa__findings *
 
     s = ask_catalog(conn, SQL_CATALOG_OWNERS, *catalog, &wrong, err);
     if (s == AWA_OK && !check && PQntuples(wrong) > 0)
-        s = take_back_owners(conn, wrong, catalog, err);
+        s = restore_owners(conn, wrong, catalog, err);
     if (s == AWA_OK)
         findings_take(f, &wrong);
     return s;
@@ -161,7 +161,7 @@ become(PGconn *conn, const char *role, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_run(conn, SQL_ROLE_SET, (const char *[]){ role }, &res, err);
+    return awa__query(conn, SQL_ROLE_SET, (const char *[]){ role }, &res, err);
 }
 
 /* Nothing here makes a table, or a column, with what was in it. */
@@ -222,8 +222,7 @@ mend_tables(PGconn *conn, bool check, struct awa__findings *f, awa_error *err)
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_TABLES_MEND, (const char *[]){ check ? "true" : "false" }, &res,
-                     err);
+    s = awa__query(conn, SQL_TABLES_MEND, (const char *[]){ check ? "true" : "false" }, &res, err);
     if (s == AWA_OK)
         findings_take(f, &res);
     return s;

@@ -65,7 +65,7 @@ run(PGconn *conn, const struct awa__sql *sql, const char *const *params, awa_err
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_run(conn, sql, params, &res, err);
+    return awa__query(conn, sql, params, &res, err);
 }
 
 static int
@@ -82,7 +82,7 @@ static awa_status
 read_known(PGconn *conn, struct migration *m, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_MIGRATIONS_EXIST, NULL, &res, err);
+    awa_status s = awa__query(conn, SQL_MIGRATIONS_EXIST, NULL, &res, err);
 
     if (s != AWA_OK)
         return s;
@@ -117,7 +117,7 @@ read_version(PGconn *conn, int *ret_version, awa_error *err)
     AUTO(pgresult) PGresult *ledger = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_MIGRATIONS_LIST, NULL, &ledger, err);
+    s = awa__query(conn, SQL_MIGRATIONS_LIST, NULL, &ledger, err);
     if (s != AWA_OK)
         return s;
     if (PQntuples(ledger) > newest_file())
@@ -141,7 +141,7 @@ apply_schema(PGconn *conn, int version, awa_error *err)
         char number[12];
         awa_status s;
 
-        s = awa__sql_exec(conn, f->name, f->text, err);
+        s = awa__exec(conn, f->name, f->text, err);
         if (s != AWA_OK)
             return s;
         snprintf(number, sizeof number, "%d", f->number);
@@ -159,7 +159,7 @@ read_engine(PGconn *conn, bool *ret_current, awa_error *err)
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_ENGINE_IN_FORCE, (const char *[]){ AWA_VERSION }, &res, err);
+    s = awa__query(conn, SQL_ENGINE_IN_FORCE, (const char *[]){ AWA_VERSION }, &res, err);
     if (s != AWA_OK)
         return s;
     *ret_current = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), awa__engine_checksum) == 0;
@@ -175,7 +175,7 @@ static awa_status
 apply_files(PGconn *conn, awa_error *err)
 {
     for (const struct awa__sql_file *f = awa__engine_files; f->name != NULL; f++) {
-        awa_status s = awa__sql_exec(conn, f->name, f->text, err);
+        awa_status s = awa__exec(conn, f->name, f->text, err);
 
         if (s != AWA_OK)
             return s;
@@ -191,17 +191,17 @@ rehearse(PGconn *conn, const char *forms, PGresult **ret_forms, awa_error *err)
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_exec(conn, "migrate", "SAVEPOINT rehearsal", err);
+    s = awa__exec(conn, "migrate", "SAVEPOINT rehearsal", err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_ENGINE_SET_ASIDE, (const char *[]){ forms }, &aside, err);
+        s = awa__query(conn, SQL_ENGINE_SET_ASIDE, (const char *[]){ forms }, &aside, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "migrate", PQgetvalue(aside, 0, 0), err);
+        s = awa__exec(conn, "migrate", PQgetvalue(aside, 0, 0), err);
     if (s == AWA_OK)
         s = apply_files(conn, err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_ENGINE_FORMS, NULL, &res, err);
+        s = awa__query(conn, SQL_ENGINE_FORMS, NULL, &res, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "migrate", "ROLLBACK TO SAVEPOINT rehearsal", err);
+        s = awa__exec(conn, "migrate", "ROLLBACK TO SAVEPOINT rehearsal", err);
     if (s == AWA_OK)
         *ret_forms = TAKE(res);
     return s;
@@ -216,7 +216,7 @@ drop_outdated(PGconn *conn, awa_error *err)
     const char *forms;
     awa_status s;
 
-    s = awa__sql_run(conn, SQL_ENGINE_FORMS, NULL, &old, err);
+    s = awa__query(conn, SQL_ENGINE_FORMS, NULL, &old, err);
     if (s != AWA_OK)
         return s;
     forms = PQgetvalue(old, 0, 0);
@@ -224,8 +224,8 @@ drop_outdated(PGconn *conn, awa_error *err)
         return AWA_OK;
     s = rehearse(conn, forms, &new, err);
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_ENGINE_OUTDATED,
-                         (const char *[]){ forms, PQgetvalue(new, 0, 0) }, &res, err);
+        s = awa__query(conn, SQL_ENGINE_OUTDATED, (const char *[]){ forms, PQgetvalue(new, 0, 0) },
+                       &res, err);
     if (s != AWA_OK)
         return s;
     if (!PQgetisnull(res, 0, 1))
@@ -235,7 +235,7 @@ drop_outdated(PGconn *conn, awa_error *err)
                          PQgetvalue(res, 0, 1));
     if (PQgetisnull(res, 0, 0))
         return AWA_OK;
-    return awa__sql_exec(conn, "migrate", PQgetvalue(res, 0, 0), err);
+    return awa__exec(conn, "migrate", PQgetvalue(res, 0, 0), err);
 }
 
 static awa_status
@@ -256,23 +256,23 @@ static awa_status
 enter(PGconn *conn, struct migration *m, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_exec(conn, "migrate", m->check ? begin_check : begin, err);
+    awa_status s = awa__exec(conn, "migrate", m->check ? begin_check : begin, err);
 
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_MIGRATION_BEGIN, NULL, &res, err);
+        s = awa__query(conn, SQL_MIGRATION_BEGIN, NULL, &res, err);
     if (s != AWA_OK)
         return s;
     m->role = strdup(PQgetvalue(res, 0, 0));
     if (m->role == NULL)
         return awa__fail(err, AWA_ENOMEM, "migrate: out of memory");
-    return awa__sql_exec(conn, "migrate", give_up_soon, err);
+    return awa__exec(conn, "migrate", give_up_soon, err);
 }
 
 static awa_status
 read_moved(PGconn *conn, bool *ret_moved, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_run(conn, SQL_ORIGIN_CHECK, NULL, &res, err);
+    awa_status s = awa__query(conn, SQL_ORIGIN_CHECK, NULL, &res, err);
 
     if (s == AWA_OK)
         *ret_moved = strcmp(PQgetvalue(res, 0, 0), "t") == 0;
@@ -288,12 +288,12 @@ take_over(PGconn *conn, struct migration *m, awa_error *err)
     if (s == AWA_OK)
         s = read_known(conn, m, err);
     if (s == AWA_OK && !m->known)
-        return awa__sql_exec(conn, "bootstrap.sql", awa__bootstrap, err);
+        return awa__exec(conn, "bootstrap.sql", awa__bootstrap, err);
     if (s == AWA_OK)
         s = read_catalog(conn, &m->catalog, err);
     if (s == AWA_OK)
         s = mend_owners(conn, m->check, &m->catalog, &m->done->found, err);
-    return s == AWA_OK ? awa__sql_exec(conn, "migrate", become_owner, err) : s;
+    return s == AWA_OK ? awa__exec(conn, "migrate", become_owner, err) : s;
 }
 
 static awa_status
@@ -383,7 +383,7 @@ look(PGconn *conn, struct migration *m, awa_error *err)
     if (s == AWA_OK)
         s = mend_owners(conn, true, &m->catalog, found, err);
     if (s == AWA_OK && found->n == n)
-        s = awa__sql_exec(conn, "migrate", become_owner, err);
+        s = awa__exec(conn, "migrate", become_owner, err);
     if (s == AWA_OK)
         s = check_files(conn, m, err);
     if (s == AWA_OK)
@@ -400,8 +400,8 @@ static awa_status
 finish(PGconn *conn, awa_status s, bool commit, awa_error *err)
 {
     if (s == AWA_OK && commit)
-        return awa__sql_exec(conn, "migrate", "COMMIT", err);
-    awa__ignore(awa__sql_exec(conn, "migrate", "ROLLBACK", NULL));
+        return awa__exec(conn, "migrate", "COMMIT", err);
+    awa__ignore(awa__exec(conn, "migrate", "ROLLBACK", NULL));
     return s;
 }
 
@@ -436,7 +436,7 @@ mend(PGconn *conn, bool moved, struct awa__migration *done, awa_error *err)
     awa_status s = enter(conn, &m, err);
 
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "migrate", become_owner, err);
+        s = awa__exec(conn, "migrate", become_owner, err);
     if (s == AWA_OK && !moved)
         s = mend_tables(conn, true, &wrong, err);
     if (s == AWA_OK && (moved || wrong.n > 0))

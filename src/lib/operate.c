@@ -19,7 +19,7 @@ change_job(PGconn *conn, const struct awa__sql *statement, int64_t id, const cha
     if (conn == NULL)
         return awa__fail(err, AWA_EINVAL, "%s: want a connection", what);
     snprintf(text, sizeof text, "%" PRId64, id);
-    s = awa__sql_run(conn, statement, (const char *[]){ text, reason }, &res, err);
+    s = awa__query(conn, statement, (const char *[]){ text, reason }, &res, err);
     if (s != AWA_OK)
         return s;
     if (strcmp(PQgetvalue(res, 0, 0), "t") != 0)
@@ -59,7 +59,7 @@ change_queue(PGconn *conn, const struct awa__sql *statement, const char *queue, 
 
     if (conn == NULL || queue == NULL)
         return awa__fail(err, AWA_EINVAL, "queue: want a connection and a name");
-    return awa__sql_run(conn, statement, (const char *[]){ queue, NULL }, &res, err);
+    return awa__query(conn, statement, (const char *[]){ queue, NULL }, &res, err);
 }
 
 awa_status
@@ -86,7 +86,7 @@ awa_queue_drain(PGconn *conn, const char *queue, int64_t limit, int64_t *ret_n, 
     if (limit < 1 || limit > 10000)
         return awa__fail(reterr, AWA_EINVAL, "drain: limit: want 1 to 10000, got %" PRId64, limit);
     snprintf(max, sizeof max, "%" PRId64, limit);
-    s = awa__sql_run(conn, SQL_QUEUE_DRAIN, (const char *[]){ queue, max }, &res, reterr);
+    s = awa__query(conn, SQL_QUEUE_DRAIN, (const char *[]){ queue, max }, &res, reterr);
     if (s == AWA_OK && ret_n != NULL)
         *ret_n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     return s;
@@ -100,7 +100,7 @@ awa_queue_remove(PGconn *conn, const char *queue, awa_error *reterr)
 
     if (conn == NULL || queue == NULL)
         return awa__fail(reterr, AWA_EINVAL, "queue: want a connection and a name");
-    s = awa__sql_run(conn, SQL_QUEUE_REMOVE, &queue, &res, reterr);
+    s = awa__query(conn, SQL_QUEUE_REMOVE, &queue, &res, reterr);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
         return awa__fail(reterr, AWA_ENOTFOUND, "queue %s: not known", queue);
     return s;
@@ -116,7 +116,7 @@ compare_counters(PGconn *conn, const char *check_only, int64_t *ret_n, awa_error
 
     if (conn == NULL)
         return awa__fail(err, AWA_EINVAL, "counters: want a connection");
-    s = awa__sql_run(conn, SQL_COUNTERS_REBUILD, (const char *[]){ check_only }, &res, err);
+    s = awa__query(conn, SQL_COUNTERS_REBUILD, (const char *[]){ check_only }, &res, err);
     if (s != AWA_OK || ret_n == NULL)
         return s;
     *ret_n = 0;
@@ -144,5 +144,5 @@ awa_storage_reset(PGconn *conn, const char *database, awa_error *reterr)
 
     if (conn == NULL || database == NULL)
         return awa__fail(reterr, AWA_EINVAL, "reset: want a connection and a database's name");
-    return awa__sql_run(conn, SQL_STORAGE_RESET, (const char *[]){ database }, &res, reterr);
+    return awa__query(conn, SQL_STORAGE_RESET, (const char *[]){ database }, &res, reterr);
 }

@@ -11,4 +11,11 @@ bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_s
 /* A number as a parameter of a statement; NULL for 0, which means the default, or nothing said. */
 const char *awa__options_number(char text[24], int64_t v);
 
+/* Whether a job has anything for the column `options`; see options_json() in insert.c. */
+static inline bool
+awa__has_options(const awa_job_options *job)
+{
+    return job->max_run_ms != 0;
+}
+
 #endif

@@ -13,7 +13,7 @@ awa__schema_check(PGconn *conn, awa_error *err)
     awa_status s;
     long found, known = 0;
 
-    s = awa__sql_ask(conn, SQL_SCHEMA_VERSION, NULL, &res, &why);
+    s = awa__query_timed(conn, SQL_SCHEMA_VERSION, NULL, &res, &why);
     if (s == AWA_ESCHEMA)
         return awa__fail(err, AWA_ESCHEMA, "schema: this database has none; run awa migrate");
     if (s != AWA_OK)

@@ -96,7 +96,7 @@ awa_queue_set(PGconn *conn, const char *queue, const awa_settings *settings, awa
             c.defaults.data,
         };
 
-        s = awa__sql_run(conn, SQL_QUEUE_SET, params, &res, reterr);
+        s = awa__query(conn, SQL_QUEUE_SET, params, &res, reterr);
     }
     buffer_done(&c.defaults);
     return s;
@@ -116,7 +116,7 @@ awa_defaults_set(PGconn *conn, const awa_settings *settings, awa_error *reterr)
     if (s == AWA_OK && c.values[SHARDS] != NULL)
         s = awa__fail(reterr, AWA_EINVAL, "defaults: enqueue_shards: each queue has its own");
     if (s == AWA_OK)
-        s = awa__sql_run(conn, SQL_DEFAULTS_SET, &c.values[DEADLINE], &res, reterr);
+        s = awa__query(conn, SQL_DEFAULTS_SET, &c.values[DEADLINE], &res, reterr);
     buffer_done(&c.defaults);
     return s;
 }

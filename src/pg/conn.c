@@ -37,10 +37,10 @@ vitals_note(struct vitals *v, const awa_error *err, int64_t now)
 }
 
 awa_status
-conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err)
+conn_set_up(PGconn *pg, const char *synchronous_commit, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_ask(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
+    awa_status s = awa__query_timed(pg, SQL_WORKER_SESSION, &synchronous_commit, &res, err);
 
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") == 0)
         return awa__fail(err, AWA_EDB, "the database gives sessions that are read only");
@@ -53,7 +53,7 @@ prepare_all(PGconn *pg, const struct awa__sql *const *ids, awa_error *err)
     awa_status s = AWA_OK;
 
     for (; *ids != NULL && s == AWA_OK; ids++)
-        s = awa__sql_prepare(pg, *ids, err);
+        s = awa__prepare(pg, *ids, err);
     return s;
 }
 
@@ -68,7 +68,7 @@ conn_open(struct conn *c, const char *conninfo, bool pooled, const char *synchro
     s = awa__connect(conninfo, &pg, &found, err);
     c->pooled = pooled || found;
     if (s == AWA_OK && !c->pooled)
-        s = conn_settle_in(pg, synchronous_commit, err);
+        s = conn_set_up(pg, synchronous_commit, err);
     if (s == AWA_OK && !c->pooled)
         s = prepare_all(pg, ids, err);
     if (s == AWA_OK && greet != NULL)
@@ -96,7 +96,7 @@ note_vitals(struct conn *c, const awa_error *err)
 
 /* Takes the oldest statement off the ring and hands over its answer. */
 static void
-settle(struct conn *c, const awa_error *lost)
+hand_over(struct conn *c, const awa_error *lost)
 {
     struct pending p = c->ring[c->head % CONN_PENDING_MAX];
     awa_error err = { 0 };
@@ -130,7 +130,7 @@ conn_close(struct conn *c)
     (void)awa__fail(&lost, AWA_ECONN, "the session is gone");
     PQfinish(TAKE(c->pg));
     while (conn_pending(c) > 0)
-        settle(c, &lost);
+        hand_over(c, &lost);
 }
 
 static bool
@@ -189,7 +189,7 @@ take(struct conn *c, PGresult *res, awa_error *err)
     if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
         PQclear(res);
         c->over = false;
-        settle(c, NULL);
+        hand_over(c, NULL);
         return AWA_OK;
     }
     if (c->over) {

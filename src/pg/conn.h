@@ -61,7 +61,7 @@ typedef awa_status on_open(void *arg, PGconn *pg, awa_error *err);
 bool vitals_note(struct vitals *v, const awa_error *err, int64_t now);
 
 /* Makes the settings of a worker's own session. EDB if it is read only, and so of no use. */
-awa_status conn_settle_in(PGconn *pg, const char *synchronous_commit, awa_error *err) AWA_CHECKED;
+awa_status conn_set_up(PGconn *pg, const char *synchronous_commit, awa_error *err) AWA_CHECKED;
 
 /*
  * Opens a session, prepares all statements of ids[] (the last one is NULL), calls greet unless it

@@ -82,7 +82,7 @@ awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_pooled, awa_erro
         return awa__fail_pg(err, conn, NULL, "connect");
 
     snprintf(pid, sizeof pid, "%d", PQbackendPID(conn));
-    s = awa__sql_ask(conn, SQL_SESSION_SETUP, (const char *[]){ pid }, &res, err);
+    s = awa__query_timed(conn, SQL_SESSION_SETUP, (const char *[]){ pid }, &res, err);
     if (s != AWA_OK)
         return s;
     *ret_pooled = strcmp(PQgetvalue(res, 0, 1), "t") == 0;

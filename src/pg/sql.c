@@ -22,8 +22,8 @@ went_well(const PGresult *res)
 }
 
 awa_status
-awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
-             PGresult **ret_res, awa_error *err)
+awa__query(PGconn *conn, const struct awa__sql *sql, const char *const *params, PGresult **ret_res,
+           awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
@@ -64,8 +64,8 @@ shut_down(PGconn *conn)
 }
 
 awa_status
-awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGresult **ret_res,
-               awa_error *err)
+awa__await_result(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGresult **ret_res,
+                  awa_error *err)
 {
     int64_t until = clock_ms() + timeout_ms;
     AUTO(pgresult) PGresult *last = NULL;
@@ -93,29 +93,29 @@ awa__sql_await(PGconn *conn, int sent, const char *what, int64_t timeout_ms, PGr
 }
 
 awa_status
-awa__sql_ask(PGconn *conn, const struct awa__sql *sql, const char *const *params,
-             PGresult **ret_res, awa_error *err)
+awa__query_timed(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+                 PGresult **ret_res, awa_error *err)
 {
-    return awa__sql_await(
+    return awa__await_result(
         conn, PQsendQueryParams(conn, sql->text, sql->nparams, NULL, params, NULL, NULL, 0),
         sql->name, AWA__ANSWER_MS, ret_res, err);
 }
 
 awa_status
-awa__sql_prepare(PGconn *conn, const struct awa__sql *sql, awa_error *err)
+awa__prepare(PGconn *conn, const struct awa__sql *sql, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_await(conn, PQsendPrepare(conn, sql->name, sql->text, 0, NULL), sql->name,
-                          AWA__ANSWER_MS, &res, err);
+    return awa__await_result(conn, PQsendPrepare(conn, sql->name, sql->text, 0, NULL), sql->name,
+                             AWA__ANSWER_MS, &res, err);
 }
 
 awa_status
-awa__sql_say(PGconn *conn, const char *what, const char *text, awa_error *err)
+awa__exec_timed(PGconn *conn, const char *what, const char *text, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_await(conn, PQsendQuery(conn, text), what, AWA__ANSWER_MS, &res, err);
+    return awa__await_result(conn, PQsendQuery(conn, text), what, AWA__ANSWER_MS, &res, err);
 }
 
 /* ---- A beginning ------------------------------------------------------------------------- */
@@ -147,8 +147,8 @@ next_is_sync(PGconn *conn)
 }
 
 awa_status
-awa__sql_begin(PGconn *conn, const struct awa__sql *sql, const char *const *params,
-               PGresult **ret_res, awa_error *err)
+awa__begin_query(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+                 PGresult **ret_res, awa_error *err)
 {
     AUTO(pgresult) PGresult *begin = NULL;
     AUTO(pgresult) PGresult *res = NULL;
@@ -198,7 +198,7 @@ line_of(const char *text, const PGresult *res)
 }
 
 awa_status
-awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
+awa__exec(PGconn *conn, const char *what, const char *text, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = PQexec(conn, text);
     char place[128]; /* what is a short constant, or the name of a file of ours */
@@ -217,7 +217,7 @@ awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
 /* ---- COPY -------------------------------------------------------------------------------- */
 
 awa_status
-awa__sql_copy_begin(PGconn *conn, const struct awa__sql *sql, bool commit, awa_error *err)
+awa__copy_begin(PGconn *conn, const struct awa__sql *sql, bool commit, awa_error *err)
 {
     AUTO(buffer) struct buffer text = { 0 };
     AUTO(pgresult) PGresult *res = NULL;
@@ -232,7 +232,7 @@ awa__sql_copy_begin(PGconn *conn, const struct awa__sql *sql, bool commit, awa_e
 }
 
 awa_status
-awa__sql_copy_put(PGconn *conn, const char *data, size_t len, awa_error *err)
+awa__copy_put(PGconn *conn, const char *data, size_t len, awa_error *err)
 {
     if (PQputCopyData(conn, data, (int)len) != 1)
         return awa__fail_pg(err, conn, NULL, "copy");
@@ -261,8 +261,8 @@ place_of(const PGresult *res, struct awa__copy_error *ret_at)
 }
 
 awa_status
-awa__sql_copy_end(PGconn *conn, const struct awa__sql *sql, awa_status so_far,
-                  struct awa__copy_error *ret_at, awa_error *err)
+awa__copy_end(PGconn *conn, const struct awa__sql *sql, awa_status so_far,
+              struct awa__copy_error *ret_at, awa_error *err)
 {
     const char *give_up = so_far == AWA_OK ? NULL : "the client gave up";
     awa_status s = so_far;

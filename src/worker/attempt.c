@@ -95,7 +95,7 @@ batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
     b->rows = TAKE(*rows);
     b->identity = identity;
     b->claim_id = int64_at(b->rows, 0, COL_CLAIM);
-    b->n = b->unsettled = n;
+    b->n = b->open = n;
     b->bytes = PQresultMemorySize(b->rows) + sizeof *b + n * (sizeof *jobs + sizeof b->jobs[0]);
     for (size_t i = 0; i < n; i++) {
         struct awa_attempt *job = &jobs[i];

@@ -13,7 +13,7 @@ struct identity {
     int64_t id;     /* its secret: whoever knows it acts in its name */
     int64_t number; /* by which others know it */
     /* Owned by the I/O thread. */
-    int64_t held;     /* jobs that have not been settled */
+    int64_t held;     /* jobs that are not closed */
     int64_t in_doubt; /* claims whose answer was lost: they may hold jobs that we do not know of */
     bool asked;       /* a question about it is on the way */
     struct identity *next;
@@ -25,7 +25,7 @@ struct batch {
     struct awa_attempt *memory; /* of all jobs */
     struct identity *identity;
     int64_t claim_id;
-    size_t n, unsettled;
+    size_t n, open;
     size_t bytes;               /* that all of it takes */
     size_t done;                /* simply completed, not yet told */
     struct batch *next;         /* in the worker's list, oldest first */
@@ -34,10 +34,10 @@ struct batch {
 
 /* What the I/O thread knows of a job. */
 enum job_phase {
-    JOB_OUT,     /* claimed, and waiting or running */
-    JOB_DONE,    /* ended; its end is not yet told */
-    JOB_SENT,    /* its end is on the way to the database */
-    JOB_SETTLED, /* the database has said what became of it */
+    JOB_OUT,    /* claimed, and waiting or running */
+    JOB_DONE,   /* ended; its end is not yet told */
+    JOB_SENT,   /* its end is on the way to the database */
+    JOB_CLOSED, /* the database has said what became of it */
 };
 
 /* How a job ended, as the database calls it. The first needs no words. */
@@ -69,7 +69,7 @@ struct awa_attempt {
     int slot, attempt, max_attempts;
     enum job_phase phase; /* the I/O thread's */
     enum job_end end;
-    bool wordy; /* has an output, an error or a delay to tell */
+    bool detailed; /* has an output, an error or a delay to tell */
     bool has_delay;
     bool stripped; /* its words were refused once and taken away */
     bool trouble;  /* it was not begun because of a trouble of this worker; error says which */

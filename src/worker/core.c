@@ -98,7 +98,7 @@ worker_wake(struct awa_worker *w)
 }
 
 void
-worker_settle_fd(struct awa_worker *w)
+worker_update_fd(struct awa_worker *w)
 {
     bool something = w->todo.first != NULL || w->cancelled != NULL || w->phase >= PHASE_DRAINING;
     eventfd_t ignored;
@@ -119,7 +119,7 @@ worker_offer(struct awa_worker *w, bool many)
         pthread_cond_broadcast(&w->work);
     else
         pthread_cond_signal(&w->work);
-    worker_settle_fd(w);
+    worker_update_fd(w);
 }
 
 void
@@ -145,7 +145,7 @@ worker_note_cancel(struct awa_worker *w, struct awa_attempt *attempt)
     attempt->noted = true;
     attempt->next_cancelled = w->cancelled;
     w->cancelled = attempt;
-    worker_settle_fd(w);
+    worker_update_fd(w);
 }
 
 void
@@ -160,13 +160,13 @@ worker_forget_cancel(struct awa_worker *w, struct awa_attempt *attempt)
 }
 
 void
-worker_settle(struct awa_worker *w, struct awa_attempt *job)
+worker_job_closed(struct awa_worker *w, struct awa_attempt *job)
 {
-    job->phase = JOB_SETTLED;
-    job->batch->unsettled--;
+    job->phase = JOB_CLOSED;
+    job->batch->open--;
     job->batch->identity->held--;
     w->held--;
-    w->any_settled = true;
+    w->any_closed = true;
 }
 
 void
@@ -249,7 +249,7 @@ worker_release_waiting(struct awa_worker *w)
     for (struct awa_attempt *job = list_take_all(&w->todo), *next; job != NULL; job = next) {
         next = job->next;
         job->end = END_RELEASED;
-        job->wordy = true;
+        job->detailed = true;
         list_push(&w->done, job);
     }
     pthread_mutex_unlock(&w->lock);

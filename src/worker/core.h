@@ -124,14 +124,14 @@ struct awa_worker {
     struct identity *identities; /* the first one is current; older ones still hold jobs */
     int64_t server;              /* awa.server_number() at the last registration */
     struct batch *batches, **last_batch;
-    size_t held;                       /* jobs claimed and not settled */
+    size_t held;                       /* jobs claimed and not closed */
     size_t busy;                       /* jobs claimed and not finished by a handler */
     size_t asked;                      /* jobs asked for in claims on the way */
     size_t next_queue;                 /* which one goes first this time */
     bool draining;                     /* phase, as this thread knows it */
     bool identity_lost;                /* the current identity must be given up */
-    struct job_list wordy;             /* done jobs that go one by one */
-    size_t wordy_max;                  /* of them in one call; fewer after one that was refused */
+    struct job_list detailed;          /* done jobs that go one by one */
+    size_t detailed_max;               /* of them in one call; fewer after one that was refused */
     size_t simple;                     /* done jobs that go as ranges */
     struct teller completing, closing; /* ranges; single jobs */
     struct trouble trouble;
@@ -147,7 +147,7 @@ struct awa_worker {
     bool listens, listening; /* the session should, and does, hear notifications */
     int64_t fleet_poll_ms;   /* between the looks of an idle worker that does not listen */
     bool ask_all;            /* the next heartbeat asks about every running job */
-    bool any_settled;        /* there may be batches to free */
+    bool any_closed;         /* there may be batches to free */
     int64_t clock_offset;    /* server's time in ms minus monotonic ms */
     int64_t finished, finished_before; /* jobs ended, to measure their rate */
     double rate;                       /* jobs per ms */
@@ -181,12 +181,12 @@ void worker_finish(struct awa_worker *w, struct awa_attempt **attempts, size_t n
 void worker_note_cancel(struct awa_worker *w, struct awa_attempt *attempt);
 void worker_forget_cancel(struct awa_worker *w, struct awa_attempt *attempt);
 /* Raises or lowers the program's descriptor. The same. */
-void worker_settle_fd(struct awa_worker *w);
+void worker_update_fd(struct awa_worker *w);
 /* How long to wait this time, with jitter: about *ms, which starts at first and doubles up to max.
  */
 int64_t worker_back_off(int64_t *ms, int64_t first, int64_t max);
 void worker_release_waiting(struct awa_worker *w); /* gives back what no handler has begun */
-void worker_settle(struct awa_worker *w, struct awa_attempt *job);
+void worker_job_closed(struct awa_worker *w, struct awa_attempt *job);
 void worker_drop_claims(struct awa_worker *w, const awa_error *why); /* close the session */
 void worker_drop_closes(struct awa_worker *w, const awa_error *why);
 void worker_count(struct awa_worker *w, enum job_end end, size_t n, size_t stale);

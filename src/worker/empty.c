@@ -18,7 +18,7 @@ static awa_status
 promote(PGconn *probe, bool *ret_some, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_ask(probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
+    awa_status s = awa__query_timed(probe, SQL_LEADER_PROMOTE, (const char *[]){ NULL }, &res, err);
 
     if (s == AWA_OK)
         *ret_some = strcmp(PQgetvalue(res, 0, 0), "0") != 0;
@@ -31,13 +31,13 @@ rescue(const struct awa_worker *w, PGconn *probe, bool *ret_some, awa_error *err
 {
     AUTO(pgresult) PGresult *any = NULL;
     AUTO(pgresult) PGresult *res = NULL;
-    awa_status s = awa__sql_ask(probe, SQL_LEADER_ANY_TO_RESCUE, NULL, &any, err);
+    awa_status s = awa__query_timed(probe, SQL_LEADER_ANY_TO_RESCUE, NULL, &any, err);
 
     if (s != AWA_OK)
         return s;
     *ret_some = strcmp(PQgetvalue(any, 0, 0), "t") == 0;
     if (*ret_some && !w->no_leader)
-        s = awa__sql_ask(probe, SQL_LEADER_RESCUE, NULL, &res, err);
+        s = awa__query_timed(probe, SQL_LEADER_RESCUE, NULL, &res, err);
     return s;
 }
 
@@ -51,7 +51,7 @@ ask_ready(const struct awa_worker *w, PGconn *probe, bool *ret_some, awa_error *
     worker_queue_names(w, &queues);
     if (queues.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
-    s = awa__sql_ask(probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
+    s = awa__query_timed(probe, SQL_QUEUES_READY, (const char *[]){ queues.data }, &res, err);
     if (s == AWA_OK)
         *ret_some = strcmp(PQgetvalue(res, 0, 0), "{}") != 0;
     return s;

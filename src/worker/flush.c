@@ -16,7 +16,7 @@
 
 enum {
     FLUSH_MAX = 20000,            /* jobs completed in one call */
-    WORDY_MAX = 500,              /* jobs closed in one call */
+    DETAILED_MAX = 500,           /* jobs closed in one call */
     WORDS_MAX = 16 * 1024 * 1024, /* bytes of what they say, but for the last one */
     RETRY_MS = 200,               /* after a call that failed; doubles, with jitter */
     RETRY_MAX_MS = 5000,
@@ -48,9 +48,9 @@ take_one(struct awa_worker *w, struct awa_attempt *job)
     }
     if (job->end == END_IN_TRANSACTION || job->end == END_STALE) {
         worker_count_end(w, job->end, job->end == END_STALE);
-        worker_settle(w, job);
-    } else if (job->wordy) {
-        list_push(&w->wordy, job);
+        worker_job_closed(w, job);
+    } else if (job->detailed) {
+        list_push(&w->detailed, job);
     } else {
         job->batch->done++;
         w->simple++;
@@ -65,7 +65,7 @@ flush_take_done(struct awa_worker *w)
     pthread_mutex_lock(&w->lock);
     job = list_take_all(&w->done);
     pthread_mutex_unlock(&w->lock);
-    if (job != NULL && w->simple == 0 && w->wordy.n == 0)
+    if (job != NULL && w->simple == 0 && w->detailed.n == 0)
         w->done_since = clock_ms();
     for (; job != NULL; job = next) {
         next = job->next;
@@ -98,14 +98,14 @@ flush_new(struct awa_worker *w, struct teller *t, size_t max)
 
 /* A call did not go through: its jobs are done, but not told, once more. They keep their words. */
 static void
-take_back(struct awa_worker *w, struct flush *f)
+keep_for_later(struct awa_worker *w, struct flush *f)
 {
-    if ((w->simple == 0 && w->wordy.n == 0) || f->since < w->done_since)
+    if ((w->simple == 0 && w->detailed.n == 0) || f->since < w->done_since)
         w->done_since = f->since;
     for (size_t i = 0; i < f->n; i++) {
         f->jobs[i]->phase = JOB_DONE;
-        if (f->jobs[i]->wordy) {
-            list_push(&w->wordy, f->jobs[i]);
+        if (f->jobs[i]->detailed) {
+            list_push(&w->detailed, f->jobs[i]);
         } else {
             f->jobs[i]->batch->done++;
             w->simple++;
@@ -123,7 +123,7 @@ refused(struct awa_worker *w, struct teller *t, struct flush *f, const char *wha
         worker_complain(w, &w->complaints, "%s: %s", what, err->message);
         pause_teller(t);
     }
-    take_back(w, f);
+    keep_for_later(w, f);
 }
 
 /* Out of memory passes; a session that takes no statement is of no use. */
@@ -172,7 +172,7 @@ columns_done(struct columns *c)
 static bool
 is_simply_done(const struct awa_attempt *job)
 {
-    return job->phase == JOB_DONE && !job->wordy;
+    return job->phase == JOB_DONE && !job->detailed;
 }
 
 /*
@@ -273,7 +273,7 @@ completed(void *arg, void *tag, PGresult **res, const awa_error *err)
     went_through(w, &w->completing);
     for (size_t i = 0; i < f->n; i++) {
         stale += !ranges_contain(&accepted, f->jobs[i]->pos);
-        worker_settle(w, f->jobs[i]);
+        worker_job_closed(w, f->jobs[i]);
     }
     worker_count(w, END_COMPLETED, f->n - stale, stale);
     ranges_done(&accepted);
@@ -291,7 +291,7 @@ static const char *const end_names[] = {
 enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, WORDY_COLUMNS };
 
 static void
-add_wordy(struct buffer *c, const struct awa_attempt *job)
+add_detailed(struct buffer *c, const struct awa_attempt *job)
 {
     buffer_array_int(&c[SLOTS], job->slot);
     buffer_array_int(&c[CLAIMS], job->batch->claim_id);
@@ -305,22 +305,22 @@ add_wordy(struct buffer *c, const struct awa_attempt *job)
         buffer_array_null(&c[DELAYS]);
 }
 
-/* Moves the next jobs of one identity from wordy into a flush. */
+/* Moves the next jobs of one identity from detailed into a flush. */
 static void
-pick_wordy(struct awa_worker *w, struct flush *f, size_t max, struct buffer *columns)
+pick_detailed(struct awa_worker *w, struct flush *f, size_t max, struct buffer *columns)
 {
-    struct awa_attempt *job = list_take_all(&w->wordy), *next;
+    struct awa_attempt *job = list_take_all(&w->detailed), *next;
     const struct identity *identity = job->batch->identity;
 
     for (; job != NULL; job = next) {
         next = job->next;
         if (f->n == max || columns[ERRORS].len + columns[OUTPUTS].len >= WORDS_MAX ||
             job->batch->identity != identity) {
-            list_push(&w->wordy, job);
+            list_push(&w->detailed, job);
             continue;
         }
         job->phase = JOB_SENT;
-        add_wordy(columns, job);
+        add_detailed(columns, job);
         f->jobs[f->n++] = job;
     }
 }
@@ -330,8 +330,8 @@ send_closed(struct awa_worker *w)
 {
     struct buffer columns[WORDY_COLUMNS] = { 0 };
     const char *params[WORDY_COLUMNS + 1];
-    size_t limit = w->wordy_max < WORDY_MAX ? w->wordy_max : WORDY_MAX;
-    size_t max = w->wordy.n < limit ? w->wordy.n : limit;
+    size_t limit = w->detailed_max < DETAILED_MAX ? w->detailed_max : DETAILED_MAX;
+    size_t max = w->detailed.n < limit ? w->detailed.n : limit;
     struct flush *f = flush_new(w, &w->closing, max);
     char worker[24];
     bool failed = false;
@@ -342,7 +342,7 @@ send_closed(struct awa_worker *w)
         return;
     for (int c = 0; c < WORDY_COLUMNS; c++)
         buffer_array_begin(&columns[c]);
-    pick_wordy(w, f, max, columns);
+    pick_detailed(w, f, max, columns);
     snprintf(worker, sizeof worker, "%lld", (long long)f->jobs[0]->batch->identity->id);
     params[0] = worker;
     for (int c = 0; c < WORDY_COLUMNS; c++) {
@@ -372,7 +372,8 @@ strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
                job->output != NULL ? "; output: " : "", job->output != NULL ? job->output : "");
     free(TAKE(job->output));
     if (job->stripped) {
-        worker_settle(w, job); /* twice refused: it stays open, and is rescued with its identity */
+        worker_job_closed(w,
+                          job); /* twice refused: it stays open, and is rescued with its identity */
         w->identity_lost = true;
         trouble_pause(w, &w->refused_ms); /* it comes again at once, and perhaps to us */
         return;
@@ -380,7 +381,7 @@ strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
     job->stripped = true;
     awa__ignore(awa_attempt_set_error(job, "(what the handler said was refused by the database)"));
     job->phase = JOB_DONE;
-    list_push(&w->wordy, job);
+    list_push(&w->detailed, job);
 }
 
 /* What was to be settled elsewhere is: somebody has closed it. Or it was not, and is tried again.
@@ -408,7 +409,7 @@ take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
         }
         w->refused_ms = 0;
         count_answer(w, job, strcmp(PQgetvalue(res, row, 1), "stale") == 0);
-        worker_settle(w, job);
+        worker_job_closed(w, job);
     }
 }
 
@@ -420,9 +421,9 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
 
     w->closing.sent = NULL;
     if (err != NULL && err->status != AWA_ECONN)
-        w->wordy_max = f->n > 1 ? f->n / 2 : 1; /* it may be for one of them: find out which */
+        w->detailed_max = f->n > 1 ? f->n / 2 : 1; /* it may be for one of them: find out which */
     if (err == NULL) {
-        w->wordy_max = w->wordy_max < WORDY_MAX ? w->wordy_max * 2 : WORDY_MAX;
+        w->detailed_max = w->detailed_max < DETAILED_MAX ? w->detailed_max * 2 : DETAILED_MAX;
         take_answers(w, f, *res);
         free(f);
         went_through(w, &w->closing);
@@ -431,7 +432,7 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
         free(f);
         went_through(w, &w->closing);
     } else if (err->status == AWA_EINVAL) {
-        take_back(w, f);
+        keep_for_later(w, f);
         went_through(w, &w->closing);
     } else {
         refused(w, &w->closing, f, "close", err);
@@ -443,7 +444,7 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
 static bool
 has_ends(const struct awa_worker *w, const struct teller *t)
 {
-    return t->sent == NULL && (t == &w->completing ? w->simple : w->wordy.n) > 0;
+    return t->sent == NULL && (t == &w->completing ? w->simple : w->detailed.n) > 0;
 }
 
 /* A finished job waits a moment for company, but only while there is any to come. */
@@ -454,7 +455,7 @@ teller_wait(const struct awa_worker *w, const struct teller *t, int64_t now)
         return -1;
     if (now < t->after)
         return t->after - now;
-    if (w->busy == 0 || w->simple + w->wordy.n >= (size_t)w->batch ||
+    if (w->busy == 0 || w->simple + w->detailed.n >= (size_t)w->batch ||
         now - w->done_since >= FLUSH_MS)
         return 0;
     return w->done_since + FLUSH_MS - now;
@@ -463,22 +464,23 @@ teller_wait(const struct awa_worker *w, const struct teller *t, int64_t now)
 int64_t
 flush_wait(const struct awa_worker *w, int64_t now)
 {
-    int64_t simple = teller_wait(w, &w->completing, now), wordy = teller_wait(w, &w->closing, now);
+    int64_t simple = teller_wait(w, &w->completing, now),
+            detailed = teller_wait(w, &w->closing, now);
 
-    return simple < 0 || (wordy >= 0 && wordy < simple) ? wordy : simple;
+    return simple < 0 || (detailed >= 0 && detailed < simple) ? detailed : simple;
 }
 
 void
 flush_turn(struct awa_worker *w, int64_t now)
 {
     bool simple = teller_wait(w, &w->completing, now) == 0;
-    bool wordy = teller_wait(w, &w->closing, now) == 0;
+    bool detailed = teller_wait(w, &w->closing, now) == 0;
 
-    if (!simple && !wordy)
+    if (!simple && !detailed)
         return;
     if (simple)
         send_completed(w);
-    if (wordy && conn_is_ready(&w->closes))
+    if (detailed && conn_is_ready(&w->closes))
         send_closed(w);
     w->done_since = now; /* more or less: of what is left, if anything is */
 }

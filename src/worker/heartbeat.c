@@ -93,7 +93,7 @@ add_held(const struct awa_worker *w, struct question *q)
         size_t n = 0;
 
         for (const struct batch *b = w->batches; b != NULL; b = b->next)
-            n += b->jobs[0]->queue == w->queues[i].name ? b->unsettled : 0;
+            n += b->jobs[0]->queue == w->queues[i].name ? b->open : 0;
         buffer_array_int(&q->held, (int64_t)n);
     }
     buffer_array_end(&q->held);
@@ -166,7 +166,7 @@ take_answer(struct awa_worker *w, const PGresult *res)
 
 /* What came before we listened was not notified. */
 static void
-heard_or_not(void *arg, void *tag, PGresult **res, const awa_error *err)
+listen_answered(void *arg, void *tag, PGresult **res, const awa_error *err)
 {
     struct awa_worker *w = arg;
 
@@ -189,10 +189,10 @@ listen_turn(struct awa_worker *w)
     worker_queue_names(w, &queues);
     if (queues.failed || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
         return; /* the next heartbeat says it again */
-    s = w->listens
-            ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data }, false,
-                          heard_or_not, NULL, &err)
-            : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, heard_or_not, NULL, &err);
+    s = w->listens ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data },
+                                 false, listen_answered, NULL, &err)
+                   : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, listen_answered,
+                                 NULL, &err);
     if (s == AWA_OK)
         w->listening = w->listens;
     else
@@ -200,7 +200,7 @@ listen_turn(struct awa_worker *w)
 }
 
 static void
-beaten(void *arg, void *tag, PGresult **res, const awa_error *err)
+heartbeat_answered(void *arg, void *tag, PGresult **res, const awa_error *err)
 {
     struct awa_worker *w = arg;
 
@@ -243,7 +243,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
         s = conn_submit(&w->claims, SQL_WORKER_HEARTBEAT,
                         (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
                                           q.positions.data, "f", q.queues.data, q.held.data },
-                        false, beaten, NULL, &err);
+                        false, heartbeat_answered, NULL, &err);
     question_done(&q);
     w->heartbeat_at = now + HEARTBEAT_MS;
     for (size_t i = 0; i < w->nqueues; i++)
@@ -277,11 +277,11 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
         if (!ask(w, &q, false, clock_ms()))
             s = awa__fail(err, AWA_ENOMEM, "worker: out of memory");
         else
-            s = awa__sql_ask(pg, SQL_WORKER_HEARTBEAT,
-                             (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
-                                               q.positions.data, w->claims.pooled ? "f" : "t",
-                                               q.queues.data, q.held.data },
-                             &res, err);
+            s = awa__query_timed(pg, SQL_WORKER_HEARTBEAT,
+                                 (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
+                                                   q.positions.data, w->claims.pooled ? "f" : "t",
+                                                   q.queues.data, q.held.data },
+                                 &res, err);
         question_done(&q);
         if (s == AWA_OK)
             same = take_answer(w, res) && !w->identity_lost;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Under which numbers the database knows this worker. It claims under the newest; an older one
- * stays until the jobs that were claimed under it are settled, and then says good-bye. A number is
+ * stays until the jobs that were claimed under it are closed, and then says good-bye. A number is
  * given up when the database does not know it any more, and when the answer to a claim was lost:
  * then the database is told what we do know of, and takes the rest back.
  */
@@ -77,7 +77,7 @@ identity_register(struct awa_worker *w, PGconn *pg, awa_error *err)
     if (queues.failed || kinds.failed)
         return awa__fail(err, AWA_ENOMEM, "worker: out of memory");
     snprintf(id, sizeof id, "%lld", (long long)identity->id);
-    s = awa__sql_ask(
+    s = awa__query_timed(
         pg, SQL_WORKER_REGISTER,
         (const char *[]){ id, w->name, queues.data, known, w->claims.pooled ? "f" : "t" }, &res,
         err);
@@ -101,7 +101,7 @@ identity_lose_claim(struct awa_worker *w)
     w->identity_lost = true;
 }
 
-/* The positions of what was claimed under an identity and is not settled. */
+/* The positions of what was claimed under an identity and is not closed. */
 static void
 add_known(const struct awa_worker *w, const struct identity *identity, struct buffer *known)
 {
@@ -112,9 +112,9 @@ add_known(const struct awa_worker *w, const struct identity *identity, struct bu
         for (size_t i = 0; b->identity == identity && i < b->n; i++) {
             size_t last = i;
 
-            if (b->jobs[i]->phase == JOB_SETTLED)
+            if (b->jobs[i]->phase == JOB_CLOSED)
                 continue;
-            while (last + 1 < b->n && b->jobs[last + 1]->phase != JOB_SETTLED &&
+            while (last + 1 < b->n && b->jobs[last + 1]->phase != JOB_CLOSED &&
                    b->jobs[last + 1]->pos == b->jobs[last]->pos + 1)
                 last++;
             buffer_format(known, "%s[%lld,%lld)", comma, (long long)b->jobs[i]->pos,
@@ -221,8 +221,8 @@ identity_bye(struct awa_worker *w)
         char id[24];
 
         snprintf(id, sizeof id, "%lld", (long long)i->id);
-        if (awa__sql_ask(w->claims.pg, SQL_WORKER_DEREGISTER, (const char *[]){ id }, &res, &err) !=
-            AWA_OK)
+        if (awa__query_timed(w->claims.pg, SQL_WORKER_DEREGISTER, (const char *[]){ id }, &res,
+                             &err) != AWA_OK)
             worker_log(w, "deregister: %s", err.message);
     }
 }

@@ -97,14 +97,14 @@ connect_turn(struct awa_worker *w, int64_t now)
 /* ---- The loop ----------------------------------------------------------------------------- */
 
 static void
-free_settled_batches(struct awa_worker *w)
+free_closed_batches(struct awa_worker *w)
 {
     struct batch **link = &w->batches;
 
     while (*link != NULL) {
         struct batch *b = *link;
 
-        if (b->unsettled > 0) {
+        if (b->open > 0) {
             link = &b->next;
             continue;
         }
@@ -237,9 +237,9 @@ io_thread(void *arg)
         flush_turn(w, now);
         heartbeat_turn(w, now);
         claim_turn(w, now);
-        if (w->any_settled) {
-            w->any_settled = false;
-            free_settled_batches(w);
+        if (w->any_closed) {
+            w->any_closed = false;
+            free_closed_batches(w);
         }
         note_counts(w);
         wait_turn(w);
@@ -247,7 +247,7 @@ io_thread(void *arg)
     identity_bye(w);
     conn_close(&w->claims);
     conn_close(&w->closes);
-    free_settled_batches(w);
+    free_closed_batches(w);
     pthread_mutex_lock(&w->lock);
     w->phase = PHASE_STOPPED;
     pthread_cond_broadcast(&w->ended);

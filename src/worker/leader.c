@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "pg/array.h"
 #include "statements_worker.h"
 #include "worker/leader.h"
 
@@ -76,7 +77,7 @@ try(struct leader *l, const struct awa__sql *sql, const char *const *params, PGr
         return false;
     }
     atomic_fetch_add(&l->queries, 1);
-    s = awa__sql_ask(l->pg, sql, params, ret_res, err);
+    s = awa__query_timed(l->pg, sql, params, ret_res, err);
     if (s != AWA_OK)
         worker_complain(l->worker, &l->complaints, "leader: %s", err->message);
     if (vitals_note(&l->vitals, s != AWA_OK ? err : NULL, clock_ms())) {
@@ -316,7 +317,7 @@ lead(struct leader *l)
     }
     l->led = true;
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
-        if (strstr(PQgetvalue(res, 0, 1), tasks[i].name) != NULL)
+        if (array_has(PQgetvalue(res, 0, 1), tasks[i].name))
             tasks[i].run(l);
     busy = strtoll(PQgetvalue(res, 0, 3), NULL, 10) - l->newest_id > BUSY_JOBS;
     if (now - l->ring_at >= (busy || l->ring_failed ? RING_MS : RING_IDLE_MS)) {
@@ -355,7 +356,7 @@ connect_session(struct leader *l)
     if (s == AWA_OK)
         (void)PQsetNoticeProcessor(l->pg, noticed, l);
     if (s == AWA_OK && !l->pooled)
-        s = conn_settle_in(l->pg, "off", &err);
+        s = conn_set_up(l->pg, "off", &err);
     if (s == AWA_OK)
         return true;
     worker_complain(l->worker, &l->complaints, "leader: %s", err.message);

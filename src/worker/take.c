@@ -34,7 +34,7 @@ static void
 leave_to_others(struct awa_worker *w, struct awa_attempt *a)
 {
     a->end = END_RELEASED;
-    a->wordy = true;
+    a->detailed = true;
     awa_attempt_set_delay(a, UNKNOWN_KIND_MS);
     worker_finish(w, &a, 1);
 }
@@ -92,7 +92,7 @@ awa_worker_take_many(awa_worker *worker, int64_t timeout_ms, awa_attempt **ret_a
         if (ends || n > 0 || !wait_for_work(worker, timeout_ms, until))
             break;
     }
-    worker_settle_fd(worker);
+    worker_update_fd(worker);
     pthread_mutex_unlock(&worker->lock);
     *ret_n = n;
     return ends ? awa__fail(reterr, AWA_ENOTFOUND, "take: the worker drains") : AWA_OK;
@@ -138,7 +138,7 @@ conclude(struct awa_attempt *a, awa_outcome outcome)
         transaction_end(a);
     if (a->end == END_SETTLED)
         awa__ignore(awa_attempt_set_error(a, "its own transaction did not complete it"));
-    a->wordy = a->end != END_COMPLETED || a->output != NULL;
+    a->detailed = a->end != END_COMPLETED || a->output != NULL;
 }
 
 void
@@ -176,7 +176,7 @@ awa_worker_fd(awa_worker *worker)
     pthread_mutex_lock(&worker->lock);
     if (worker->take_fd < 0) {
         worker->take_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        worker_settle_fd(worker);
+        worker_update_fd(worker);
     }
     fd = worker->take_fd;
     pthread_mutex_unlock(&worker->lock);
@@ -192,7 +192,7 @@ awa_worker_next_cancelled(awa_worker *worker)
     a = worker->cancelled;
     if (a != NULL)
         worker_forget_cancel(worker, a);
-    worker_settle_fd(worker);
+    worker_update_fd(worker);
     pthread_mutex_unlock(&worker->lock);
     return a;
 }

@@ -53,7 +53,7 @@ begin(struct awa_worker *w, PGconn **ret_session, awa_error *err)
     awa_status s;
 
     while ((session = take_idle(w)) != NULL) {
-        if (awa__sql_say(session, "transaction", "BEGIN", NULL) == AWA_OK) {
+        if (awa__exec_timed(session, "transaction", "BEGIN", NULL) == AWA_OK) {
             *ret_session = TAKE(session);
             return AWA_OK;
         }
@@ -61,7 +61,7 @@ begin(struct awa_worker *w, PGconn **ret_session, awa_error *err)
     }
     s = awa_connect(w->conninfo, &session, err);
     if (s == AWA_OK)
-        s = awa__sql_say(session, "transaction", "BEGIN", err);
+        s = awa__exec_timed(session, "transaction", "BEGIN", err);
     if (s == AWA_OK)
         *ret_session = TAKE(session);
     return s;
@@ -96,10 +96,10 @@ complete_and_commit(struct awa_attempt *job, awa_error *err)
     snprintf(worker, sizeof worker, "%lld", (long long)job->batch->identity->id);
     snprintf(claim, sizeof claim, "%lld", (long long)job->batch->claim_id);
     snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
-    s = awa__sql_ask(job->session, SQL_JOB_COMPLETE,
-                     (const char *[]){ worker, claim, pos, job->output }, &res, err);
+    s = awa__query_timed(job->session, SQL_JOB_COMPLETE,
+                         (const char *[]){ worker, claim, pos, job->output }, &res, err);
     if (s == AWA_OK)
-        s = awa__sql_say(job->session, "commit", "COMMIT", err);
+        s = awa__exec_timed(job->session, "commit", "COMMIT", err);
     return s;
 }
 
@@ -107,7 +107,7 @@ static void
 rollback(PGconn *session)
 {
     if (PQtransactionStatus(session) != PQTRANS_IDLE) /* the server would warn */
-        awa__ignore(awa__sql_say(session, "rollback", "ROLLBACK", NULL));
+        awa__ignore(awa__exec_timed(session, "rollback", "ROLLBACK", NULL));
 }
 
 /* Says in job->end what came of it. */

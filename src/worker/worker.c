@@ -142,7 +142,7 @@ awa_worker_new(const awa_worker_options *options, awa_worker **ret_worker, awa_e
     pthread_cond_init(&w->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     w->last_batch = &w->batches;
-    w->wordy_max = SIZE_MAX;
+    w->detailed_max = SIZE_MAX;
     w->take_fd = -1;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake_fd < 0)

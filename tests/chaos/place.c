@@ -71,8 +71,8 @@ administer(const struct place *p, const char *what, const char *sql, awa_error *
     awa_status s = awa_connect(cluster_dsn(p->cluster), &conn, err);
 
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "quiet", "SET client_min_messages = warning", err);
-    return s == AWA_OK ? awa__sql_exec(conn, what, sql, err) : s;
+        s = awa__exec(conn, "quiet", "SET client_min_messages = warning", err);
+    return s == AWA_OK ? awa__exec(conn, what, sql, err) : s;
 }
 
 /* ---- The server's clock ------------------------------------------------------------------ */

@@ -78,7 +78,7 @@ process_session(const struct process *p, const char *setup)
 
     while (!process_ends()) {
         if (awa_connect(p->dsn, &conn, &err) == AWA_OK &&
-            (setup == NULL || awa__sql_exec(conn, "setup", setup, &err) == AWA_OK))
+            (setup == NULL || awa__exec(conn, "setup", setup, &err) == AWA_OK))
             return conn;
         PQfinish(TAKE(conn));
         sleep_ms(200);

@@ -79,7 +79,7 @@ rolls_back(struct producer *w)
 static void
 roll_back(struct producer *w, struct record r)
 {
-    awa__ignore(awa__sql_exec(w->conn, "rollback", "ROLLBACK", NULL));
+    awa__ignore(awa__exec(w->conn, "rollback", "ROLLBACK", NULL));
     record_end(r, PHASE_FAIL);
     close_if_broken(w, PHASE_FAIL);
 }
@@ -103,7 +103,7 @@ insert_one(struct producer *w)
     }
     r = record_begin(r);
     if (back)
-        s = awa__sql_exec(w->conn, "begin", "BEGIN", &err);
+        s = awa__exec(w->conn, "begin", "BEGIN", &err);
     if (s == AWA_OK)
         s = awa_job_insert(w->conn, &w->jobs[0], &id, &err);
     r.job = (uint64_t)id;
@@ -124,7 +124,7 @@ insert_many(struct producer *w)
     awa_status s = AWA_OK;
 
     if (back)
-        s = awa__sql_exec(w->conn, "begin", "BEGIN", &err);
+        s = awa__exec(w->conn, "begin", "BEGIN", &err);
     if (s == AWA_OK)
         s = copy ? awa_jobs_copy(w->conn, w->jobs, n, NULL, &err)
                  : awa_jobs_insert(w->conn, w->jobs, n, NULL, &err);
@@ -137,7 +137,7 @@ insert_many(struct producer *w)
 static awa_status
 insert_business(struct producer *w, size_t n, awa_error *err)
 {
-    awa_status s = awa__sql_exec(w->conn, "begin", "BEGIN", err);
+    awa_status s = awa__exec(w->conn, "begin", "BEGIN", err);
 
     for (size_t i = 0; i < n && s == AWA_OK; i++) {
         char key[24];
@@ -170,7 +170,7 @@ insert_in_transaction(struct producer *w, int hold_ms, bool back)
     if (back)
         roll_back(w, r);
     else
-        settle(w, r, awa__sql_exec(w->conn, "commit", "COMMIT", &err), &err);
+        settle(w, r, awa__exec(w->conn, "commit", "COMMIT", &err), &err);
 }
 
 static void
@@ -273,7 +273,7 @@ hold(struct process *p, const char *sql)
 
     if (conn == NULL)
         return 2;
-    awa__ignore(awa__sql_exec(conn, "guest", sql, NULL));
+    awa__ignore(awa__exec(conn, "guest", sql, NULL));
     sleep_ms(guest_length_ms(p));
     return 0;
 }

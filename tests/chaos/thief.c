@@ -40,7 +40,7 @@ run_on_current_slot(PGconn *conn, const char *format)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* texts of the tables here */
     snprintf(sql, sizeof sql, format, PQgetvalue(slot, 0, 0));
 #pragma GCC diagnostic pop
-    if (awa__sql_exec(conn, "guest", sql, &err) == AWA_OK)
+    if (awa__exec(conn, "guest", sql, &err) == AWA_OK)
         return true;
     fprintf(stderr, "guest: %s\n", err.message);
     return false;

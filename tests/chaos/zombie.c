@@ -91,10 +91,10 @@ claim(struct zombie *z)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    awa__ignore(awa__sql_exec(z->conn, "commit",
-                              dice_below(&z->dice, 2) == 0 ? "SET synchronous_commit = off"
-                                                           : "SET synchronous_commit = on",
-                              NULL));
+    awa__ignore(awa__exec(z->conn, "commit",
+                          dice_below(&z->dice, 2) == 0 ? "SET synchronous_commit = off"
+                                                       : "SET synchronous_commit = on",
+                          NULL));
     res = query(z->conn,
                 "SELECT pos, id, claim_id, ready_slot, args, attempt"
                 "  FROM awa.claim_jobs($1::bigint, $2, $3::int)",

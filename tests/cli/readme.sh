@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # What the README shows works as printed. Arguments after the executable: the quickstart, the
-# folder of the README, whether the build is plain (else a compiler cannot link with it alone), and
-# the example with an event loop.
+# folder of the README, whether the build is plain (else a compiler cannot link with it alone), the
+# example with an event loop, and the one that looks.
 . "$(dirname "$0")/../support/cli.sh"
 
 quickstart=$2
 root=$3
 kind=$4
 pull=$5
+look=$6
 built=$(cd "$(dirname "$awa")" && pwd)
 export PATH=$built:$PATH
 
@@ -90,6 +91,29 @@ the_example_with_an_event_loop_takes_what_it_wants() {
     equal "$(psql -XqAtd "$dsn" -c "SELECT count(*) FROM awa.jobs WHERE state = 'completed'")" 200
 }
 
+# A program that sees awa.h and nothing else works, counts, lists and explains.
+the_example_that_looks_tells_what_became_of_its_jobs() {
+    local dsn
+    ask 'CREATE DATABASE looked'
+    dsn="$(awa dev start) dbname=looked"
+    awa --dsn "$dsn" migrate >/dev/null
+    exits 0 "$look" "$dsn"
+    equal "$(python3 -c '
+import json, sys
+text, values = sys.stdin.read().strip(), []
+while text:
+    value, end = json.JSONDecoder().raw_decode(text)
+    values.append(value)
+    text = text[end:].strip()
+counts, listed, findings = values
+print(counts[0]["completed"], counts[0]["failed"], len(listed), listed[0]["errors"][0]["error"],
+      findings[0]["finding"], sep="|")' <<<"$out")" \
+        "1|1|1|division by zero|failed after 1 attempts"
+    exits 1 "$look" host=/nowhere
+    contains "$err" "connect: "
+}
+
 run_tests the_shell_example_runs_as_printed the_sql_example_runs_as_printed \
     the_c_example_greets_three_times the_c_example_is_built_as_printed \
-    the_example_with_an_event_loop_takes_what_it_wants
+    the_example_with_an_event_loop_takes_what_it_wants \
+    the_example_that_looks_tells_what_became_of_its_jobs

@@ -167,7 +167,7 @@ ask_within(PGconn *conn, const char *sql, int timeout_ms, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
 
-    return awa__sql_await(conn, PQsendQuery(conn, sql), "question", timeout_ms, &res, err);
+    return awa__await_result(conn, PQsendQuery(conn, sql), "question", timeout_ms, &res, err);
 }
 
 static void
@@ -183,7 +183,7 @@ a_server_that_is_silent_is_given_up(void **state)
     assert_int_equal(ask_within(conn, "SELECT pg_sleep(60)", 50, &err), AWA_ECONN);
     assert_string_equal(err.message, "question: no answer for 50 ms");
     assert_int_equal(PQstatus(conn), CONNECTION_BAD);
-    assert_int_equal(awa__sql_say(conn, "rollback", "ROLLBACK", &err), AWA_ECONN);
+    assert_int_equal(awa__exec_timed(conn, "rollback", "ROLLBACK", &err), AWA_ECONN);
     assert_true(clock_ms() - began < 20000);
 }
 

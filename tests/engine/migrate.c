@@ -480,7 +480,7 @@ versions_are_compared_by_their_numbers(void **state)
 
         test_exec(db,
                   test_format("UPDATE awa.schema_engine SET version = '%s'", cases[i].in_force));
-        test_ok(awa__sql_run(db, SQL_ENGINE_IN_FORCE, &cases[i].ours, &res, &err), &err);
+        test_ok(awa__query(db, SQL_ENGINE_IN_FORCE, &cases[i].ours, &res, &err), &err);
         assert_string_equal(PQgetvalue(res, 0, 2), cases[i].newer);
     }
 }

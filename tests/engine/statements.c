@@ -38,8 +38,8 @@ an_error_in_a_text_of_several_lines_names_its_line(void **state)
     PGconn *db = *state;
     awa_error err;
 
-    assert_int_equal(
-        awa__sql_exec(db, "x.sql", "SELECT '\xe2\x82\xac';\nSELECT 2;\n\nSELEC 3;", &err), AWA_EDB);
+    assert_int_equal(awa__exec(db, "x.sql", "SELECT '\xe2\x82\xac';\nSELECT 2;\n\nSELEC 3;", &err),
+                     AWA_EDB);
     assert_string_equal(err.message, "x.sql:4: syntax error at or near \"SELEC\"");
     assert_string_equal(err.sqlstate, "42601");
 }
@@ -65,7 +65,7 @@ a_sqlstate_decides_the_status(void **state)
                                       "HINT = 'try again'; END $$",
                                       cases[i].sqlstate);
         awa_error err;
-        awa_status got = awa__sql_exec(db, "raise", sql, &err);
+        awa_status got = awa__exec(db, "raise", sql, &err);
 
         if (got != cases[i].want)
             fail_msg("%s: want %d, got %d", cases[i].sqlstate, cases[i].want, got);
@@ -82,7 +82,7 @@ an_error_of_libpq_itself_is_an_unknown_outcome(void **state)
     awa_error err;
 
     assert_int_equal(PQenterPipelineMode(conn), 1);
-    assert_int_equal(awa__sql_exec(conn, "x", "SELECT 1", &err), AWA_ECONN);
+    assert_int_equal(awa__exec(conn, "x", "SELECT 1", &err), AWA_ECONN);
     assert_int_equal(PQstatus(conn), CONNECTION_OK);
     assert_string_equal(err.sqlstate, "");
 }
@@ -109,7 +109,7 @@ what_is_missing_in_the_schema_wants_a_migration(void **state)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         awa_error err;
-        awa_status got = awa__sql_exec(db, "x", cases[i].sql, &err);
+        awa_status got = awa__exec(db, "x", cases[i].sql, &err);
         bool hinted = strstr(err.message, "does not exist; run awa migrate") != NULL;
 
         if (got != cases[i].want || hinted != (got == AWA_ESCHEMA))
@@ -144,8 +144,8 @@ a_session_that_was_ended_is_gone(void **state)
     awa_error err;
 
     test_exec(db, test_format("SELECT pg_terminate_backend(%d)", PQbackendPID(other)));
-    assert_int_equal(awa__sql_exec(other, "ping", "SELECT 1", &err), AWA_ECONN);
-    assert_int_equal(awa__sql_exec(other, "ping", "SELECT 1", &err), AWA_ECONN);
+    assert_int_equal(awa__exec(other, "ping", "SELECT 1", &err), AWA_ECONN);
+    assert_int_equal(awa__exec(other, "ping", "SELECT 1", &err), AWA_ECONN);
 }
 
 int

@@ -26,7 +26,7 @@ is_option_of(const struct option_spec *table, const struct option_spec *spec)
 }
 
 static void
-check_setting(const struct call *call, const struct setting *s)
+check_option(const struct call *call, const struct given_option *s)
 {
     REQUIRE(is_option_of(global_options, s->spec) || is_option_of(call->command->options, s->spec));
     REQUIRE((s->text != NULL) == (s->spec->type != OPTION_FLAG) || s->spec->env != NULL);
@@ -42,10 +42,10 @@ be_called(struct call *call)
     calls++;
     REQUIRE(call->nargs >= c->min_args && (c->max_args < 0 || call->nargs <= c->max_args));
     REQUIRE(call->args[call->nargs] == NULL);
-    REQUIRE(call->nsettings <= SETTINGS_MAX && strlen(call->words) < WORDS_MAX);
+    REQUIRE(call->ngiven <= GIVEN_MAX && strlen(call->words) < WORDS_MAX);
     REQUIRE(!call_flag(call, "help") && !call_flag(call, "version"));
-    for (size_t i = 0; i < call->nsettings; i++)
-        check_setting(call, &call->settings[i]);
+    for (size_t i = 0; i < call->ngiven; i++)
+        check_option(call, &call->given[i]);
     return 7;
 }
 

@@ -23,9 +23,9 @@
 
 enum { MANY = 1000, TEXT_LIMIT = 64 * 1024, LINES_LIMIT = 40000 };
 
-awa_status __wrap_awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
-                               PGresult **ret_res, awa_error *err);
-awa_status __wrap_awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err);
+awa_status __wrap_awa__query(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+                             PGresult **ret_res, awa_error *err);
+awa_status __wrap_awa__exec(PGconn *conn, const char *what, const char *text, awa_error *err);
 awa_status __wrap_awa_jobs_copy(PGconn *conn, const awa_job_options *jobs, size_t n,
                                 int64_t *ret_ids, awa_error *err);
 
@@ -153,8 +153,8 @@ insert_jobs(const char *kinds, PGresult **ret_res, awa_error *err)
 }
 
 awa_status
-__wrap_awa__sql_run(PGconn *conn, const struct awa__sql *sql, const char *const *params,
-                    PGresult **ret_res, awa_error *err)
+__wrap_awa__query(PGconn *conn, const struct awa__sql *sql, const char *const *params,
+                  PGresult **ret_res, awa_error *err)
 {
     size_t before = db.n;
     awa_status s;
@@ -210,7 +210,7 @@ begin(const char *name)
 }
 
 awa_status
-__wrap_awa__sql_exec(PGconn *conn, const char *what, const char *text, awa_error *err)
+__wrap_awa__exec(PGconn *conn, const char *what, const char *text, awa_error *err)
 {
     static const char save[] = "SAVEPOINT ", release[] = "RELEASE SAVEPOINT ",
                       back[] = "ROLLBACK TO SAVEPOINT ";
@@ -368,8 +368,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(want.hashes != NULL && db.hashes != NULL);
     db.n = db.nmarks = 0;
     db.aborted = db.broken = false;
-    call.nsettings = strict;
-    call.settings[0] = (struct setting){ .spec = &strict_option };
+    call.ngiven = strict;
+    call.given[0] = (struct given_option){ .spec = &strict_option };
     fd = file_of(f.at, f.left, &text, &len);
     expect_all(text, len);
     check(job_lines_insert(&call, NULL, fd, &report, &err), strict, &report);

@@ -97,10 +97,10 @@ apply_settings(struct cluster *c, awa_error *err)
 
     s = awa_connect(cluster_dsn(c), &conn, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "setting", "ALTER SYSTEM SET max_prepared_transactions = 20", err);
+        s = awa__exec(conn, "setting", "ALTER SYSTEM SET max_prepared_transactions = 20", err);
     if (s == AWA_OK && setting != NULL) {
         snprintf(sql, sizeof sql, "ALTER SYSTEM SET %s", setting);
-        s = awa__sql_exec(conn, "setting", sql, err);
+        s = awa__exec(conn, "setting", sql, err);
     }
     if (s == AWA_OK)
         s = cluster_stop(c, &changed, err);

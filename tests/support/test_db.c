@@ -71,8 +71,8 @@ apply_mutant(awa_error *err)
         return awa__fail(err, AWA_ESYS, "mutant: cannot read %s", path);
     s = connect_as("test_unfinished", PQuser(admin), &conn, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(conn, "mutant", "SET ROLE awa_owner", err);
-    return s == AWA_OK ? awa__sql_exec(conn, "mutant", text, err) : s;
+        s = awa__exec(conn, "mutant", "SET ROLE awa_owner", err);
+    return s == AWA_OK ? awa__exec(conn, "mutant", text, err) : s;
 }
 
 static awa_status
@@ -81,7 +81,7 @@ number_workers(awa_error *err)
     AUTO(pgconn) PGconn *conn = NULL;
     awa_status s = connect_as("test_unfinished", PQuser(admin), &conn, err);
 
-    return s == AWA_OK ? awa__sql_exec(conn, "numbers", template_numbers, err) : s;
+    return s == AWA_OK ? awa__exec(conn, "numbers", template_numbers, err) : s;
 }
 
 /* Migrated, with its logins. */
@@ -95,7 +95,7 @@ fill_template(awa_error *err)
     if (s == AWA_OK)
         s = awa_migrate(owner, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "grants", template_grants, err);
+        s = awa__exec(admin, "grants", template_grants, err);
     if (s == AWA_OK)
         s = number_workers(err);
     return s == AWA_OK ? apply_mutant(err) : s;
@@ -104,18 +104,17 @@ fill_template(awa_error *err)
 static awa_status
 make_template(awa_error *err)
 {
-    awa_status s = awa__sql_exec(admin, "logins", template_logins, err);
+    awa_status s = awa__exec(admin, "logins", template_logins, err);
 
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "template", "DROP DATABASE IF EXISTS test_unfinished", err);
+        s = awa__exec(admin, "template", "DROP DATABASE IF EXISTS test_unfinished", err);
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "template", "CREATE DATABASE test_unfinished OWNER test_owner",
-                          err);
+        s = awa__exec(admin, "template", "CREATE DATABASE test_unfinished OWNER test_owner", err);
     if (s == AWA_OK)
         s = fill_template(err);
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "template",
-                          "ALTER DATABASE test_unfinished RENAME TO test_template", err);
+        s = awa__exec(admin, "template", "ALTER DATABASE test_unfinished RENAME TO test_template",
+                      err);
     return s;
 }
 
@@ -125,14 +124,13 @@ ensure_template(awa_error *err)
     AUTO(pgresult) PGresult *res = NULL;
     awa_status s;
 
-    s = awa__sql_exec(admin, "template", "SELECT pg_advisory_lock(1)", err);
+    s = awa__exec(admin, "template", "SELECT pg_advisory_lock(1)", err);
     if (s == AWA_OK)
-        s = awa__sql_run(admin, SQL_DATABASE_EXISTS, (const char *[]){ "test_template" }, &res,
-                         err);
+        s = awa__query(admin, SQL_DATABASE_EXISTS, (const char *[]){ "test_template" }, &res, err);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "f") == 0)
         s = make_template(err);
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "template", "SELECT pg_advisory_unlock(1)", err);
+        s = awa__exec(admin, "template", "SELECT pg_advisory_unlock(1)", err);
     return s;
 }
 
@@ -151,7 +149,7 @@ ensure_admin(awa_error *err)
     if (s == AWA_OK)
         s = awa_connect(cluster, &admin, err);
     if (s == AWA_OK)
-        s = awa__sql_exec(admin, "template", "SET client_min_messages = warning", err);
+        s = awa__exec(admin, "template", "SET client_min_messages = warning", err);
     if (s == AWA_OK)
         s = ensure_template(err);
     if (s != AWA_OK)
@@ -177,7 +175,7 @@ test_db_create(PGconn **ret_db, awa_error *err)
         return s;
     snprintf(name, sizeof name, "test_%d_%d", getpid(), count++);
     snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE test_template OWNER test_owner", name);
-    s = awa__sql_exec(admin, name, sql, err);
+    s = awa__exec(admin, name, sql, err);
     return s == AWA_OK ? connect_as(name, PQuser(admin), ret_db, err) : s;
 }
 
@@ -187,5 +185,5 @@ test_db_drop(const char *name, awa_error *err)
     char sql[120];
 
     snprintf(sql, sizeof sql, "DROP DATABASE %s WITH (FORCE)", name);
-    return awa__sql_exec(admin, name, sql, err);
+    return awa__exec(admin, name, sql, err);
 }

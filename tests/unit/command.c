@@ -92,7 +92,7 @@ global_options_may_stand_anywhere(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         if (call(lines[i]) != EXIT_DONE || !call_flag(&seen, "json"))
             fail_msg("%s", lines[i]);
-        assert_int_equal(strcmp(seen.settings[seen.nsettings - 1].text, "10"), 0);
+        assert_int_equal(strcmp(seen.given[seen.ngiven - 1].text, "10"), 0);
     }
 }
 
@@ -185,14 +185,14 @@ words_after_two_dashes_are_no_options(void **state)
 static void
 more_options_than_fit_are_refused(void **state)
 {
-    static char *argv[2 * SETTINGS_MAX];
+    static char *argv[2 * GIVEN_MAX];
     int argc = 0;
 
     (void)state;
     argv[argc++] = "t";
     argv[argc++] = "job";
     argv[argc++] = "list";
-    while (argc < SETTINGS_MAX + 10)
+    while (argc < GIVEN_MAX + 10)
         argv[argc++] = "--json";
     assert_int_equal(command_main(&tree, argc, argv), EXIT_USAGE);
 }

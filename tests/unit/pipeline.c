@@ -268,7 +268,7 @@ a_transaction_begins_whole_or_the_session_is_shut(void **state)
 
         script = cases[i].says;
         shut = false;
-        s = awa__sql_begin(there, SQL_POSITIONS_RESERVE, NULL, &res, &err);
+        s = awa__begin_query(there, SQL_POSITIONS_RESERVE, NULL, &res, &err);
         if (s != (cases[i].complaint == NULL ? AWA_OK : AWA_ECONN) ||
             (cases[i].complaint != NULL && strstr(err.message, cases[i].complaint) == NULL) ||
             (res != NULL) != (s == AWA_OK) || shut != cases[i].shut || *script != SILENT)

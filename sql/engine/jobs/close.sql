@@ -8,7 +8,7 @@
 -- job gets a done entry; a dead-lettered one becomes a dead letter; every other job lives on as a
 -- deferred job or as a new entry. (awa.complete_jobs() does not call this: its jobs have nothing to
 -- tell.)
-CREATE OR REPLACE FUNCTION awa.settle(p_rows awa.closing[])
+CREATE OR REPLACE FUNCTION awa.apply_ends(p_rows awa.closing[])
 RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -85,8 +85,8 @@ BEGIN
 END
 $$;
 
--- Close the positions of p_rows, and settle those that this call closed. Returns those.
-CREATE OR REPLACE FUNCTION awa.close_and_settle(p_rows awa.closing[])
+-- Close the positions of p_rows, and write what follows for those that this call closed. Returns those.
+CREATE OR REPLACE FUNCTION awa.close_and_apply(p_rows awa.closing[])
 RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
@@ -106,7 +106,7 @@ BEGIN
                                            v_group.outcome);
     END LOOP;
     IF NOT isempty(v_done) THEN
-        PERFORM awa.settle(array_agg(r)) FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
+        PERFORM awa.apply_ends(array_agg(r)) FROM unnest(v_rows) AS r WHERE v_done @> r.pos;
     END IF;
     RETURN v_done;
 END
@@ -310,7 +310,7 @@ BEGIN
              GROUP BY u.slot, u.claim, u.pos >> 44) AS g;
     v_rows := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs, p_delays,
                            v_now);
-    v_done := awa.close_and_settle(v_rows);
+    v_done := awa.close_and_apply(v_rows);
 
     -- A position that was carried meanwhile is closed in its new slot. The loop looks again, because it
     -- may just have been carried once more.
@@ -330,7 +330,7 @@ BEGIN
         v_carried := awa.closings(v_held, v_slots, p_positions, p_outcomes, p_errors, p_outputs,
                                   p_delays, v_now);
         EXIT WHEN cardinality(v_carried) = 0;
-        v_done := v_done + awa.close_and_settle(v_carried);
+        v_done := v_done + awa.close_and_apply(v_carried);
         v_rows := v_rows || v_carried;
     END LOOP;
 
@@ -414,7 +414,7 @@ BEGIN
     IF p_output IS NOT NULL THEN
         SELECT e.id, e.attempt INTO v_id, v_used
           FROM awa.ready_entries AS e WHERE e.ready_slot = v_slot AND e.pos = p_position;
-        PERFORM awa.settle(ARRAY[ROW(v_slot, p_position, 'completed', v_id, v_used + 1, NULL,
+        PERFORM awa.apply_ends(ARRAY[ROW(v_slot, p_position, 'completed', v_id, v_used + 1, NULL,
                                      awa.read_output(p_output::text), NULL, false)::awa.closing]);
     END IF;
 END

@@ -5,7 +5,7 @@
 
 -- The positions of a slot that are neither closed nor withdrawn. No other position can hold a living
 -- entry. The set is searched by index, so the cost follows what is alive and not what passed through.
-CREATE OR REPLACE FUNCTION awa.unsettled(p_slot smallint)
+CREATE OR REPLACE FUNCTION awa.unmarked(p_slot smallint)
 RETURNS int8multirange
 LANGUAGE plpgsql
 AS $$
@@ -26,7 +26,7 @@ AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(int8range(a.pos, a.pos + 1)), '{}')
               FROM (SELECT e.pos
-                      FROM unnest(awa.unsettled(p_slot)) AS r
+                      FROM unnest(awa.unmarked(p_slot)) AS r
                      CROSS JOIN LATERAL (
                             SELECT e.pos
                               FROM awa.ready_entries AS e
@@ -135,7 +135,7 @@ DECLARE
     v_bytes bigint;
 BEGIN
     PERFORM awa.require_read_committed('carry');
-    -- No rotation comes while this writes into the current slot; see awa.settled_positions().
+    -- No rotation comes while this writes into the current slot; see awa.final_positions().
     IF NOT awa.try_lock_shared('maintenance') THEN
         RETURN 0;
     END IF;

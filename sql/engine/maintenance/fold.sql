@@ -184,13 +184,13 @@ $$;
 
 -- ---- Folding -------------------------------------------------------------------------------
 
--- The positions of a sealed slot that are settled, for each lane that has closures in it: they are below
+-- The positions of a sealed slot that are final, for each lane that has closures in it: they are below
 -- the lane's cursor, in no gap, and not running. No closure will be added to the slot within them:
 -- - an entry that becomes visible later lies above the cursor or in a gap (rules G1 to G3);
 -- - an entry that was claimed is closed, or it is open and left out;
 -- - what is carried goes to the current slot, and no carry runs while this is decided.
 -- This is one statement, because a gap can move between a lane's head and awa.lane_gaps.
-CREATE OR REPLACE FUNCTION awa.settled_positions(p_slot smallint)
+CREATE OR REPLACE FUNCTION awa.final_positions(p_slot smallint)
 RETURNS TABLE (lane_id int, cover int8multirange)
 LANGUAGE plpgsql
 AS $$
@@ -238,7 +238,7 @@ DECLARE
 BEGIN
     SELECT array_agg(s.lane_id), array_agg(s.cover), coalesce(range_agg(s.cover), '{}')
       INTO v_lanes, v_covers, v_cover
-      FROM awa.settled_positions(p_slot) AS s;
+      FROM awa.final_positions(p_slot) AS s;
     SELECT u.outside, u.deltas_xid INTO v_outside, v_xid
       FROM awa.unfolded_slots() AS u WHERE u.ready_slot = p_slot;
     INSERT INTO awa.queue_terminal_live_counts (completed, failed, cancelled, deltas_xid, lane_id,

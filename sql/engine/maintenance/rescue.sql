@@ -26,7 +26,7 @@ BEGIN
               FROM awa.ready_entries AS e
              WHERE e.ready_slot = p_slot AND e.pos >= lower(r) AND e.pos < upper(r)
              ORDER BY e.pos) AS e;
-    RETURN awa.width(awa.close_and_settle(v_rows));
+    RETURN awa.width(awa.close_and_apply(v_rows));
 END
 $$;
 

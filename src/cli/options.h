@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* From argv, environment and defaults to checked settings. */
-#ifndef AWA_CLI_SETTINGS_H
-#define AWA_CLI_SETTINGS_H
+/* From argv, environment and defaults to checked options. */
+#ifndef AWA_CLI_OPTIONS_H
+#define AWA_CLI_OPTIONS_H
 
 #include "cli/command.h"
 
@@ -10,9 +10,9 @@
  * where those begin. With `stop` it reads up to the first word only. False: a usage error, which
  * has been reported.
  */
-bool settings_parse(struct call *call, int argc, char **argv, bool stop, int *ret_rest);
+bool options_parse(struct call *call, int argc, char **argv, bool stop, int *ret_rest);
 
 /* For options that were not given: what the environment says, then the default. */
-bool settings_complete(struct call *call);
+bool options_complete(struct call *call);
 
 #endif

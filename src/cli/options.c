@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From argv, environment and defaults to checked settings. */
-#include "cli/settings.h"
+/* From argv, environment and defaults to checked options. */
+#include "cli/options.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -70,19 +70,19 @@ read_number(const char *text, int64_t *ret_number)
 
 /* The text as a number, if the option is one. `from` is what to blame: --limit, or a variable. */
 static bool
-read_value(struct setting *setting, const char *from)
+read_value(struct given_option *option, const char *from)
 {
-    const char *text = setting->text;
+    const char *text = option->text;
     awa_error err;
 
-    switch (setting->spec->type) {
+    switch (option->spec->type) {
     case OPTION_NUMBER:
-        if (read_number(text, &setting->number))
+        if (read_number(text, &option->number))
             return true;
         usage_error("%s: '%s' is not a number", from, text);
         return false;
     case OPTION_DURATION:
-        if (awa__duration_parse(text, strlen(text), &setting->number, &err) == AWA_OK)
+        if (awa__duration_parse(text, strlen(text), &option->number, &err) == AWA_OK)
             return true;
         usage_error("%s: %s", from, err.message);
         return false;
@@ -94,15 +94,15 @@ read_value(struct setting *setting, const char *from)
 static bool
 add(struct call *call, const struct option_spec *spec, const char *from, const char *text)
 {
-    struct setting setting = { .spec = spec, .text = text };
+    struct given_option option = { .spec = spec, .text = text };
 
-    if (call->nsettings == SETTINGS_MAX) {
-        usage_error("%s: more than %d options", from, SETTINGS_MAX);
+    if (call->ngiven == GIVEN_MAX) {
+        usage_error("%s: more than %d options", from, GIVEN_MAX);
         return false;
     }
-    if (!read_value(&setting, from))
+    if (!read_value(&option, from))
         return false;
-    call->settings[call->nsettings++] = setting;
+    call->given[call->ngiven++] = option;
     return true;
 }
 
@@ -130,7 +130,7 @@ refuse(const struct call *call, int code, const char *word)
 }
 
 bool
-settings_parse(struct call *call, int argc, char **argv, bool stop, int *ret_rest)
+options_parse(struct call *call, int argc, char **argv, bool stop, int *ret_rest)
 {
     struct table table;
     int code;
@@ -152,8 +152,8 @@ settings_parse(struct call *call, int argc, char **argv, bool stop, int *ret_res
 static bool
 is_given(const struct call *call, const struct option_spec *spec)
 {
-    for (size_t i = 0; i < call->nsettings; i++)
-        if (call->settings[i].spec == spec)
+    for (size_t i = 0; i < call->ngiven; i++)
+        if (call->given[i].spec == spec)
             return true;
     return false;
 }
@@ -173,7 +173,7 @@ complete(struct call *call, const struct option_spec *spec)
 }
 
 bool
-settings_complete(struct call *call)
+options_complete(struct call *call)
 {
     for (const struct option_spec *s = global_options; s->name != NULL; s++)
         if (!complete(call, s))
