@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Rarely used options of a job travel with it in one column, which is NULL for a plain job.
+-- Rarely used options of a job travel with it in one column, which is NULL for a plain job. Times that are
+-- set have an upper limit.
 
 ALTER TABLE awa.ready_entries ADD options jsonb;
 ALTER TABLE awa.deferred_jobs ADD options jsonb;
@@ -27,3 +28,22 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- awa.check_times() refuses longer ones: the ring stopped, because the time of now could not be reckoned
+-- back so far.
+UPDATE awa.settings
+   SET deadline = CASE WHEN deadline > '365 days' THEN '365 days' ELSE deadline END,
+       aging_interval = CASE WHEN aging_interval > '365 days' THEN '365 days' ELSE aging_interval END,
+       completed_retention = CASE WHEN completed_retention > '1000 years' THEN '1000 years' ELSE completed_retention END,
+       failed_retention = CASE WHEN failed_retention > '1000 years' THEN '1000 years' ELSE failed_retention END,
+       dlq_retention = CASE WHEN dlq_retention > '1000 years' THEN '1000 years' ELSE dlq_retention END
+ WHERE deadline > '365 days' OR aging_interval > '365 days'
+    OR greatest(completed_retention, failed_retention, dlq_retention) > '1000 years';
+UPDATE awa.queues
+   SET deadline = CASE WHEN deadline > '365 days' THEN '365 days' ELSE deadline END,
+       aging_interval = CASE WHEN aging_interval > '365 days' THEN '365 days' ELSE aging_interval END,
+       completed_retention = CASE WHEN completed_retention > '1000 years' THEN '1000 years' ELSE completed_retention END,
+       failed_retention = CASE WHEN failed_retention > '1000 years' THEN '1000 years' ELSE failed_retention END,
+       dlq_retention = CASE WHEN dlq_retention > '1000 years' THEN '1000 years' ELSE dlq_retention END
+ WHERE deadline > '365 days' OR aging_interval > '365 days'
+    OR greatest(completed_retention, failed_retention, dlq_retention) > '1000 years';

@@ -245,7 +245,8 @@ static const struct option_spec list_options[] = {
       .value = "N",
       .standard = "50",
       .help = "at most so many",
-      .type = OPTION_NUMBER },
+      .type = OPTION_NUMBER,
+      .positive = true },
     { 0 },
 };
 

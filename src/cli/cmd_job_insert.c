@@ -19,11 +19,13 @@ const struct option_spec job_insert_options[] = {
     { .name = "priority",
       .value = "N",
       .help = "1, most urgent, to 4; default: 2",
-      .type = OPTION_NUMBER },
+      .type = OPTION_NUMBER,
+      .positive = true },
     { .name = "max-attempts",
       .value = "N",
       .help = "give up after so many; default: 25",
-      .type = OPTION_NUMBER },
+      .type = OPTION_NUMBER,
+      .positive = true },
     { .name = "run-at",
       .value = "TIME",
       .help = "not before: 'tomorrow 06:00', '2030-01-31 09:00 Europe/Berlin'",
@@ -48,7 +50,8 @@ const struct option_spec job_insert_options[] = {
     { .name = "max-run",
       .value = "TIME",
       .help = "how long an attempt may take; default: as the queue says",
-      .type = OPTION_DURATION },
+      .type = OPTION_DURATION,
+      .positive = true },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
     { .name = "skip-duplicates", .help = "a live job that holds the unique key will do: no error" },
@@ -84,7 +87,6 @@ static awa_status
 insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *err)
 {
     const char *tags[TAGS_MAX];
-    static const char *const counted[] = { "priority", "max-attempts", "max-run" };
     int64_t run_at_ms;
     awa_status s = moment_read(call, conn, "run-at", false, &run_at_ms, err);
 
@@ -92,9 +94,6 @@ insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *er
         return s;
     if (run_at_ms != 0 && call_number(call, "delay") >= 0)
         return awa__fail(err, AWA_EINVAL, "run_at: excludes delay");
-    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
-        if (call_number(call, counted[i]) == 0) /* which means the default to awa_job_insert() */
-            return awa__fail(err, AWA_EINVAL, "--%s: want at least 1, got 0", counted[i]);
     return awa_job_insert(
         conn,
         AWA_JOB(.kind = call_text(call, "kind"), .args_json = call_text(call, "args"),

@@ -187,8 +187,6 @@ make_worker(struct work *w, awa_error *err)
     const struct call *call = w->call;
     bool no_prefetch = call_number(call, "prefetch") == 0;
 
-    if (call_number(call, "threads") == 0 || call_number(call, "batch") == 0)
-        return awa__fail(err, AWA_EINVAL, "work: want at least 1 in --threads and --batch");
     return awa_worker_new(
         AWA_WORKER(.conninfo = w->dsn, .name = call_text(call, "name"), .queues = w->queues,
                    .nqueues = w->nqueues, .kinds = w->kinds, .nkinds = w->nkinds,
@@ -349,11 +347,13 @@ const struct option_spec work_options[] = {
       .letter = 't',
       .value = "N",
       .help = "run so many jobs at once; default: one per CPU",
-      .type = OPTION_NUMBER },
+      .type = OPTION_NUMBER,
+      .positive = true },
     { .name = "batch",
       .value = "N",
       .help = "claim at most so many at once",
-      .type = OPTION_NUMBER },
+      .type = OPTION_NUMBER,
+      .positive = true },
     { .name = "prefetch",
       .value = "N",
       .help = "hold up to so many unstarted jobs; 0: none; default: what 50 ms need",

@@ -27,6 +27,7 @@ struct option_spec {
     const char *standard; /* the value when neither is given; NULL: none */
     const char *help;
     enum option_type type;
+    bool positive; /* a number or a time that cannot be 0 */
 };
 
 struct call;

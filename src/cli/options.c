@@ -75,20 +75,20 @@ read_value(struct given_option *option, const char *from)
     const char *text = option->text;
     awa_error err;
 
-    switch (option->spec->type) {
-    case OPTION_NUMBER:
-        if (read_number(text, &option->number))
-            return true;
+    if (option->spec->type == OPTION_NUMBER && !read_number(text, &option->number)) {
         usage_error("%s: '%s' is not a number", from, text);
         return false;
-    case OPTION_DURATION:
-        if (awa__duration_parse(text, strlen(text), &option->number, &err) == AWA_OK)
-            return true;
+    }
+    if (option->spec->type == OPTION_DURATION &&
+        awa__duration_parse(text, strlen(text), &option->number, &err) != AWA_OK) {
         usage_error("%s: %s", from, err.message);
         return false;
-    default:
-        return true;
     }
+    if (option->spec->positive && option->number == 0) {
+        usage_error("%s: want more than 0, got %s", from, text);
+        return false;
+    }
+    return true;
 }
 
 static bool

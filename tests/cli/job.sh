@@ -48,10 +48,10 @@ a_bad_insert_names_the_field() {
     exits 2 "$awa" job insert --kind x --priority 5
     contains "$err" "priority: want 1 to 4, got 5"
     exits 2 "$awa" job insert --kind x --priority 0
-    contains "$err" "--priority: want at least 1, got 0"
+    contains "$err" "--priority: want more than 0, got 0"
     exits 2 "$awa" job insert --kind x --priority 99999999999
     exits 2 "$awa" job insert --kind x --max-run 0s
-    contains "$err" "--max-run: want at least 1, got 0"
+    contains "$err" "--max-run: want more than 0, got 0s"
     exits 2 "$awa" job insert --kind x --max-run 1000d
     contains "$err" "max_run_ms: want a whole number from 1 to 31536000000, got 86400000000"
     exits 2 "$awa" job insert --kind x --run-at yesteryear
@@ -189,7 +189,7 @@ a_list_has_filters_and_pages() {
     exits 2 "$awa" job list --state sleeping
     contains "$err" sleeping
     exits 2 "$awa" job list --limit 0
-    contains "$err" "limit: want 1 to 10000"
+    contains "$err" "--limit: want more than 0, got 0"
 }
 
 a_job_is_shown_to_people_and_programs() {

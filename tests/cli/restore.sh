@@ -170,6 +170,7 @@ a_dump_without_owners_and_rights() {
     pg_dump -Fc -d "$from" >"$work/dump"
     pg_restore --no-owner --no-acl --exit-on-error -d "$to" "$work/dump"
     exits 1 "$awa" migrate --check --json --dsn "$to"
+    equal "$(grep changed <<<"$out")" "" # each function comes back as it was
     contains "$out" '{"what" : "role awa_owner", "detail" : "missing"}'
     contains "$out" '{"what" : "owner keeper", "detail" : '
     migrates "$to" "role awa_viewer: missing" "owner keeper: " "database: " "transaction ids: "

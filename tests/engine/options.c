@@ -238,10 +238,14 @@ a_late_entry_has_its_own_deadline_too(void **state)
     (void)test_insert(db);
     assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 9)"), 1);
     test_exec(late, "COMMIT");
-    assert_string_equal(test_text(worker, "SELECT kind || ' ' || deadline_at -"
-                                          " '2030-01-01'::timestamptz FROM"
+    (void)test_insert(db); /* a plain one, found after it by the same claim */
+    assert_string_equal(test_text(worker, "SELECT string_agg(kind || ' ' || deadline_at -"
+                                          " '2030-01-01'::timestamptz, ', ' ORDER BY pos) FROM"
                                           " awa.claim_jobs(7, 'default', 9, '2030-01-01')"),
-                        "late 00:00:05");
+                        "late 00:00:05, k 00:05:00");
+    assert_string_equal(test_text(db, "SELECT deadline_at - '2030-01-01'::timestamptz FROM awa.jobs"
+                                      " WHERE kind = 'late'"),
+                        "00:00:05");
 }
 
 int

@@ -30,8 +30,15 @@ a_queue_has_settings_of_its_own(void **state)
     } wrong[] = {
         { "'q', 0", "JQ001 queue: enqueue_shards: want 1 to 64, got 0" },
         { "'q', 65", "JQ001 queue: enqueue_shards: want 1 to 64, got 65" },
-        { "'q', p_deadline => '-1 s'",
-          "JQ001 queue: deadline, aging_interval and retentions: want 0 or more" },
+        { "'q', p_deadline => '-1 s'", "JQ001 queue: deadline: want 0 to 365 days, got -00:00:01" },
+        { "'q', p_aging_interval => '366 days'",
+          "JQ001 queue: aging_interval: want 0 to 365 days, got 366 days" },
+        { "'q', p_completed_retention => '-1 s'",
+          "JQ001 queue: completed_retention: want 0 to 1000 years, got -00:00:01" },
+        { "'q', p_failed_retention => '1001 years'",
+          "JQ001 queue: failed_retention: want 0 to 1000 years, got 1001 years" },
+        { "'q', p_dlq_retention => '1001 years'",
+          "JQ001 queue: dlq_retention: want 0 to 1000 years, got 1001 years" },
         { "''", "JQ001 queue: want 1 to 200 bytes, got 0" },
         { "repeat('q', 201)", "JQ001 queue: want 1 to 200 bytes, got 201" },
         { "NULL", "JQ001 queue: want 1 to 200 bytes, got 0" },
@@ -48,6 +55,29 @@ a_queue_has_settings_of_its_own(void **state)
             test_error(operator, test_format("SELECT awa.set_queue(%s)", wrong[i].call)),
             wrong[i].want);
     assert_string_equal(test_rows(db, shown), "64||");
+}
+
+/* Times are reckoned back from now: for the longest, too, there is a time. */
+static void
+the_longest_times_stop_nothing(void **state)
+{
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7);
+
+    test_exec(db,
+              "SELECT awa.set_defaults('365 days', '365 days', true, '1000 years', '1000 years',"
+              " '1000 years')");
+    test_exec(db, "SELECT awa.set_queue('default', p_deadline => '365 days', p_aging_interval =>"
+                  " '365 days', p_dlq_enabled => true, p_completed_retention => '1000 years',"
+                  " p_failed_retention => '1000 years', p_dlq_retention => '1000 years')");
+    (void)test_insert(db);
+    test_end(worker, "default", 1, "failed");
+    (void)test_insert(db);
+    test_exec(db, "SELECT awa.rotate_ring(true); SELECT awa.turn_ring(); SELECT awa.expire_dlq();"
+                  " SELECT awa.expire_jobs()");
+    assert_int_equal(test_int(worker, "SELECT count(*) FROM awa.claim_jobs(7, 'default', 1)"), 1);
+    assert_string_equal(test_error(db, "SELECT awa.set_defaults(p_dlq_retention => '1001 years')"),
+                        "JQ001 defaults: dlq_retention: want 0 to 1000 years, got 1001 years");
 }
 
 /* The settings of queue 'q' itself, - for the common one, and its shards. */
@@ -346,6 +376,7 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST_DB(the_longest_times_stop_nothing),
         TEST_DB(a_queue_has_settings_of_its_own),
         TEST_DB(each_setting_of_a_queue_goes_back_to_its_default_by_name),
         TEST_DB(a_pause_remembers_who_began_it_and_when),

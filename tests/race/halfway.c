@@ -48,7 +48,7 @@ static const struct gate {
     { "carry", "carry_forward", "v_kept := awa.kept_entries" },
     { "carry", "carry_kept", "PERFORM awa.copy_entries(p_slot, v_kept)" },
     { "prune", "prune_slot", "EXECUTE format('LOCK TABLE" },
-    { "prune", "alive_entries", "FOR v_range IN" },
+    { "prune", "alive_entries", "RETURN (SELECT" },
     { "prune", "kept_entries", "RETURN (SELECT" },
     { "prune", "prune_slot", "PERFORM awa.settle_slot(p_slot, true)" },
     { "prune", "prune_slot", "EXECUTE 'LOCK TABLE ' || v_children" },

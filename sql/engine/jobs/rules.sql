@@ -20,7 +20,8 @@ RETURN CASE
                          80))
     WHEN p_options ? 'max_run_ms'
          AND CASE WHEN jsonb_typeof(p_options -> 'max_run_ms') = 'number'
-                  THEN (p_options ->> 'max_run_ms')::numeric BETWEEN 1 AND 31536000000
+                  THEN (p_options ->> 'max_run_ms')::numeric >= 1
+                       AND (p_options ->> 'max_run_ms')::numeric <= 31536000000
                        AND (p_options ->> 'max_run_ms')::numeric % 1 = 0 END IS NOT TRUE
         THEN format('max_run_ms: want a whole number from 1 to 31536000000, got %s',
                     left(p_options ->> 'max_run_ms', 80))
@@ -179,3 +180,32 @@ RETURN CASE
     WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
     ELSE coalesce(p_errors, '[]') || p_error
     END;
+
+-- ---- Settings ------------------------------------------------------------------------------
+
+-- Raise JQ001 unless these times of a queue, or of all, are within their limits; NULL is not set. With
+-- larger ones the time of now could not be reckoned back. p_what: what is set, for the message.
+CREATE OR REPLACE FUNCTION awa.check_times(p_what text, p_deadline interval,
+        p_aging_interval interval, p_completed_retention interval, p_failed_retention interval,
+        p_dlq_retention interval)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    v_bad record;
+BEGIN
+    SELECT t.* INTO v_bad
+      FROM (VALUES ('deadline', p_deadline, interval '365 days'),
+                   ('aging_interval', p_aging_interval, interval '365 days'),
+                   ('completed_retention', p_completed_retention, interval '1000 years'),
+                   ('failed_retention', p_failed_retention, interval '1000 years'),
+                   ('dlq_retention', p_dlq_retention, interval '1000 years'))
+           AS t (name, given, most)
+     WHERE t.given NOT BETWEEN interval '0 s' AND t.most
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%: %: want 0 to %, got %', p_what, v_bad.name, v_bad.most, v_bad.given
+              USING ERRCODE = 'JQ001';
+    END IF;
+END
+$$;

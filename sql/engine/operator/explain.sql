@@ -72,6 +72,11 @@ BEGIN
     END IF;
     v_error := v_job.errors -> -1;
 
+    -- A job of a kind that no worker knows goes round: it is claimed, released, and due again.
+    IF v_job.state = 'scheduled' THEN
+        RETURN QUERY
+            SELECT e.finding, e.since, e.hint FROM awa.explain_unserved(v_job) AS e WHERE e.served;
+    END IF;
     IF v_job.state = 'running' THEN
         SELECT w.* INTO v_worker FROM awa.seen_workers AS w WHERE w.worker_id = v_job.worker_id;
         RETURN QUERY SELECT format('running: attempt %s of %s, held by worker %s', v_job.attempt,
@@ -103,11 +108,6 @@ BEGIN
                                  THEN format('awa job retry %s', p_id) END;
     END IF;
 
-    -- A job of a kind that no worker knows goes round: it is claimed, released, and due again.
-    IF v_job.state = 'scheduled' THEN
-        RETURN QUERY
-            SELECT e.finding, e.since, e.hint FROM awa.explain_unserved(v_job) AS e WHERE e.served;
-    END IF;
     IF v_error IS NOT NULL THEN
         RETURN QUERY SELECT format('last error, in attempt %s (%s): %s', v_error ->> 'attempt',
                                    v_error ->> 'outcome', left(v_error ->> 'error', 500)),

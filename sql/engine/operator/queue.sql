@@ -106,7 +106,13 @@ BEGIN
     IF v_unknown IS NOT NULL THEN
         RAISE EXCEPTION 'queue: there is no setting %', v_unknown USING ERRCODE = 'JQ001';
     END IF;
-    PERFORM awa.open_queue(p_queue);
+    IF p_enqueue_shards NOT BETWEEN 1 AND 64 THEN
+        RAISE EXCEPTION 'queue: enqueue_shards: want 1 to 64, got %', p_enqueue_shards
+              USING ERRCODE = 'JQ001';
+    END IF;
+    PERFORM awa.check_times('queue', p_deadline, p_aging_interval, p_completed_retention,
+                            p_failed_retention, p_dlq_retention),
+            awa.open_queue(p_queue);
     UPDATE awa.queues AS q
        SET enqueue_shards = CASE WHEN 'enqueue_shards' <> ALL (v_defaults)
                                  THEN q.enqueue_shards ELSE 1 END,
@@ -130,12 +136,6 @@ BEGIN
            failed_retention = coalesce(p_failed_retention, q.failed_retention),
            dlq_retention = coalesce(p_dlq_retention, q.dlq_retention)
      WHERE q.queue = p_queue;
-EXCEPTION WHEN check_violation THEN
-    RAISE EXCEPTION 'queue: %', CASE
-              WHEN p_enqueue_shards NOT BETWEEN 1 AND 64
-              THEN format('enqueue_shards: want 1 to 64, got %s', p_enqueue_shards)
-              ELSE 'deadline, aging_interval and retentions: want 0 or more' END
-          USING ERRCODE = 'JQ001';
 END
 $$;
 
@@ -180,6 +180,8 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
+    PERFORM awa.check_times('defaults', p_deadline, p_aging_interval, p_completed_retention,
+                            p_failed_retention, p_dlq_retention);
     UPDATE awa.settings AS s
        SET deadline = coalesce(p_deadline, s.deadline),
            aging_interval = coalesce(p_aging_interval, s.aging_interval),
@@ -187,9 +189,6 @@ BEGIN
            completed_retention = coalesce(p_completed_retention, s.completed_retention),
            failed_retention = coalesce(p_failed_retention, s.failed_retention),
            dlq_retention = coalesce(p_dlq_retention, s.dlq_retention);
-EXCEPTION WHEN check_violation THEN
-    RAISE EXCEPTION 'defaults: deadline, aging_interval and retentions: want 0 or more'
-          USING ERRCODE = 'JQ001';
 END
 $$;
 

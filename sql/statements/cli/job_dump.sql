@@ -3,7 +3,8 @@
 -- returns: one row of texts, NULL for what does not apply; no row if the job is not known
 SELECT j.id, j.kind, j.queue, j.state, j.priority,
        format('%s of %s', j.attempt, j.max_attempts) AS attempt, j.created_at AS created,
-       j.run_at, j.attempted_at AS started, j.deadline_at AS deadline, j.finalized_at AS ended,
+       j.run_at, j.attempted_at AS started, j.deadline_at AS deadline,
+       (j.options ->> 'max_run_ms')::bigint * interval '1 ms' AS max_run, j.finalized_at AS ended,
        j.dlq_at AS dead_since, j.dlq_reason AS reason, d.dump ->> 'place' AS place,
        CASE WHEN l.lane IS NOT NULL
             THEN format('%s: queue %s, priority %s, shard %s%s', l.lane ->> 'lane_id',
