@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Claiming: how much, from which queue, and when. See claim.c. */
+/* Claims jobs: how many, from which queue, and when. See claim.c. */
 #ifndef AWA_WORKER_CLAIM_H
 #define AWA_WORKER_CLAIM_H
 

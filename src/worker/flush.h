@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Telling the database how jobs ended. See flush.c. */
+/* Tells the database how jobs ended. See flush.c. */
 #ifndef AWA_WORKER_FLUSH_H
 #define AWA_WORKER_FLUSH_H
 
@@ -8,6 +8,6 @@
 void flush_take_done(struct awa_worker *w);
 void flush_turn(struct awa_worker *w, int64_t now);
 int64_t flush_wait(const struct awa_worker *w, int64_t now);
-bool flush_is_stuck(const struct awa_worker *w, int64_t now); /* ends cannot be written */
+bool flush_is_stuck(const struct awa_worker *w, int64_t now);
 
 #endif

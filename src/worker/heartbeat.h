@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Being alive, as the database sees it. See heartbeat.c. */
+/* Heartbeats, and the deadlines of running attempts. See heartbeat.c. */
 #ifndef AWA_WORKER_HEARTBEAT_H
 #define AWA_WORKER_HEARTBEAT_H
 
