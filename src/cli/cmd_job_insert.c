@@ -57,9 +57,9 @@ const struct option_spec job_insert_options[] = {
 
 /* ---- One --------------------------------------------------------------------------------- */
 
-enum { TAGS_MAX = 21 }; /* one more than a job may have, which is then refused */
+enum { TAGS_MAX = 21 }; /* one more than a job may have, so that too many are refused */
 
-/* A number, 0 if it was not given. */
+/* The number of an option; 0 if it was not given. */
 static int64_t
 given(const struct call *call, const char *option)
 {
@@ -68,7 +68,7 @@ given(const struct call *call, const char *option)
     return n > 0 ? n : 0;
 }
 
-/* The values of --tag; returns how many. */
+/* Collects the values of --tag. Returns how many they are. */
 static size_t
 tags_of(const struct call *call, const char *tags[TAGS_MAX])
 {
@@ -93,7 +93,7 @@ insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *er
     if (run_at_ms != 0 && call_number(call, "delay") >= 0)
         return awa__fail(err, AWA_EINVAL, "run_at: excludes delay");
     for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
-        if (call_number(call, counted[i]) == 0) /* which means the default to awa_job_insert() */
+        if (call_number(call, counted[i]) == 0) /* awa_job_insert() takes 0 for the default */
             return awa__fail(err, AWA_EINVAL, "--%s: want at least 1, got 0", counted[i]);
     return awa_job_insert(
         conn,
@@ -134,7 +134,7 @@ run_one(const struct call *call, PGconn *conn)
 
 /* ---- Many -------------------------------------------------------------------------------- */
 
-/* Plain numbers, so in C. */
+/* Other JSON comes from Postgres; this one has only numbers. */
 static void
 print_report(const struct call *call, const struct lines_report *r)
 {
