@@ -6,6 +6,7 @@
 #include "worker/core.h"
 
 awa_status heartbeat_greet(void *arg, PGconn *pg, awa_error *err);
+/* Sends a heartbeat if it is due, and closes the session if a new identity is needed. */
 void heartbeat_turn(struct awa_worker *w, int64_t now);
 void heartbeat_watch(struct awa_worker *w, int64_t now);
 
