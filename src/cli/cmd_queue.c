@@ -357,7 +357,7 @@ static const struct option_spec set_options[] = {
       .help = "lanes for each priority, 1 to 64; more than one loosens the order",
       .type = OPTION_TEXT },
     COMMON_OPTIONS,
-    { .name = "reset", .help = "what is not named here, but the shards: back to the default" },
+    { .name = "reset", .help = "set all other settings, except the shards, to default" },
     { 0 },
 };
 
