@@ -153,10 +153,7 @@ typedef enum awa_outcome {
 /* Runs a job, in a handler thread. May block. Must not keep `attempt` after it has returned. */
 typedef awa_outcome awa_handler(awa_attempt *attempt, void *userdata);
 
-/*
- * Gets a line of the worker's log, without a newline. Any thread of the worker may call it, also
- * several at once.
- */
+/* Gets a line of the worker's log, without a newline. Several threads may call it at once. */
 typedef void awa_log(void *userdata, const char *line);
 
 /*
