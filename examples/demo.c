@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * awa at work: one job for every file below /usr/share. Several worker processes compute what
- * each holds (SHA-256, size, size when packed); a few jobs have no file, and fail; one worker is
- * killed in the middle. In the end the sum over all results is compared with a recount that was
- * made without the queue. Exit code 0 only if they agree and the right jobs failed.
+ * Shows awa at work, with one job for every file below /usr/share. Several worker processes compute
+ * SHA-256, size and packed size of each file. A few jobs have no file, and fail. One worker is
+ * killed in the middle. In the end the sums of all results are compared with a recount without the
+ * queue. The exit code is 0 only if they agree and the right jobs failed.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ usage(FILE *out)
     return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
-/* -1: go on; else the exit code. */
+/* Returns -1 to go on, else the exit code. */
 static int
 read_settings(int argc, char **argv, struct settings *s)
 {
@@ -64,7 +64,7 @@ read_settings(int argc, char **argv, struct settings *s)
 
 /* ---- Signals ----------------------------------------------------------------------------- */
 
-/* Should anything hang, wherever: alarm() is set again whenever there is progress. */
+/* Ends the demo if anything hangs: whenever there is progress, alarm() is set again. */
 static void
 give_up(int sig)
 {
@@ -72,10 +72,10 @@ give_up(int sig)
 
     (void)sig;
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(EXIT_FAILURE); /* the workers end with us */
+    _exit(EXIT_FAILURE); /* the kernel then kills the workers */
 }
 
-/* A descriptor that tells of signals that ask us to end; before there are threads. */
+/* Makes a descriptor for signals that ask us to end. To be called before threads are started. */
 static int
 take_signals(void)
 {
@@ -85,7 +85,7 @@ take_signals(void)
 
     (void)sigemptyset(&ends);
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++)
-        if (sigaction(asked[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) /* as nohup wants */
+        if (sigaction(asked[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) /* by nohup */
             (void)sigaddset(&ends, asked[i]);
     (void)pthread_sigmask(SIG_BLOCK, &ends, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -94,7 +94,7 @@ take_signals(void)
     return signalfd(-1, &ends, SFD_CLOEXEC);
 }
 
-/* ---- The story --------------------------------------------------------------------------- */
+/* ---- The demo ---------------------------------------------------------------------------- */
 
 struct demo {
     struct list list;
@@ -144,7 +144,7 @@ work(struct demo *d, int signal_fd)
     return watch_run(&d->watch);
 }
 
-/* What is left over, however it went. */
+/* Frees and ends everything, after success and failure. */
 static void
 clean_up(struct demo *d, bool drop)
 {
@@ -167,7 +167,7 @@ repeat(void *arg, int worker, const char *line)
     (void)complain("worker %d: %s", worker + 1, line);
 }
 
-/* 0, a signal's number, or -1: complained. */
+/* Returns 0, a signal's number, or -1: complained. */
 static int
 run(struct demo *d, const struct settings *s, int signal_fd)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The demo's own database. It carries a comment that says so, and is dropped when the next demo
- * begins; a database of that name without the comment is never touched.
+ * The demo's own database. It has a comment by which the next demo knows it, and drops it. A
+ * database of that name without the comment is never changed.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -14,9 +14,9 @@
 
 enum { GONE_MS = 2000 }; /* for the server to notice a killed client */
 
-/* ---- Small things ------------------------------------------------------------------------ */
+/* ---- Statements -------------------------------------------------------------------------- */
 
-/* One statement whose rows do not matter. */
+/* Runs a statement whose rows do not matter. */
 static bool
 run(PGconn *conn, const char *sql)
 {
@@ -29,7 +29,7 @@ run(PGconn *conn, const char *sql)
     return complain("%s: %s", sql, PQerrorMessage(conn));
 }
 
-/* Rows, with up to one parameter; NULL: complained. */
+/* Runs a statement with up to one parameter, and returns its rows; NULL: complained. */
 static PGresult *
 query(PGconn *conn, const char *sql, const char *param)
 {
@@ -42,7 +42,7 @@ query(PGconn *conn, const char *sql, const char *param)
     return NULL;
 }
 
-/* Is the single value `true`? */
+/* Whether the answer is the single value true. */
 static bool
 query_is_true(PGconn *conn, const char *sql, const char *param)
 {
@@ -71,7 +71,7 @@ base_connect(const char *conninfo)
 
 /* ---- Make and drop ----------------------------------------------------------------------- */
 
-/* How that session was opened, but for another database. */
+/* The connection string of a session, but for the demo's database; to be freed. */
 static char *
 conninfo_of(PGconn *conn)
 {
@@ -132,7 +132,7 @@ base_open(struct base *b, const char *dsn)
     b->admin = base_connect(dsn);
     if (b->admin == NULL)
         return false;
-    /* Held as long as the session lives. */
+    /* The session holds this lock until it ends. */
     if (!query_is_true(b->admin, "SELECT pg_try_advisory_lock(hashtext($1))", DATABASE))
         return complain("another demo is running on this server");
     if (!drop_earlier(b->admin) ||
@@ -188,7 +188,10 @@ base_count(struct base *b, int64_t *ret_ended, int64_t *ret_live)
     return true;
 }
 
-/* What a killed client sent may still be done; it is over when its sessions have gone. */
+/*
+ * Waits until the sessions of a killed worker have ended: until then the server may still run a
+ * statement that it has sent.
+ */
 static void
 await_sessions_end(struct base *b, const char *name)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that the parent and its workers share. */
+/* The memory that the parent and its workers share. */
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,7 +27,7 @@ map(int fd, size_t size)
 struct board *
 board_new(size_t capacity, int *ret_fd)
 {
-    int fd = memfd_create("awa-demo", 0); /* inherited, so not closed on exec */
+    int fd = memfd_create("awa-demo", 0); /* the workers inherit it, so no MFD_CLOEXEC */
     struct board *b = NULL;
 
     if (fd >= 0 && ftruncate(fd, (off_t)size_of(capacity)) == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker processes, seen from the parent. What they write comes to us through pipes. */
+/* Starts, watches and ends the worker processes. The parent reads their output from pipes. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,9 +25,9 @@ crew_init(struct crew *c)
         c->members[i] = (struct member){ .log_fd = -1 };
 }
 
-/* ---- Birth ------------------------------------------------------------------------------- */
+/* ---- Start ------------------------------------------------------------------------------- */
 
-/* In the child: becomes `demo --worker`, for ps to show. */
+/* In the child: becomes `demo --worker`, so that ps tells it from the parent. */
 static void
 become_worker(int number, int log_fd, int board_fd, pid_t parent)
 {
@@ -39,7 +39,7 @@ become_worker(int number, int log_fd, int board_fd, pid_t parent)
     (void)dup2(log_fd, STDOUT_FILENO);
     (void)dup2(log_fd, STDERR_FILENO);
     worker_name(number, name);
-    (void)setenv("PGAPPNAME", name, 1); /* what its sessions are called */
+    (void)setenv("PGAPPNAME", name, 1); /* base_held() finds its sessions by this name */
     snprintf(number_text, sizeof number_text, "%d", number);
     snprintf(fd_text, sizeof fd_text, "%d", board_fd);
     snprintf(parent_text, sizeof parent_text, "%d", (int)parent);
@@ -56,7 +56,7 @@ start_member(struct member *m, int number, int board_fd)
 
     if (pipe2(log, O_CLOEXEC | O_NONBLOCK) != 0)
         return complain("worker %d: %m", number + 1);
-    (void)fcntl(log[1], F_SETFL, 0); /* its writer may wait, its reader never does */
+    (void)fcntl(log[1], F_SETFL, 0); /* the writer may block, the reader must not */
     m->pid = fork();
     if (m->pid == 0)
         become_worker(number, log[1], board_fd, parent);
@@ -71,8 +71,8 @@ start_member(struct member *m, int number, int board_fd)
 bool
 crew_start(struct crew *c, const char *conninfo, int board_fd)
 {
-    if (setenv(WORKER_CONNINFO, conninfo, 1) !=
-        0) /* not in the arguments: it may have a password */
+    /* Not an argument, which everybody can read: it may have a password. */
+    if (setenv(WORKER_CONNINFO, conninfo, 1) != 0)
         return complain("workers: %m");
     for (int i = 0; i < WORKERS; i++)
         if (!start_member(&c->members[i], i, board_fd))
@@ -80,7 +80,7 @@ crew_start(struct crew *c, const char *conninfo, int board_fd)
     return true;
 }
 
-/* ---- Life -------------------------------------------------------------------------------- */
+/* ---- Watch ------------------------------------------------------------------------------- */
 
 void
 crew_look(struct crew *c)
@@ -93,7 +93,7 @@ crew_look(struct crew *c)
     }
 }
 
-/* Hands over the complete lines. */
+/* Calls hear with each complete line. */
 static void
 split(struct member *m, int number, crew_hear *hear, void *arg)
 {
@@ -106,7 +106,7 @@ split(struct member *m, int number, crew_hear *hear, void *arg)
         line = end + 1;
     }
     m->len = strlen(line);
-    if (line == m->line && m->len == sizeof m->line - 1) { /* too long: in pieces */
+    if (line == m->line && m->len == sizeof m->line - 1) { /* a long line comes in pieces */
         hear(arg, number, line);
         m->len = 0;
     }
@@ -128,7 +128,7 @@ crew_listen(struct crew *c, crew_hear *hear, void *arg)
     }
 }
 
-/* ---- Death ------------------------------------------------------------------------------- */
+/* ---- End --------------------------------------------------------------------------------- */
 
 void
 crew_kill_one(struct crew *c, int worker)
@@ -140,7 +140,7 @@ crew_kill_one(struct crew *c, int worker)
     m->state = MEMBER_KILLED;
 }
 
-/* Its exit status, as waitpid() gives it; -1 if it does not end in time. */
+/* Waits for the end of a worker. Returns the status of waitpid(); -1: it did not end in time. */
 static int
 await_end(struct member *m, int64_t until)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The work: SHA-256, size, and size when packed by zlib, of one file, in pieces. */
+/* The work of a job: computes SHA-256, size, and size when packed by zlib, of one file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 enum { PIECE = 64 * 1024 };
 
-/* What is packed is thrown away; its size remains. */
+/* Packs a piece. Only the size of the result counts, so the bytes are dropped. */
 static int
 pack(z_stream *z, unsigned char *piece, size_t len, int flush)
 {
@@ -75,7 +75,7 @@ digest_fd(int fd, EVP_MD_CTX *sha, struct digest *ret)
 int
 digest_file(const char *path, struct digest *ret)
 {
-    /* Not blocking, should a pipe have taken the file's place. */
+    /* O_NONBLOCK, because a pipe may have taken the file's place. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     EVP_MD_CTX *sha;
     int error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The producer: a thread with a session of its own, one transaction for each directory. It keeps
- * little ahead of the workers, so that jobs wait for a worker and not for other jobs.
+ * The producer: a thread with a session of its own, and one transaction for each directory. It
+ * keeps few jobs in the queue, so that the measured pickup times are not those of waiting behind
+ * others.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include "demo.h"
 
 enum {
-    AHEAD = 16,   /* jobs in the queue that are enough */
+    AHEAD = 16,   /* with so many jobs in the queue, it waits */
     BATCH = 1000, /* jobs in one statement */
     TICK_MS = 1,
 };
@@ -27,7 +28,7 @@ mark(const struct feed *f, size_t from, const int64_t *ids, size_t n, size_t wai
     }
 }
 
-/* Jobs that no handler has seen yet. */
+/* How many jobs wait in the queue: no handler has begun them, or they are not rescued yet. */
 static size_t
 waiting(const struct feed *f)
 {
@@ -37,7 +38,7 @@ waiting(const struct feed *f)
     return enqueued > begun ? enqueued - begun : 0;
 }
 
-/* n jobs in one statement. */
+/* Inserts n jobs in one statement. */
 static bool
 insert(struct feed *f, PGconn *conn, size_t from, size_t n, awa_error *err)
 {

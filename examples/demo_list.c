@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The input: files below a directory. */
+/* Makes the input: a list of files below a directory, and of some that do not exist. */
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ append(struct list *l, char *path, bool missing)
     return true;
 }
 
-/* Files before directories, so that those of one directory stand together. */
+/* Sorts files before directories, so that the files of one directory stand together. */
 static int
 files_first(const FTSENT **a, const FTSENT **b)
 {
@@ -55,7 +55,7 @@ walk(struct list *l, FTS *tree, size_t max)
     return true;
 }
 
-/* A name that nobody has, in the directory of that file. */
+/* Adds a file that does not exist, in the directory of another one. */
 static bool
 append_missing(struct list *l, const char *neighbour, size_t number)
 {
@@ -67,7 +67,7 @@ append_missing(struct list *l, const char *neighbour, size_t number)
     return append(l, path, true);
 }
 
-/* The same list with files that do not exist here and there. */
+/* Spreads files that do not exist over the list. */
 static bool
 mix_in_missing(struct list *l)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Was it all true? Reads every result back from awa.jobs, computes the same from the files
- * without the queue, and compares. Files that changed meanwhile are told apart by their times.
+ * Checks the results: reads all of them from awa.jobs, computes the same from the files without the
+ * queue, and compares. Files that changed meanwhile are recognized by their times, and left out.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,21 +16,21 @@ enum { RECOUNTERS_MAX = 16 };
 
 struct tally {
     int64_t files, bytes, packed;
-    uint64_t digest; /* the sum of the first 64 bits of each SHA-256: the order does not matter */
+    uint64_t digest; /* sum of the first 64 bits of each SHA-256, so the order does not matter */
 };
 
 struct proof {
     const struct list *list;
     const struct watch *watch;
-    PGresult *results; /* row i is about item i, once check_ids() has said so */
+    PGresult *results; /* row i is that of item i: check_ids() checks it */
     struct recount *recounts;
     struct tally queue, recount;
     int64_t completed, failed;       /* jobs */
-    int64_t missing, missing_failed; /* of those, without a file */
-    int64_t changed, unreadable;     /* files, left out of both sums */
-    int64_t rescued,
-        rescued_unasked; /* jobs that lost an attempt to a dead worker; not the one we killed */
-    int64_t excess;      /* handlers that ran more often than there were attempts */
+    int64_t missing, missing_failed; /* jobs without a file; those that failed as they should */
+    int64_t changed, unreadable;     /* files that are left out of both sums */
+    /* Jobs that were rescued from a dead worker; those that the killed worker did not hold. */
+    int64_t rescued, rescued_unasked;
+    int64_t excess; /* jobs whose handler ran more often than they had attempts */
 };
 
 /* ---- The recount ------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ recount_thread(void *arg)
     return NULL;
 }
 
-/* Shows how far it is; returns a signal's number if one asks us to end, or 0. */
+/* Shows the progress until the recount is done: 0; or a signal asks us to end: its number. */
 static int
 wait_for_recount(struct recounters *r, const struct watch *w)
 {
@@ -117,7 +117,7 @@ number_at(const struct proof *p, size_t row, int column)
     return strtoll(text_at(p, row, column), NULL, 10);
 }
 
-/* Exactly the jobs that were enqueued, each once. */
+/* Checks that awa.jobs has exactly the jobs that were enqueued, each once. */
 static bool
 check_ids(const struct proof *p)
 {
@@ -151,7 +151,7 @@ is_equal(const struct proof *p, size_t i)
            number_at(p, i, COL_BYTES) == d->bytes && number_at(p, i, COL_PACKED) == d->packed;
 }
 
-/* Since the demo began; the clock of files is a little late. */
+/* Whether a file has changed since the demo began, with 2 s for the coarse times of files. */
 static bool
 has_changed(const struct proof *p, const char *path)
 {
@@ -196,7 +196,7 @@ was_held(const struct watch *w, int64_t id)
     return false;
 }
 
-/* How the job ended, and how often it ran. */
+/* Counts how a job ended, and compares how often it ran with its attempts. */
 static void
 compare_job(struct proof *p, size_t i)
 {

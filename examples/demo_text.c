@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clock and words. */
+/* The clock, and texts. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +49,8 @@ complain(const char *format, ...)
 /* ---- File URLs --------------------------------------------------------------------------- */
 
 /*
- * A job's arguments are JSON, which is Unicode; a path is bytes. Percent signs make one of the
- * other, and leave nothing that JSON would have to escape.
+ * A job's arguments are JSON, which is Unicode; a path may have any bytes. Percent encoding makes a
+ * text of these bytes, in which JSON has nothing to escape.
  */
 #define BEFORE "{\"url\": \"file://"
 #define AFTER  "\"}"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the user sees: a block that is drawn over and over on a terminal, lines elsewhere. */
+/*
+ * Shows the progress: as a block on a terminal, which is drawn again and again; as lines elsewhere.
+ */
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -10,7 +12,7 @@
 #include "demo.h"
 
 enum {
-    DRAW_MS = 125, /* eight times a second */
+    DRAW_MS = 125, /* between two drawings of the block */
     LINE_MS = 1000,
     WIDTH_MAX = 120,
 };
@@ -55,7 +57,7 @@ width(void)
 
 /* ---- Pieces of a line -------------------------------------------------------------------- */
 
-/* ASCII, cut where the line ends; sgr NULL: no color. */
+/* Adds ASCII text, cut at the end of the line; sgr NULL: no color. */
 static void __attribute__((format(printf, 3, 4)))
 put(struct line *l, const char *sgr, const char *format, ...)
 {
@@ -83,7 +85,7 @@ put_number(struct line *l, const char *sgr, const char *what, int64_t n)
     put(l, NULL, "   ");
 }
 
-/* A bar of that many columns; the last block in eighths. */
+/* Adds a bar of so many columns; its last block is drawn in eighths. */
 static void
 put_bar(struct line *l, const struct view *v, int columns, int64_t done, int64_t total)
 {
@@ -187,7 +189,7 @@ draw_bar(const struct view *v, FILE *out, const struct progress *p)
     fputc('\n', out);
 }
 
-/* In one write, so that nothing flickers. */
+/* Draws the block in one write, so that it does not flicker. */
 static void
 draw(struct view *v, const struct progress *p)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* From the first job to the last: draws, counts, kills a worker and sees its jobs run again. */
+/*
+ * Watches the demo from the first job to the last: draws, counts, kills a worker and waits until
+ * its jobs run again.
+ */
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -63,7 +66,7 @@ pickups_read(struct board *b, size_t jobs, bool no_queue, struct pickups *ret)
     free(histogram);
 }
 
-/* Rates between the oldest sample and a new one. */
+/* Measures rates between the oldest sample and a new one. */
 static void
 measure_rates(struct watch *w, int64_t now)
 {
@@ -125,7 +128,7 @@ kill_turn(struct watch *w)
     return true;
 }
 
-/* Have all jobs of the killed worker been started since? */
+/* Prints a line once all jobs of the killed worker have been started again. */
 static void
 recovery_turn(struct watch *w)
 {
@@ -163,7 +166,7 @@ hear(void *arg, int worker, const char *line)
 static bool
 check_crew(struct watch *w)
 {
-    crew_look(w->crew); /* first, so that the last words of the dead are heard */
+    crew_look(w->crew); /* before crew_listen(), so that the last lines of a worker are read */
     crew_listen(w->crew, hear, w);
     for (int i = 0; i < WORKERS; i++)
         if (w->crew->members[i].state == MEMBER_LOST)
@@ -174,8 +177,10 @@ check_crew(struct watch *w)
 /* ---- The loop ---------------------------------------------------------------------------- */
 
 /*
- * Counting in the database is for the end: it looks at every job. The board may be too early, by
- * what a killed worker did not report any more, or too late, for jobs that end without a handler.
+ * Finds the end by counting in the database. That reads every job, so it is done only when the
+ * board says that all have ended, or when nothing has moved for a while. The board may be ahead,
+ * because a kill undoes an end that was not yet sent, or behind, because jobs may end without a
+ * handler.
  */
 static bool
 count_turn(struct watch *w, bool *ret_end)
@@ -193,7 +198,7 @@ count_turn(struct watch *w, bool *ret_end)
     return true;
 }
 
-/* One turn; *ret_end: that was the last. */
+/* One turn of the loop; *ret_end: it was the last. */
 static bool
 turn(struct watch *w, bool *ret_end)
 {
@@ -202,7 +207,7 @@ turn(struct watch *w, bool *ret_end)
         return false;
     recovery_turn(w);
     if (atomic_load(&w->feed->failed))
-        return false; /* it has complained */
+        return false; /* the feeder has complained */
     if (ferror(stdout))
         return complain("the output is gone");
     if (view_is_due(w->view))
@@ -227,7 +232,7 @@ watch_run(struct watch *w)
         if (sig != 0)
             return sig;
     }
-    w->view->drawn_ms = 0; /* once more, as it is in the end */
+    w->view->drawn_ms = 0; /* draw once more, with the last numbers */
     measure(w);
     view_draw(w->view, &w->progress);
     view_keep(w->view);

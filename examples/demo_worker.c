@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker process: what an application would write. Its handler computes a digest; everything
- * about claiming, retrying and dying is libawa's.
+ * A worker process, as an application would write it. Its handler computes a digest; libawa does
+ * the rest: claims, retries, heartbeats.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,8 +36,8 @@ waited_ms(const awa_attempt *job)
 }
 
 /*
- * The first to begin a job when the time has come is to die of it. It stands still, so that the
- * kill is certain to hit a job in the middle.
+ * Once KILL_PERCENT of the jobs have begun, the next worker that begins one is to be killed. Its
+ * handler waits here, so that the kill certainly hits a running job.
  */
 static void
 face_death(const struct station *at, int64_t begun)
@@ -92,7 +92,7 @@ succeed(awa_attempt *job, const struct digest *d)
     return AWA_COMPLETE;
 }
 
-/* The file may come back, so it is tried again; the queue knows when to give up. */
+/* Retries: the file may come back. The queue gives up when no attempts are left. */
 static awa_outcome
 retry(awa_attempt *job, const char *path, int error)
 {
@@ -107,7 +107,7 @@ retry(awa_attempt *job, const char *path, int error)
     return AWA_RETRY;
 }
 
-/* What will become of a job that is to be retried. */
+/* Which state a job will have after this outcome. */
 static enum note_state
 state_of(const awa_attempt *job, awa_outcome outcome)
 {
@@ -175,10 +175,10 @@ worker_main(char **args)
     sigset_t stop;
     bool ok;
 
-    /* Never without the parent; it may have gone before we asked for that. */
+    /* Ends with the parent. If the parent ended before prctl(), we have another one by now. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)strtol(args[2], NULL, 10))
         return EXIT_FAILURE;
-    (void)signal(SIGINT, SIG_IGN); /* Ctrl-C is for the parent to handle */
+    (void)signal(SIGINT, SIG_IGN); /* the parent handles Ctrl-C */
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);
     (void)pthread_sigmask(SIG_BLOCK, &stop, NULL); /* before there are threads */

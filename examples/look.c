@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inserts two divisions, one of them by zero, runs them without a thread of the library's pool, and
- * tells what became of them: counts, a list, an explanation. usage: look [CONNINFO]
+ * Inserts two divisions, one of them by zero, runs them without handler threads, and prints what
+ * became of them: counts, a list, an explanation. usage: look [CONNINFO]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +24,11 @@ divide(awa_attempt *attempt)
     if (strcmp(awa_attempt_args(attempt, NULL), "0") != 0)
         return AWA_COMPLETE;
     if (awa_attempt_set_error(attempt, "division by zero") != AWA_OK)
-        return AWA_RETRY; /* out of memory passes */
+        return AWA_RETRY; /* out of memory, which may pass */
     return AWA_FAIL;
 }
 
-/* Runs what there is in queue "look". */
+/* Runs the jobs of queue "look" until none comes. */
 static void
 work(const char *conninfo)
 {
@@ -51,7 +51,7 @@ work(const char *conninfo)
     awa_worker_free(worker);
 }
 
-/* Prints what was read, and frees it. */
+/* Prints an answer and frees it. */
 static void
 tell(awa_status status, char **json, const awa_error *err)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker with an event loop and no thread of its own: up to a thousand attempts wait at once,
- * each for a tenth of a second, as they would for the answer of somebody else. usage: pull
- * [CONNINFO [N]]; ends after N attempts, or with Ctrl-C.
+ * A worker with an event loop and without threads of its own. Up to a thousand attempts wait at the
+ * same time, each for a tenth of a second, as they would for the answer of another server. usage:
+ * pull [CONNINFO [N]]; ends after N attempts, or with Ctrl-C.
  */
 #include <limits.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 
 enum { SLOTS = 1000, WAIT_MS = 100 };
 
-/* In the order in which they are due. */
+/* A ring, in the order in which the attempts are due. */
 static struct waiting {
     awa_attempt *attempt;
     int64_t due;
@@ -49,7 +49,7 @@ now_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Takes what there is; nothing here waits. */
+/* Takes the attempts that are there, without waiting. */
 static void
 begin(awa_worker *worker)
 {
@@ -59,14 +59,14 @@ begin(awa_worker *worker)
         waiting[(first + n++) % SLOTS] = (struct waiting){ attempt, now_ms() + WAIT_MS };
 }
 
-/* Ends what is due, or should end; returns how many. */
+/* Ends the attempts that are due. Returns how many. */
 static long
 finish(awa_worker *worker)
 {
     long ended = 0;
 
     while (awa_worker_next_cancelled(worker) != NULL)
-        ; /* it is due in a moment, and then looks by itself */
+        ; /* it is due soon, and awa_attempt_cancelled() then says that it should end */
     for (; n > 0 && waiting[first].due <= now_ms(); n--, ended++) {
         awa_attempt *a = waiting[first].attempt;
 

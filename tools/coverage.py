@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints which lines ran, by folder and by file, and which did not.
+"""Prints which lines ran and which did not, by file, and how many percent ran, by folder.
 
 usage: coverage.py ROOT BUILD
 
-BUILD was made with gcc's --coverage and its programs have run. Fails if a folder of WANTED has
-fewer lines covered than that. What a process did counts when it ends by itself: not what was
-killed, nor a child between fork() and exec().
+BUILD was made with gcc's --coverage, and its programs have run. Fails if a folder of WANTED has a
+smaller part of its lines covered than listed. A process writes its counts when it ends by itself:
+one that was killed does not count, nor a child between fork() and exec().
 """
 import collections
 import json
@@ -28,7 +28,7 @@ def measure(root, build):
 
 
 def ranges(numbers):
-    """[1, 2, 3, 7] as 1-3,7."""
+    """Writes [1, 2, 3, 7] as 1-3,7."""
     parts = []
     for n in numbers:
         if parts and parts[-1][1] == n - 1:

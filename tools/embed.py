@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Turns the files below sql/ into C tables: the statements, the schema and the engine.
 
-Writes statements_OWNER.h and statements_OWNER.c for each folder of sql/statements, and embedded.c
-(all of that is declared as src/pg/embedded.h says). Refuses what would only fail later, at a user's: gaps in $n, statements and schema
-files without a comment, gaps in the numbers of schema files. And what would make the engine
-hard to follow: a file that calls one on a floor above it, and files that call each other in a
-circle (tools/floors.py). The engine's files are applied in the order of their calls.
+Writes statements_OWNER.h and statements_OWNER.c for each folder of sql/statements, and embedded.c;
+src/pg/embedded.h declares their types. Refuses what would fail only when it runs: gaps in $n, and
+in the numbers of schema files. Refuses statements without a comment at their head; files of the engine
+that call one on a floor above them, or each other in a circle (tools/floors.py); and doors whose
+comment differs from doors.sql. The engine's files are applied in the order of their calls.
 """
 import argparse
 import hashlib
@@ -16,7 +16,7 @@ import sys
 
 import floors
 
-# What a parameter cannot be inside of: strings, quoted names, dollar quotes, comments.
+# A $n in these is no parameter: strings, quoted names, comments, dollar quotes.
 OPAQUE = re.compile(
     r"""[eE]'(?:[^'\\]|\\.|'')*'
       | '(?:[^']|'')*'
@@ -28,7 +28,7 @@ OPAQUE = re.compile(
 )
 SCHEMA_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 TOPIC_NAME = re.compile(r"[a-z][a-z0-9_]*\.sql")
-# Who sends a statement: a folder of src, or api: JSON for users of awa.h and for --json.
+# Who sends a statement: a folder of src; or api, for JSON that awa.h and --json return.
 OWNERS = ("pg", "lib", "worker", "api", "cli", "bench")
 DOORS = "doors.sql"
 DOOR = re.compile(r"^(?:-- Door: (\w+)\.\n)?CREATE OR REPLACE FUNCTION awa\.(\w+)", re.MULTILINE)
@@ -36,11 +36,11 @@ ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r
 
 
 class Refused(Exception):
-    """A file that must not be embedded; the text says which and why."""
+    """A file is refused; the text says which one and why."""
 
 
 def sql_files(folder, pattern, what):
-    """The .sql files of a folder, sorted by name; a missing folder is an empty one."""
+    """The .sql files of a folder, sorted by name; none if there is no such folder."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     for name in names:
         if name.endswith(".sql") and not pattern.fullmatch(name):
@@ -66,7 +66,7 @@ def head_and_body(text):
 
 
 def count_params(path, body):
-    """How many parameters a statement takes; they must be $1, $2, ... without a gap."""
+    """How many parameters a statement has. They must be $1, $2, ... without a gap."""
     used = {int(n) for n in re.findall(r"\$(\d+)", OPAQUE.sub(" ", body))}
     for n in range(1, max(used, default=0) + 1):
         if n not in used:
@@ -75,7 +75,7 @@ def count_params(path, body):
 
 
 def read_statements(folder):
-    """(name, text, number of parameters) of each statement of an owner; the comment stays here."""
+    """(name, text without the comment, number of parameters) of each statement of an owner."""
     statements = []
     for name in sql_files(folder, TOPIC_NAME, "want noun_verb.sql"):
         path = f"{folder}/{name}"
@@ -89,7 +89,7 @@ def read_statements(folder):
 
 
 def read_owners(folder):
-    """The statements of each owner. A name is one statement's: a session prepares it by name."""
+    """The statements of each owner. Names are unique: sessions prepare statements by name."""
     strays = [n for n in os.listdir(folder) if n not in OWNERS] if os.path.isdir(folder) else []
     if strays:
         raise Refused(f"{folder}/{strays[0]}: want one of the folders {', '.join(OWNERS)}")
@@ -140,7 +140,7 @@ def read_engine(folder):
 
 
 def check_doors(folder, texts):
-    """The head comment of a door says its profile, as the table does; of no other function."""
+    """The comment of a door must name the profile of doors.sql; no other function may name one."""
     table = dict(re.findall(r"^\s+\('(\w+)', '(\w+)', ", texts[DOORS], re.MULTILINE))
     known = set(re.findall(r'^\s+"(\w+)": "', texts[DOORS], re.MULTILINE)) | {"inlined"}
     said = {}
@@ -157,7 +157,7 @@ def check_doors(folder, texts):
 
 
 def literal(text):
-    """A C string literal, one line of it per line of text."""
+    """A C string literal, with one line for each line of text."""
     lines = re.findall(r"[^\n]*\n|[^\n]+", text) or [""]
     return "\n        ".join('"' + line.translate(ESCAPES) + '"' for line in lines)
 
@@ -211,7 +211,7 @@ def files_tables(schema, engine, bootstrap):
 
 
 def write_if_changed(path, text):
-    """Leaves an equal file alone, so that nothing is compiled again for it."""
+    """Writes a file, unless it is equal already: then nothing that uses it is compiled again."""
     if os.path.exists(path) and read(path) == text:
         return
     with open(path, "w", encoding="utf-8") as file:
@@ -219,7 +219,7 @@ def write_if_changed(path, text):
 
 
 def write_depfile(path, target, root):
-    """Folders too: a file that is added or removed changes its folder."""
+    """Lists folders, too: a file that is added or removed changes the time of its folder."""
     paths = [root]
     for folder, _, names in os.walk(root):
         paths.append(folder)

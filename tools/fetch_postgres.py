@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """fetch_postgres.py MAJOR CACHE: prints the folder of that PostgreSQL's server programs.
 
-They come from npm packages that hold nothing else; npm decides where from. A package is taken
-only if its hash is the one below, once per CACHE. To follow a new minor release, look up
-`npm view PACKAGE@VERSION dist.integrity` and replace the row.
+They come from npm packages that have nothing else, through npm as it is configured. A package is
+used only if its hash is the one below. It is fetched once for each CACHE. For a new minor release,
+look up `npm view PACKAGE@VERSION dist.integrity` and replace the row.
 """
 import base64
 import hashlib
@@ -35,14 +35,14 @@ class Failure(Exception):
 
 
 def download(package, folder):
-    """The package's file in folder."""
+    """Downloads a package. Returns the path of its file in folder."""
     done = subprocess.run(
         ["npm", "pack", "--json", "--loglevel=error", "--pack-destination", folder, package],
         cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )
     if done.returncode != 0:
         raise Failure(f"npm pack {package}: {done.stderr.strip() or done.stdout.strip()}")
-    # Some versions of npm write a scope into the name that they report, not into that of the file.
+    # Some versions of npm report a name that has the scope, unlike the name of the file.
     name = json.loads(done.stdout)[0]["filename"].replace("@", "").replace("/", "-")
     return os.path.join(folder, name)
 
@@ -56,7 +56,7 @@ def verify(path, integrity):
 
 
 def inside(folder, path):
-    """path below folder, which it must not leave."""
+    """Joins folder and path, which must not lead out of folder."""
     joined = os.path.normpath(os.path.join(folder, path))
     if not joined.startswith(folder + os.sep):
         raise Failure(f"{path}: leaves the package")
@@ -64,7 +64,7 @@ def inside(folder, path):
 
 
 def unpack(path, folder):
-    """Regular files and folders only: readable by all, as the server runs as another user."""
+    """Unpacks regular files, and no others."""
     with tarfile.open(path) as archive:
         for member in archive:
             if not member.isfile():
@@ -76,7 +76,7 @@ def unpack(path, folder):
 
 
 def link(root):
-    """An npm package cannot hold symbolic links; this one lists them in a file."""
+    """Makes the symbolic links. An npm package cannot have them; this one lists them in a file."""
     with open(os.path.join(root, "native", "pg-symlinks.json"), encoding="utf-8") as file:
         links = json.load(file)
     for one in links:
@@ -87,6 +87,7 @@ def link(root):
 
 
 def open_to_all(root):
+    """Makes all files readable for all users, because the server runs as another user."""
     for folder, _, names in os.walk(root):
         os.chmod(folder, 0o755)
         for name in names:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The floors of this code: a file may need files of its own folder and of folders below it, none
-of a folder above; and no files need each other in a circle. docs/map.md draws them.
+"""Checks the floors of this code: a file may need files of its own folder and of folders below it,
+but none of a folder above; and no files need each other in a circle. docs/map.md draws the floors.
 
-tools/embed.py asks this for the engine's SQL at each build. As a program it looks at the C files:
+tools/embed.py uses this for the engine's SQL in each build. As a program it checks the C files:
 
 usage: floors.py SRC ARCHIVE...
 
@@ -20,21 +20,21 @@ from typing import NamedTuple
 ENGINE = ("base", "storage", "jobs", "maintenance", "operator")
 SRC = ("base", "pg", "api", "lib", "worker", "run", "bench", "cli")
 
-# Files and folders that see awa.h and what lies at the bottom, and nothing else: the proof that the
-# API is whole.
+# Files and folders that may use only awa.h, src/base and each other. They show that the public API
+# is enough.
 CLIENTS = ("run/", "worker/pool")
 
-# Comments and strings: what stands there is not called.
+# Comments and strings: a name in these is no call.
 SQL_PROSE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 SQL_OBJECT = re.compile(r"^CREATE OR REPLACE (?:FUNCTION|VIEW) awa\.(\w+)", re.MULTILINE)
 
 
 class Broken(Exception):
-    """An arrow that goes up, or a circle; the text names both ends."""
+    """An arrow goes up, or a circle was found; the text names both ends."""
 
 
 class Arrow(NamedTuple):
-    """One file needs another: user, in the file `file`, uses `used`, whose home is `home`."""
+    """One file needs another: `user`, in the file `file`, uses `used`, in the file `home`."""
 
     file: str
     user: str
@@ -46,7 +46,7 @@ class Arrow(NamedTuple):
 
 
 def sql_arrows(texts):
-    """Who calls whom, between files. texts: the text of each file, by its name."""
+    """The calls between files. texts: the text of each file, by its name."""
     objects = []  # (file, name, text of the object)
     for file, text in texts.items():
         found = list(SQL_OBJECT.finditer(text))
@@ -65,7 +65,7 @@ INCLUDE = re.compile(r'^#include "(?:(\w+/\w+)\.h|statements_(\w+)\.h)"', re.MUL
 
 
 def c_includes(src):
-    """Which file includes what of which other. A file is a pair of .c and .h: lib/insert."""
+    """The includes between files. A file is a pair of .c and .h, such as lib/insert."""
     arrows = []
     for path in sorted(src.glob("*/*.[ch]")):
         file = str(path.relative_to(src).with_suffix(""))
@@ -77,7 +77,7 @@ def c_includes(src):
 
 
 def file_of(member):
-    """The file that a member of an archive was made from: src_lib_insert.c.o is lib/insert."""
+    """The file from which a member of an archive was made: src_lib_insert.c.o is lib/insert."""
     generated = re.search(r"statements_(\w+)\.c\.o$", member)
     if generated:
         return f"{generated[1]}/statements"
@@ -86,7 +86,7 @@ def file_of(member):
 
 
 def c_calls(archives):
-    """Which file needs a symbol of which other."""
+    """The symbols that files need of each other."""
     home, needs_symbol = {}, []
     for archive in archives:
         names = subprocess.run(["nm", "-A", archive], check=True, capture_output=True, text=True)
@@ -104,7 +104,7 @@ def c_calls(archives):
 
 
 def is_for_clients(arrow):
-    """The public API, the bottom, or a neighbour."""
+    """Whether a client may use it: of the public API, of src/base, or of another client."""
     public = arrow.used.startswith("awa_") and not arrow.used.startswith("awa__")
     return public or arrow.home.startswith("base/") or arrow.home.startswith(CLIENTS)
 
@@ -114,7 +114,7 @@ def floor_of(file, folders):
 
 
 def in_order(files, arrows, folders):
-    """The files, each after all that it needs; raises Broken if there is no such order."""
+    """Sorts files, each after those that it needs. Raises Broken if there is no such order."""
     for arrow in arrows:
         if floor_of(arrow.home, folders) > floor_of(arrow.file, folders):
             raise Broken(f"{arrow}, which is on a floor above it")
@@ -136,7 +136,7 @@ def needs(file, arrows, among):
 
 
 def circle(left, arrows):
-    """Arrows from a file back to itself; each file of `left` needs another one of them."""
+    """The arrows of a circle. There is one, because each file of `left` needs another of them."""
     path = []
     file = left[0]
     while file not in [a.file for a in path]:

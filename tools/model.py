@@ -6,11 +6,11 @@
 
 The head comment of a model lists what is to be run, one line each:
 
-    run [FLAG...]: what is in it           must hold, in all of its states
+    run [FLAG...]: what is in it           must hold in all states
     twin RULE [FLAG...]: what is missing   the same without a rule; must have a counterexample
 
-RULE and FLAG are preprocessor macros. A search that ended early, at a limit, fails. Two searches
-run at once where there are two processors.
+RULE and FLAG are preprocessor macros. A search that ends early, at a limit, counts as failed. With
+two processors, two searches run at the same time.
 """
 import os
 import re
@@ -38,7 +38,7 @@ class Run:
         self.folder = base / "-".join([model.stem] + flags)
 
     def compile(self):
-        """Returns what went wrong, or None."""
+        """Makes the program that searches. Returns the error, or None."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for old in self.folder.iterdir():
             old.unlink()
@@ -53,7 +53,7 @@ class Run:
         return None
 
     def check(self):
-        """Returns (passed, a line about it)."""
+        """Runs the search. Returns (passed, a line about it)."""
         problem = self.compile()
         if problem is not None:
             return False, f"{self.name}: {problem}"
@@ -83,7 +83,7 @@ class Run:
 
 
 def read_runs(model, base):
-    """The runs of a model; what it lists is what it knows."""
+    """The runs of a model. Ends if the twins that it lists are not those that it uses."""
     text = model.read_text(encoding="utf-8")
     runs = [Run(model, kind, flags.split(), base) for kind, flags, _ in LINE.findall(text)]
     listed = {run.flags[0] for run in runs if run.kind == "twin"}
@@ -104,7 +104,7 @@ def main():
     runs = [run for run in runs if not names or any(name in run.name for name in names)]
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.setpgid(0, 0)  # so that whoever ends this ends the searches too
+    os.setpgid(0, 0)  # so that SIGTERM ends the searches, too
     signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     passed = 0
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:

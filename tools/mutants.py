@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Plants one bug after the other and demands that a test notices.
+"""Plants one bug after the other, and checks that a test then fails.
 
 usage: mutants.py SOURCE WORK MUTANTS.toml [--check] [--test TEST] [NAME...]
 
-SOURCE is copied to WORK/source, which is built in WORK/build. For each mutant of the list (whose
-name contains a NAME) its edits are made there, its tests are run until one fails, as one must;
-then the edits are undone. Before the first, all those tests must pass. An edit whose old text is
-not found exactly once is an error: the list must follow the code; --check looks for such edits and
-does nothing else. --test asks whether another test than the listed ones would notice.
+SOURCE is copied to WORK/source, which is built in WORK/build. First, all tests must pass. Then for
+each mutant of the list whose name contains a NAME, its edits are made in the copy, its tests run
+until one fails, as one must, and the edits are undone. An edit whose old text is not found exactly
+once is an error, so the list must follow the code; --check looks for such edits and does nothing
+else. --test runs another test instead of the listed ones.
 """
 import argparse
 import filecmp
@@ -38,7 +38,7 @@ def must(*command):
 
 
 def mirror(source, copy):
-    """Makes copy like source. What did not change keeps its time, so that little is built again."""
+    """Makes copy equal to source. Equal files keep their time, so little is built again."""
     wanted = {path.relative_to(source)
               for name in COPIED for path in [source / name, *(source / name).rglob("*")]
               if path.is_file()}
@@ -52,7 +52,7 @@ def mirror(source, copy):
 
 
 def before_and_after(source, mutant):
-    """The texts as they are, and as the mutant has them, by path."""
+    """The texts without and with the mutant, by path."""
     before, after = {}, {}
     for edit in mutant["edits"]:
         path = source / edit["file"]
@@ -66,7 +66,7 @@ def before_and_after(source, mutant):
 
 
 class Bench:
-    """A copy of the sources, and a build of it."""
+    """A copy of the sources, and its build."""
 
     def __init__(self, source, work):
         self.source, self.build, self.tests = work / "source", work / "build", {}

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Test programs, for those who plant bugs."""
+"""Runs test programs for mutants.py and stubs.py, which plant bugs."""
 import collections
 import os
 import signal
 import subprocess
 import time
 
-FIRST_S = 3600  # while it is not known how long it takes
-DYING_S = 15  # for with_cluster to stop its cluster
+FIRST_S = 3600  # the deadline while it is not known how long a program takes
+DYING_S = 15  # how long with_cluster may take to stop its cluster
 
 
 def _end(process):
@@ -24,15 +24,15 @@ def _raise_timeout(*_):
 
 
 class Program:
-    """One, which is killed after its first failure, and if it runs for a minute and three times as
-    long as usual: what waits for ever is noticed, too."""
+    """A test program. It is killed after its first failure; and when it has run for a minute and
+    three times as long as when it passed, so that a bug that makes it hang counts as a failure."""
 
     def __init__(self, command, **options):
         self.command, self.options = command, options
-        self.seconds = 0.0  # when it passed
+        self.seconds = 0.0  # how long it took when it passed
         self.deadline_s = FIRST_S
         self.pid = None
-        self.failure = ""  # what it said at last
+        self.failure = ""  # the last lines of its output
 
     def passes(self):
         began = time.monotonic()

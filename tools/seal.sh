@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Seals a static library: one object, of which nobody sees more than the public API.
-# usage: seal.sh INSIDE.a SEALED.a; links all members of INSIDE into one, and makes hidden symbols local.
+# Seals a static library: one object, whose only global symbols are those of the public API.
+# usage: seal.sh INSIDE.a SEALED.a; links all members of INSIDE into one object, and makes hidden
+# symbols local.
 set -eu
 
 object=$2.o

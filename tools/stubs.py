@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Empties the functions of schema awa one by one and demands that a test notices.
+"""Empties the functions of schema awa one by one, and checks that a test then fails.
 
 usage: with_cluster stubs.py BUILD TESTS [PATTERN...]
 
-BUILD holds the test programs, TESTS their sources. The template that their databases are cloned
-from is changed in place, so nothing is built again. For each function (whose name is, or matches, a
-PATTERN: slots, slot_*) its body becomes one that does nothing: it returns NULL, or no rows, or OLD
-or NEW. Then test programs run, those first that are most likely to notice, until one fails. A
-function that no test misses SURVIVED; it is made to raise an error, to tell whether any test calls
-it at all. This sees SQL functions that were inlined as well, which pg_stat_user_functions does not.
+BUILD has the test programs, TESTS their sources. The template of their databases is changed in
+place, so nothing is built again. Each function whose name is, or matches, a PATTERN (slots, slot_*)
+gets a body that does nothing: it returns NULL, or no rows, or OLD or NEW. Then test programs run
+until one fails, the most likely ones first. A function without which all of them pass SURVIVED; it
+is then made to raise an error, which tells whether any test calls it. That includes SQL functions
+that are inlined, which pg_stat_user_functions does not count.
 """
 import fnmatch
 import json
@@ -41,7 +41,7 @@ SELECT json_build_object(
 
 
 def head(definition):
-    """All of a function's definition but its body: rights, settings and all stay as they are."""
+    """A function's definition without its body, so that its rights and settings stay the same."""
     before = re.split(r"\n(?:AS \$|BEGIN ATOMIC\n|RETURN )", definition, maxsplit=1)[0]
     return re.sub(r"\n LANGUAGE \w+", "\n LANGUAGE plpgsql", before)
 
@@ -56,7 +56,7 @@ def psql(database, sql):
 
 
 class Promising(program.Program):
-    """A test program, and what its source says."""
+    """A test program and its source."""
 
     def __init__(self, build, tests, area, name):
         super().__init__([build / "tests" / f"{area}_{name}"])
@@ -71,7 +71,7 @@ class Promising(program.Program):
 
 
 def drop_databases(pid):
-    """Of a program that was killed."""
+    """Drops the databases that a killed program has left."""
     names = psql("postgres", f"SELECT datname FROM pg_database WHERE datname LIKE 'test\\_{pid}\\_%'")
     psql("postgres", "".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.split()))
 
@@ -83,12 +83,12 @@ def find_programs(build, tests):
 
 
 def must_pass(one):
-    if not one.passes() and not one.passes():  # an hour of work is worth a second try
+    if not one.passes() and not one.passes():  # twice: a chance failure would waste an hour
         sys.exit(f"{one.failure}\nstubs: {one.name} does not pass as it is")
 
 
 def pass_as_they_are(build, programs):
-    """All must, once since they were built."""
+    """Each must pass once since it was built; passed.json remembers that."""
     memory = build / "passed.json"
     passed = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     for one in programs:
@@ -102,7 +102,7 @@ def pass_as_they_are(build, programs):
 
 
 def find_callers(functions):
-    """Of each function by name: the names of those that call it, directly or not."""
+    """For the name of each function: the names of those that call it, directly or not."""
     direct = {f["name"]: {g["name"] for g in functions if f"awa.{f['name']}(" in g["original"]}
               for f in functions}
 
@@ -116,8 +116,8 @@ def find_callers(functions):
 
 
 def by_promise(programs, name, callers, killers):
-    """Those first that cost the least time for each stub that they are likely to notice: because
-    they name the function, or one that calls it, or because they have noticed others."""
+    """Sorts programs by their time, divided by how likely they are to fail: because they name the
+    function, or one that calls it, or because they have failed for others."""
     tried = sum(killers.values()) + 1
 
     def count(words, text):
@@ -160,7 +160,7 @@ def judge(function, programs, callers, killers):
 def main():
     build, tests = map(pathlib.Path, sys.argv[1:3])
     programs = find_programs(build, tests)
-    must_pass(programs[0])  # which makes the template
+    must_pass(programs[0])  # its first run makes the template
     functions = [json.loads(line) for line in psql("test_template", LIST).splitlines()]
     callers = find_callers(functions)
     functions = chosen(functions, sys.argv[3:] or ["*"])

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Reads meson's testlog.json; shows what failed and how; ends with `N passed, N failed`.
+"""Reads meson's testlog.json; prints the output of what failed; ends with `N passed, N failed`.
 
-A program that crashed, ran out of time or did not get to its last line counts as one failure
-more than it has reported.
+A program that reports no failure, but crashed, ran out of time or did not print its last line,
+counts as one failure.
 """
 import json
 import re
@@ -41,7 +41,7 @@ def main():
     for result, (_, failed) in zip(results, counts):
         if failed > 0:
             show(result)
-    unseen = int(sys.argv[2]) - len(results)  # programs that did not even run
+    unseen = int(sys.argv[2]) - len(results)  # programs that did not run at all
     passed = sum(p for p, _ in counts)
     failed = sum(f for _, f in counts) + max(unseen, 0)
     print(f"{passed} passed, {failed} failed")

@@ -33,7 +33,7 @@ print_bar(int64_t part, int64_t whole)
     fprintf(stderr, "] %d%%", (int)(part < whole ? part * 100 / whole : 100));
 }
 
-/* False: it was shown a moment ago, or is not to be shown at all. */
+/* False: the line was printed less than EVERY_MS ago, or is off. */
 static bool
 begin_line(struct bar *b, int64_t jobs)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the PostgreSQL server is. Its programs are seldom in the PATH, and pg_config belongs to
+ * Finds the programs of PostgreSQL. The server's are seldom in the PATH, and pg_config belongs to
  * the client library, whose version may differ.
  */
 #include "cli/binaries.h"

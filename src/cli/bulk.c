@@ -11,15 +11,15 @@
 #include "pg/interrupt.h"
 #include "statements_cli.h"
 
-/* What all pages together came to. */
+/* The sums of all pages. */
 struct tally {
     int64_t matched, changed, conflicts;
     int64_t pruned;        /* -1: not known */
-    bool interrupted;      /* perhaps before the last page */
-    awa_bulk_result first; /* its sample is shown */
+    bool interrupted;      /* a signal came, perhaps before the last page */
+    awa_bulk_result first; /* the first page: its sample is printed */
 };
 
-/* ---- What is asked for ------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 static const char *
 first_given(const struct call *call, const char *const *names, size_t n)
@@ -89,9 +89,12 @@ read_options(const struct call *call, const struct bulk_verb *verb, PGconn *conn
     return s;
 }
 
-/* ---- Doing it ---------------------------------------------------------------------------- */
+/* ---- Pages ------------------------------------------------------------------------------- */
 
-/* Numbers that are known without a search, because they are those of a queue, or of all. */
+/*
+ * Reads how many jobs there are in total, and past retention. Both are known only for a queue or
+ * for all queues; with another filter the total is 0 and *ret_pruned -1.
+ */
 static awa_status
 look_up(const struct call *call, const struct bulk_verb *verb, PGconn *conn, int64_t *ret_total,
         int64_t *ret_pruned, awa_error *err)
@@ -134,7 +137,7 @@ run_pages(const struct bulk_verb *verb, PGconn *conn, awa_bulk_options *options,
     return AWA_OK;
 }
 
-/* ---- Saying it --------------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------ */
 
 static void
 print_sample(const awa_bulk_result *page, const char *between)
@@ -179,7 +182,7 @@ print_tally(const struct bulk_verb *verb, bool dry_run, const struct tally *t)
         puts("how many are past retention is known of a queue, not of a kind or a tag");
 }
 
-/* Does it on an open session. The tally is true in any case. */
+/* Runs the verb on an open session. After a failure, too, the tally has what was done. */
 static awa_status
 run(const struct call *call, const struct bulk_verb *verb, PGconn *conn, struct tally *tally,
     awa_error *err)

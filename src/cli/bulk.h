@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Verbs on many jobs at once, chosen by filters. They go page by page, each in a transaction of its
- * own, so that what was done stays done when one fails or the user interrupts.
+ * Verbs on many jobs at once, chosen by filters. Each page of jobs is a transaction of its own, so
+ * the pages that are done stay done when one fails or the user interrupts.
  */
 #ifndef AWA_CLI_BULK_H
 #define AWA_CLI_BULK_H
@@ -13,16 +13,16 @@ typedef awa_status bulk_call(PGconn *conn, const awa_bulk_options *options, awa_
                              awa_error *err);
 
 struct bulk_verb {
-    const char *done; /* what becomes of the jobs: "retried" */
-    bulk_call *run;   /* one page */
+    const char *done; /* what the jobs then are: "retried" */
+    bulk_call *run;   /* does one page */
     bool letters;     /* dead letters, not failed jobs: --reason, --from and --to are filters */
-    bool pruned;      /* tell how many cannot be had any more */
+    bool pruned;      /* also tell how many jobs are past retention */
 };
 
-/* The first option given that chooses many jobs, or --dry-run; NULL: none. */
+/* The name of an option that was given and chooses jobs, or of --dry-run; NULL: none was given. */
 const char *bulk_option(const struct call *call, const struct bulk_verb *verb);
 
-/* Rows for the options of a command: filters of all verbs, those of dead letters, the rest. */
+/* Rows for the options of a command: filters of all verbs, filters of dead letters, the rest. */
 #define BULK_FILTERS                                                                         \
     { .name = "kind",                                                                        \
       .letter = 'k',                                                                         \
@@ -53,11 +53,11 @@ const char *bulk_option(const struct call *call, const struct bulk_verb *verb);
         .name = "dry-run", .help = "change nothing; say how many, and show some" \
     }
 
-/* The options of the call that say when and where dead letters run again. */
+/* Reads the options that say when and where dead letters run again. */
 awa_status bulk_read_target(const struct call *call, PGconn *conn, awa_bulk_options *options,
                             awa_error *err) AWA_CHECKED;
 
-/* Does it and says what it did. Returns an exit code. */
+/* Runs the verb on all pages and prints what it did. Returns an exit code. */
 int bulk_run(const struct call *call, const struct bulk_verb *verb);
 
 #endif

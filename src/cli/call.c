@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of a command: its words, and the values of its options. */
+/* One run of a command: the words that lead to it, and the values of its options. */
 #include "cli/command.h"
 
 #include <string.h>
@@ -41,7 +41,9 @@ call_enter(struct call *call, const char *word)
     return true;
 }
 
-/* The newest setting of that name: the last one given, else environment, else default. */
+/*
+ * The value of an option that counts: the last one given, else the environment, else the default.
+ */
 static const struct given_option *
 find(const struct call *call, const char *name)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A private PostgreSQL cluster: a folder and a server in it, one process at a time. */
+/* A private PostgreSQL cluster: a folder and a server in it. A lock lets one process change it. */
 #include "cli/cluster.h"
 
 #include <string.h>
@@ -10,18 +10,18 @@
 #include "statements_cli.h"
 
 enum {
-    LOG_TAIL = 2000,    /* bytes shown of a log */
-    LOG_MAX = 10 << 20, /* a larger one is put aside at the next start */
+    LOG_TAIL = 2000,    /* how many bytes of the log are printed */
+    LOG_MAX = 10 << 20, /* a larger log is renamed at the next start */
 };
 
 struct cluster {
     struct folder folder;
     struct server server;
     char *dsn;
-    off_t log_start; /* where the part of the current start begins */
+    off_t log_start; /* size of the log when the current start began */
 };
 
-/* They would send us to another server than the one in the directory. */
+/* These variables would lead libpq to another server than the one in the directory. */
 static void
 forget_environment(void)
 {
@@ -108,7 +108,7 @@ cluster_print_log(const struct cluster *c, FILE *out)
 
 /* ---- Start, stop, remove ----------------------------------------------------------------- */
 
-/* After every start, for the one before may have died between initdb and here. */
+/* Makes the database. Runs at every start: an earlier one may have died between initdb and here. */
 static awa_status
 ensure_database(const struct cluster *c, awa_error *err)
 {
@@ -127,7 +127,7 @@ ensure_database(const struct cluster *c, awa_error *err)
     return s;
 }
 
-/* Locked, as the owner. */
+/* The caller holds the lock, and acts as the owner. */
 static awa_status
 start(struct cluster *c, int lock, bool *ret_started, awa_error *err)
 {
@@ -185,7 +185,7 @@ cluster_stop(struct cluster *c, bool *ret_stopped, awa_error *err)
     return s;
 }
 
-/* Stops the server and keeps the lock, for the directory is to go. */
+/* Stops the server. The caller gets the lock, so nobody starts it before the directory is gone. */
 static awa_status
 stop_for_good(struct cluster *c, int *ret_lock, awa_error *err)
 {

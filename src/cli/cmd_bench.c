@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* awa bench: how fast, at what price, on this machine. */
+/* awa bench: measures how fast awa is on this machine, and at what cost. */
 #include <string.h>
 
 #include "bench/counts.h"
@@ -30,7 +30,7 @@ auto_bench(struct bench *b)
     free(b->home);
 }
 
-/* ---- What was asked for ------------------------------------------------------------------ */
+/* ---- Options ----------------------------------------------------------------------------- */
 
 static awa_status
 read_plan(const struct call *call, struct plan *plan, awa_error *err)
@@ -70,7 +70,7 @@ add_option(struct buffer *out, const struct bench *b, const struct option_spec *
         buffer_text(out, "null");
 }
 
-/* As they counted, not as they were given. */
+/* Adds the options as the bench used them, with its defaults. */
 static void
 add_options(struct buffer *out, const struct bench *b)
 {
@@ -96,7 +96,7 @@ open_bench(struct bench *b, awa_error *err)
     return s;
 }
 
-/* ---- What came out ----------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------ */
 
 static void
 print_server(const PGresult *server)
@@ -136,7 +136,7 @@ print_bench(const struct bench *b, const struct metric *metrics, size_t n, awa_e
     return AWA_OK;
 }
 
-/* A queue that loses jobs is not measured but broken. */
+/* An error if jobs were lost or ran twice: then the numbers mean nothing. */
 static awa_status
 check_balance(const struct bench *b, awa_error *err)
 {
@@ -229,7 +229,7 @@ cmd_bench_steady(struct call *call)
     return bench_flow(call, &flow_steady);
 }
 
-/* ---- What has a course of its own -------------------------------------------------------- */
+/* ---- Benches that have no rounds --------------------------------------------------------- */
 
 typedef awa_status bench_run(struct bench *b, awa_error *err);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa completion: prints a completion script for a shell. */
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"

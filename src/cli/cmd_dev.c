@@ -50,7 +50,7 @@ print_state(const struct cluster *c, const struct cluster_state *state)
         printf("pid      %d\ndsn      %s\n", state->pid, cluster_dsn(c));
 }
 
-/* In C for once: a cluster that does not run cannot answer. */
+/* Other JSON comes from Postgres, but a cluster that does not run cannot answer. */
 static void
 print_state_json(const struct cluster *c, const struct cluster_state *state)
 {

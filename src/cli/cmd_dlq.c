@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* awa dlq: look at dead letters, run them again, move failed jobs there, forget them. */
+/* awa dlq: look at dead letters, run them again, delete them; move failed jobs there. */
 #include <string.h>
 
 #include "cli/bulk.h"
@@ -22,7 +22,7 @@ static const struct bulk_verb purge_verb = { .done = "purged",
 
 /* ---- Look -------------------------------------------------------------------------------- */
 
-/* A cursor is printed by us: MICROSECONDS-ID. */
+/* Whether a text is a cursor as a list prints it: MICROSECONDS-ID. */
 static bool
 is_cursor(const char *text)
 {
@@ -33,7 +33,7 @@ is_cursor(const char *text)
     return first > 0 && second > 0 && text[first + 1 + second] == '\0';
 }
 
-/* What the options of a list say. */
+/* Reads the options of a list. */
 static awa_status
 read_list(const struct call *call, PGconn *conn, awa_list_options *o, awa_error *err)
 {
@@ -64,7 +64,7 @@ list_table(const awa_list_options *o, PGconn *conn, PGresult **ret_res, awa_erro
     return awa__query(conn, SQL_DLQ_LIST, params, ret_res, err);
 }
 
-/* Rows, with the cursor of each in the last column, which is not printed. */
+/* Prints the rows of a list. Their last column is the cursor, which is not printed. */
 static int
 show_list(const struct call *call, const PGresult *res)
 {
@@ -111,7 +111,7 @@ is_dead(const PGresult *res)
     return PQntuples(res) > 0 && !PQgetisnull(res, 0, PQfnumber(res, "dead_since"));
 }
 
-/* A dead letter as JSON; ENOTFOUND for other jobs. */
+/* Reads a dead letter as JSON; ENOTFOUND for other jobs. */
 static awa_status
 letter_json(PGconn *conn, const void *id, char **ret_json, awa_error *err)
 {
@@ -165,7 +165,7 @@ cmd_dlq_depth(struct call *call)
 
 /* ---- Change ------------------------------------------------------------------------------ */
 
-/* Ids name single jobs, filters choose many: both at once would leave open what is meant. */
+/* Refuses filters together with ids: it would not be clear which jobs are meant. */
 static int
 refuse_filter(const struct call *call, const struct bulk_verb *verb)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa health: checks the whole system; exits with 1 if something is wrong. */
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"

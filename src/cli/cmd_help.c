@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa help: prints the help of a command. */
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"

@@ -64,7 +64,7 @@ not_found(const char *id)
     return report(&err);
 }
 
-/* The rows about the job that the call names, where they are not for --json. */
+/* Reads the rows about the job that the call names, without --json. Returns an exit code. */
 static int
 ask(struct call *call, const struct awa__sql *table, PGresult **ret_res)
 {
@@ -77,7 +77,7 @@ ask(struct call *call, const struct awa__sql *table, PGresult **ret_res)
     return EXIT_DONE;
 }
 
-/* One record. */
+/* Prints one job as a record, or as JSON. */
 static int
 show(struct call *call, const struct awa__sql *table, json_call *json)
 {

@@ -60,9 +60,9 @@ const struct option_spec job_insert_options[] = {
 
 /* ---- One --------------------------------------------------------------------------------- */
 
-enum { TAGS_MAX = 21 }; /* one more than a job may have, which is then refused */
+enum { TAGS_MAX = 21 }; /* one more than a job may have, so that too many are refused */
 
-/* A number, 0 if it was not given. */
+/* The number of an option; 0 if it was not given. */
 static int64_t
 given(const struct call *call, const char *option)
 {
@@ -71,7 +71,7 @@ given(const struct call *call, const char *option)
     return n > 0 ? n : 0;
 }
 
-/* The values of --tag; returns how many. */
+/* Collects the values of --tag. Returns how many they are. */
 static size_t
 tags_of(const struct call *call, const char *tags[TAGS_MAX])
 {
@@ -133,7 +133,7 @@ run_one(const struct call *call, PGconn *conn)
 
 /* ---- Many -------------------------------------------------------------------------------- */
 
-/* Plain numbers, so in C. */
+/* Other JSON comes from Postgres; this one has only numbers. */
 static void
 print_report(const struct call *call, const struct lines_report *r)
 {

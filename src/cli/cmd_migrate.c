@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa migrate: creates, upgrades or repairs schema awa, and prints what was done. */
 #include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -14,7 +15,7 @@ print_findings(const struct awa__findings *found)
             printf("%s: %s\n", PQgetvalue(found->of[k], i, 0), PQgetvalue(found->of[k], i, 1));
 }
 
-/* A database that is new to awa lacked everything, which is nothing to tell. */
+/* Prints what was done. Findings of a database that had no schema are not printed: it lacks all. */
 static void
 print_done(const struct awa__migration *done)
 {

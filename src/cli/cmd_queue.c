@@ -94,7 +94,7 @@ cmd_queue_resume(struct call *call)
 
 /* ---- Drain ------------------------------------------------------------------------------- */
 
-/* How many jobs wait. Returns ENOTFOUND if the queue is not known. */
+/* Counts the jobs of a queue that wait. Returns ENOTFOUND if the queue is not known. */
 static awa_status
 count_waiting(PGconn *conn, const char *queue, long long *ret_n, awa_error *err)
 {
@@ -169,7 +169,7 @@ static const struct {
     const char *option;
     enum setting_type type;
     size_t offset; /* in awa_settings */
-    bool common;   /* --reset puts it back */
+    bool common;   /* it is also a common setting, so --reset sets it to the default */
 } settings[] = {
     { "enqueue-shards", SETTING_NUMBER, offsetof(awa_settings, enqueue_shards), false },
     { "deadline", SETTING_DURATION, offsetof(awa_settings, deadline_ms), true },
@@ -231,7 +231,7 @@ read_setting(size_t i, const char *text, int64_t *ret, awa_error *err)
     return s;
 }
 
-/* What the options say. */
+/* Reads the settings that the options give. */
 static awa_status
 read_settings(const struct call *call, awa_settings *ret, awa_error *err)
 {
@@ -357,7 +357,7 @@ static const struct option_spec set_options[] = {
       .help = "lanes for each priority, 1 to 64; more than one loosens the order",
       .type = OPTION_TEXT },
     COMMON_OPTIONS,
-    { .name = "reset", .help = "what is not named here, but the shards: back to the default" },
+    { .name = "reset", .help = "set all other settings, except the shards, to default" },
     { 0 },
 };
 

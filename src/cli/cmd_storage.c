@@ -23,7 +23,9 @@ cmd_storage_status(struct call *call)
     return query_show(call, SQL_STORAGE_STATUS, NULL);
 }
 
-/* By how much the counters differed: with --json one sum, else a number for each queue. */
+/*
+ * By how much the counters differed. With --json the answer has one sum, else a row for each queue.
+ */
 static int64_t
 difference(const PGresult *res)
 {

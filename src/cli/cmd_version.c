@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa version: prints the versions of awa, its schema and libpq. */
 #include "cli/commands.h"
 #include "cli/output.h"
 

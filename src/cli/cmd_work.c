@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * awa work: a worker that runs a program for each job. The main thread waits for signals: the
- * first one drains, the second one stops what runs, the third one ends the process. It also reaps
- * what has become its child: as process 1 of a container awa gets every orphan there is.
+ * awa work: a worker that runs a program for each job. The main thread waits for signals: the first
+ * one drains, the second one stops running programs, the third one ends the process. It also reaps
+ * children that it has not started: as process 1 of a container it becomes the parent of all
+ * orphans.
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,9 +25,9 @@
 #include "worker/attempt.h"
 
 enum {
-    NAMES_MAX = 200, /* queues, and kinds */
+    NAMES_MAX = 200, /* of queues; also of kinds */
     GRACE_MS = 2000, /* between SIGTERM and SIGKILL for a program that should end */
-    LAST_MS = 5000,  /* for what was told to end, before its numbers are printed */
+    LAST_MS = 5000,  /* how long to wait for programs that were told to end */
     LOOK_MS = 25,    /* how often --until-empty looks */
 };
 
@@ -38,17 +39,17 @@ struct work {
     const char *queues[NAMES_MAX];
     awa_kind kinds[NAMES_MAX];
     size_t nqueues, nkinds;
-    const char **argv; /* of the program */
-    char *line;        /* that it was cut from, or NULL */
+    const char **argv; /* of the program; ends with NULL */
+    char *line;        /* copy of --exec, which may be cut into the words of argv */
     struct exec exec;
     awa_worker *worker;
     int signals;       /* signalfd */
-    int stopped;       /* eventfd: the worker has come to its end */
-    int told;          /* so many signals to end have come */
-    int64_t last_told; /* monotonic ms: when the last one did */
-    int64_t drain_ms;
-    bool hurried;   /* jobs were told to end */
-    bool cut_short; /* a signal came before all was done */
+    int stopped;       /* eventfd: the worker has ended */
+    int told;          /* how many signals to end have come */
+    int64_t last_told; /* monotonic ms: when the last of them came */
+    int64_t drain_ms;  /* of --drain-timeout; -1: no limit */
+    bool hurried;      /* running programs were told to end */
+    bool cut_short;    /* a signal came before the queues were empty */
     atomic_bool some_failed;
 };
 
@@ -76,13 +77,16 @@ ending_set(void)
     return set;
 }
 
-/* Before any thread is made, so that all of them leave these signals, and SIGCHLD, to us. */
+/*
+ * Makes the descriptors of the loop. Blocks the ending signals and SIGCHLD. To be called before the
+ * worker starts its threads, so that they block them, too.
+ */
 static awa_status
 take_signals(struct work *w, awa_error *err)
 {
     sigset_t set = ending_set();
 
-    (void)signal(SIGCHLD, SIG_DFL); /* ignored, it would reap children before we look at them */
+    (void)signal(SIGCHLD, SIG_DFL); /* if ignored, the kernel would reap children before us */
     (void)signal(SIGPIPE, SIG_IGN);
     sigaddset(&set, SIGCHLD);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -94,9 +98,9 @@ take_signals(struct work *w, awa_error *err)
 }
 
 /*
- * Children of this very thread are not its own work: a program is the child of the handler's thread
- * that started it, which waits for it. What has lost its parent, and what a shell had started
- * before it became awa, are children of the main thread.
+ * Reaps children of the main thread. These are orphans, and what a shell started before it became
+ * awa. A program of a job is the child of the handler thread that started it, and that thread waits
+ * for it.
  */
 static void
 reap(void)
@@ -105,7 +109,7 @@ reap(void)
         ;
 }
 
-/* Has a signal to end come? Of those that come together, the first one counts. */
+/* Whether a signal to end has come. Of several within INTERRUPT_ONE_MS only the first counts. */
 static bool
 take_signal(struct work *w)
 {
@@ -127,7 +131,7 @@ take_signal(struct work *w)
 
 enum event { EVENT_NONE, EVENT_SIGNAL, EVENT_STOPPED };
 
-/* Waits for a signal, the end of the worker, or timeout_ms (-1: for ever). */
+/* Waits for a signal, the end of the worker, or timeout_ms (-1: without limit). */
 static enum event
 await_event(struct work *w, int timeout_ms)
 {
@@ -172,7 +176,7 @@ log_worker(void *userdata, const char *line)
     log_line(line);
 }
 
-/* A number for awa_worker_options, where 0 means the default. */
+/* The number of an option; 0 if it was not given, which awa_worker_options take for the default. */
 static int64_t
 number_or_default(const struct call *call, const char *option)
 {
@@ -198,7 +202,7 @@ make_worker(struct work *w, awa_error *err)
         &w->worker, err);
 }
 
-/* Until a signal comes, or nothing is left. */
+/* Waits until a signal comes, or with --until-empty, until nothing is left. */
 static void
 serve(struct work *w)
 {
@@ -211,7 +215,7 @@ serve(struct work *w)
     say(w->call, "work: finishing what runs; again to stop it");
 }
 
-/* Waits for the end, so that the main thread can listen to signals meanwhile. */
+/* A thread that drains the worker, so that the main thread can wait for signals meanwhile. */
 static void *
 stop(void *arg)
 {
@@ -235,7 +239,7 @@ drain(struct work *w, awa_error *err)
         return awa__fail(err, AWA_ESYS, "work: no thread: %m");
     while (await_event(w, -1) != EVENT_STOPPED) {
         if (w->told < 2)
-            continue; /* nothing was left to do, and this is the first one */
+            continue; /* the first signal, after the queues were empty: the drain has begun */
         say(w->call, "work: stopping what runs; again to leave at once");
         awa__ignore(awa_worker_stop(w->worker, 0, NULL));
     }
@@ -248,7 +252,7 @@ static awa_status
 run_worker(struct work *w, awa_error *err)
 {
     awa_worker_stats stats = { .size = sizeof stats };
-    awa_status s = make_worker(w, err); /* meanwhile a signal ends us at once */
+    awa_status s = make_worker(w, err); /* until it is made, a signal ends us at once */
 
     if (s == AWA_OK)
         s = take_signals(w, err);
@@ -266,7 +270,10 @@ run_worker(struct work *w, awa_error *err)
 
 /* ---- What to run ------------------------------------------------------------------------- */
 
-/* CMD and its arguments; without any, CMD is for the shell, unless that would only cut it up. */
+/*
+ * Makes argv: CMD and its arguments. Without arguments CMD is a line for the shell; a plain line is
+ * cut into words here, as the shell would do.
+ */
 static awa_status
 read_program(struct work *w, awa_error *err)
 {
@@ -296,7 +303,7 @@ read_program(struct work *w, awa_error *err)
     return AWA_OK;
 }
 
-/* The handler. That somebody took the job away is no failure of its program. */
+/* The handler. An attempt that has lost its job does not count as failed. */
 static awa_outcome
 run_program(awa_attempt *job, void *userdata)
 {
@@ -391,7 +398,7 @@ cmd_work(struct call *call)
     awa_error err;
     awa_status s;
 
-    /* With an empty one the shell would do nothing, and complete every job. */
+    /* With an empty command the shell would do nothing, and every job would be completed. */
     if (call_text(call, "exec") == NULL || *call_text(call, "exec") == '\0')
         return usage_error("%s: wants --exec CMD; see %s --help", call->words, call->words);
     w.drain_ms = call_number(call, "drain-timeout");

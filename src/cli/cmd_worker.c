@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* awa worker: lists workers. */
 #include "cli/commands.h"
 #include "cli/query.h"
 #include "statements_cli.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the words of a command line to the function that does it. */
+/* Finds the command that the words of a command line name, and runs it. */
 #include "cli/command.h"
 
 #include <string.h>
@@ -22,7 +22,9 @@ call_refuse(const struct call *call, const char *word)
                        call->words);
 }
 
-/* Down the tree to a command that can run. Options of every level may stand in between. */
+/*
+ * Goes down the tree, to a command without children if words are left. Options may stand between.
+ */
 static int
 find_command(struct call *call, int *argc, char ***argv)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Commands are a const tree, options a const table. Parsing, --help, completion and the check of
- * the manual read the same tables; a command's function is called with everything checked.
+ * the manual read the same tables. When a command's function is called, the number of its arguments
+ * and the form of its options have been checked.
  */
 #ifndef AWA_CLI_COMMAND_H
 #define AWA_CLI_COMMAND_H
@@ -14,7 +15,7 @@
 
 enum option_type {
     OPTION_FLAG,     /* takes no value */
-    OPTION_TEXT,     /* given twice, the last one counts, unless the command asks for each */
+    OPTION_TEXT,     /* if given twice, the last one counts, unless the command uses call_each() */
     OPTION_NUMBER,   /* 0 and up */
     OPTION_DURATION, /* 500ms, 5s, 2m, 1h, 3d; in ms */
 };
@@ -22,9 +23,9 @@ enum option_type {
 struct option_spec {
     const char *name;     /* --name; the table ends with NULL */
     char letter;          /* -l; 0: none */
-    const char *value;    /* what help calls the value; NULL for a flag */
-    const char *env;      /* the variable that counts when the option is not given; NULL: none */
-    const char *standard; /* the value when neither is given; NULL: none */
+    const char *value;    /* name of the value in the help; NULL for a flag */
+    const char *env;      /* variable that counts if the option is not given; NULL: none */
+    const char *standard; /* the default, if neither is given; NULL: none */
     const char *help;
     enum option_type type;
     bool positive; /* a number or a time that cannot be 0 */
@@ -45,7 +46,7 @@ struct command {
     const struct command *children;
 };
 
-/* An option and the value it got, from wherever. */
+/* An option and its value: given, from the environment, or the default. */
 struct given_option {
     const struct option_spec *spec;
     const char *text;
@@ -65,22 +66,22 @@ struct call {
     size_t ngiven;
 };
 
-/* What every command understands. */
+/* The options of every command. */
 extern const struct option_spec global_options[];
 
-/* Finds, parses, runs. Returns the exit code. */
+/* Finds the command, parses its options and runs it. Returns the exit code. */
 int command_main(const struct command *root, int argc, char **argv);
 
 /* Starts a call at the root of a tree. */
 void call_init(struct call *call, const struct command *root);
 
-/* Goes down to the child called `word`; false: there is none. */
+/* Goes down to the child with the name `word`; false: there is none. */
 bool call_enter(struct call *call, const char *word);
 
 /* Complains about a word that is no command here. Returns EXIT_USAGE. */
 int call_refuse(const struct call *call, const char *word);
 
-/* Values of options, by their names; the name must be in the tables. */
+/* Values of options, by their names. */
 bool call_flag(const struct call *call, const char *name);
 const char *call_text(const struct call *call, const char *name); /* NULL: none */
 int64_t call_number(const struct call *call, const char *name);   /* -1: none */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every command, for the tree in tree.c. A noun with several verbs exports their table. */
+/* All commands, for the tree in tree.c. A noun with several verbs exports their table. */
 #ifndef AWA_CLI_COMMANDS_H
 #define AWA_CLI_COMMANDS_H
 
@@ -22,7 +22,7 @@ command_run cmd_migrate;
 command_run cmd_version;
 command_run cmd_work;
 
-/* Of commands whose row stands in another file. */
+/* Parts of commands whose row is in another file. */
 extern const struct option_spec job_insert_options[];
 extern const struct option_spec migrate_options[];
 extern const struct option_spec work_options[];

@@ -52,7 +52,7 @@ print_line(FILE *out, const char *line)
     fputc('\n', out);
 }
 
-/* In one piece, for several threads and programs may write at once. */
+/* Writes the line at once, because other threads and programs may write at the same time. */
 void
 log_line(const char *line)
 {
@@ -60,7 +60,7 @@ log_line(const char *line)
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    if (out == NULL) { /* no memory: that may be just what the line is about */
+    if (out == NULL) { /* no memory: the line may say just that */
         print_line(stderr, line);
         return;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What went wrong: one line on stderr, `awa: subject: message`, and an exit code. */
+/* Reports errors: one line on stderr, `awa: subject: message`, and an exit code. */
 #ifndef AWA_CLI_COMPLAIN_H
 #define AWA_CLI_COMPLAIN_H
 
@@ -15,13 +15,13 @@ enum exit_code {
     EXIT_DUPLICATE = 5,
 };
 
-/* `awa: ` and the message; returns EXIT_USAGE, so that a caller can return it. */
+/* Prints `awa: ` and the message. Returns EXIT_USAGE, so that a caller can return it. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* `awa: ` and the error; returns the exit code that belongs to its status. */
+/* Prints `awa: ` and the error. Returns the exit code of its status. */
 int report(const awa_error *err);
 
-/* `awa: ` and one line that may hold foreign text. Any thread may call it. */
+/* Prints `awa: ` and one line that may hold foreign text. Any thread may call it. */
 void log_line(const char *line);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A completion script, from the tables. */
+/* Makes a completion script for bash from the tables of the commands. */
 #include "cli/help.h"
 
 enum { PATH_MAX_LEN = 80 };
@@ -11,7 +11,7 @@ print_options(FILE *out, const struct option_spec *o)
         fprintf(out, " --%s", o->name);
 }
 
-/* One `case` for each command: which words may follow the words that lead to it. */
+/* Prints a `case` for a command and each below it: which words may follow. */
 static void
 print_words(FILE *out, const char *path, const struct command *command)
 {
@@ -30,7 +30,7 @@ print_words(FILE *out, const char *path, const struct command *command)
     }
 }
 
-/* The paths of all commands below this one, as alternatives of a `case`. */
+/* Prints the paths of all commands below this one, as alternatives of a `case`. */
 static void
 print_paths(FILE *out, const char *path, const struct command *command)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole trees of files. */
+/* See disk.h. */
 #include "cli/disk.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ walk_new(const char *path)
     return fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
 }
 
-/* A directory is met twice; it goes the second time, when it is empty. */
+/* Whether to delete an entry now. A directory comes twice: it is deleted the second time, empty. */
 static bool
 is_due(const FTSENT *entry, int level, const char *spare)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Durations as people type them. */
+/* See duration.h. */
 #include "cli/duration.h"
 
 #include <string.h>
 
 #include "pg/pg.h"
 
-enum { SHOWN_MAX = 40 }; /* bytes of a bad duration that are repeated */
+enum { SHOWN_MAX = 40 }; /* how many bytes of a bad duration an error repeats */
 
 static const struct {
     const char *name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The directory of a private cluster. */
+/* See folder.h. */
 #include "cli/folder.h"
 
 #include <dirent.h>
@@ -33,8 +33,8 @@ auto_dir(DIR **dir)
 /* ---- The path ---------------------------------------------------------------------------- */
 
 /*
- * The path goes into a connection string, a list of directories and a socket address: the first
- * two have quoting rules that nobody remembers, the last has 108 bytes.
+ * The path is part of a connection string, a list of directories and a socket address. The first
+ * two would need quoting, so only plain characters are allowed; the last has room for 108 bytes.
  */
 static awa_status
 check_path(const char *path, awa_error *err)
@@ -99,7 +99,10 @@ folder_join(const struct folder *f, const char *name)
 
 /* ---- Making it --------------------------------------------------------------------------- */
 
-/* Root's parents are for everybody to pass, whatever the umask: the server is another user. */
+/*
+ * Makes the parents of the directory. Those that root makes are open to all users, whatever the
+ * umask, because the server runs as another user.
+ */
 static awa_status
 make_parents(const char *path, awa_error *err)
 {
@@ -114,10 +117,10 @@ make_parents(const char *path, awa_error *err)
             return awa__fail(err, AWA_ESYS, "dev: %s: %m", part);
         *slash = '/';
     }
-    return AWA_OK; /* a parent that could not be made is found by whoever needs it */
+    return AWA_OK; /* if a parent could not be made, making the directory fails */
 }
 
-/* Nothing but what another process of ours may just have put there. */
+/* Whether a directory has no files, apart from those that another awa may just have made. */
 static bool
 is_empty(const char *path)
 {
@@ -161,7 +164,10 @@ mark(const struct folder *f, awa_error *err)
     return AWA_OK;
 }
 
-/* A directory that root has just made, or was given, becomes the owner's; any other is one. */
+/*
+ * Gives the directory to the owner, with mode 0700. Root may give away its own; the directory of a
+ * third user is refused.
+ */
 static awa_status
 own(const struct folder *f, awa_error *err)
 {
@@ -199,7 +205,9 @@ folder_prepare(const struct folder *f, awa_error *err)
 
 /* ---- The lock ---------------------------------------------------------------------------- */
 
-/* A lock on a file that somebody has deleted since is worth nothing. */
+/*
+ * Whether fd is still the lock file. A lock on a file that was deleted meanwhile locks nobody out.
+ */
 static bool
 is_same_file(int fd, const struct folder *f)
 {
@@ -247,7 +255,10 @@ empty(const struct folder *f, awa_error *err)
     return s;
 }
 
-/* The directory itself may lie where only the caller has the right to delete it. */
+/*
+ * Deletes the content as the owner, but the directory itself as the caller: its parent may be
+ * root's.
+ */
 awa_status
 folder_remove(const struct folder *f, awa_error *err)
 {

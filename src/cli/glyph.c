@@ -8,7 +8,7 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* Controls of C1, and those that change the direction of what follows. */
+/* Control characters of C1, and those that change the direction of the text after them. */
 static bool
 is_deceptive(wchar_t c)
 {
@@ -24,7 +24,7 @@ glyph_next(const char **text, struct glyph *g)
 
     if (**text == '\0')
         return false;
-    if (len > MB_LEN_MAX) { /* an error code: this is not UTF-8 */
+    if (len > MB_LEN_MAX) { /* an error code: the text is not UTF-8 here */
         *g = (struct glyph){ REPLACEMENT, sizeof REPLACEMENT - 1, 1 };
         len = 1;
     } else if (c == L'\n' || c == L'\t') {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Foreign text on a terminal. What could move the cursor, or pretend to be something else, is
- * shown as U+FFFD.
+ * Prints foreign text on a terminal. Characters that could move the cursor, or change how other
+ * text looks, are printed as U+FFFD.
  */
 #ifndef AWA_CLI_GLYPH_H
 #define AWA_CLI_GLYPH_H
@@ -17,16 +17,16 @@ struct glyph {
     int width; /* columns */
 };
 
-/* Takes the next character of *text; false at its end. A line feed or a tab is shown as a space. */
+/* Takes the next character of *text; false at its end. A line feed or a tab becomes a space. */
 bool glyph_next(const char **text, struct glyph *ret_glyph);
 
 /* Columns that a text takes on one line. */
 int text_width(const char *text);
 
-/* The text, with its lines; those after the first are indented. */
+/* Prints a text with its line feeds. Lines after the first are indented. */
 void text_print(FILE *out, const char *text, int indent);
 
-/* The text on one line. */
+/* Prints a text on one line. */
 void text_print_line(FILE *out, const char *text);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* --help, from the tables. */
+/* Prints --help from the tables of the commands. */
 #include "cli/help.h"
 
 #include <string.h>
 
 enum { LEFT_MAX = 64 }; /* bytes in the left column */
 
-/* `-y, --yes` or `    --dir DIR` */
+/* Writes such as `-y, --yes` or `    --dir DIR`. */
 static void
 option_synopsis(char *to, size_t size, const struct option_spec *o)
 {
@@ -65,7 +65,7 @@ print_children(FILE *out, const struct command *children)
         fprintf(out, "  %-*s  %s\n", (int)widest, c->name, c->summary);
 }
 
-/* The lines of text, indented. */
+/* Prints the lines of a text, indented. */
 static void
 print_lines(FILE *out, const char *title, const char *text)
 {

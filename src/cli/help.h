@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Help, suggestions and completion: the command tree, read by people and shells. */
+/* Help, suggestions and completion, all from the command tree. */
 #ifndef AWA_CLI_HELP_H
 #define AWA_CLI_HELP_H
 
@@ -7,13 +7,13 @@
 
 #include "cli/command.h"
 
-/* The whole help of a command; words are those that lead to it. */
+/* Prints the help of a command; words are those that lead to it. */
 void help_print(FILE *out, const char *words, const struct command *command);
 
-/* The child whose name is nearly `word`, or NULL. */
+/* The child whose name is the most like `word`; NULL: none is like it. */
 const struct command *command_nearest(const struct command *parent, const char *word);
 
-/* A completion script for bash. */
+/* Prints a completion script for bash. */
 void completion_bash(FILE *out, const struct command *root);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The data directory of a server is made beside its place and moved there when it is complete. */
+/* Makes the data directory of a server: under another name, and renamed when it is complete. */
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 
 enum { INIT_MS = 120 * 1000 };
 
-/* A quarter of the memory, at most 1 GB. */
+/* A quarter of the memory, 16 MB to 1 GB. */
 static int
 shared_buffers_mb(void)
 {
@@ -25,7 +25,10 @@ shared_buffers_mb(void)
     return quarter > 1024 ? 1024 : (int)quarter;
 }
 
-/* Into postgresql.conf once, where the user may change them. Durability stays as it is. */
+/*
+ * Adds settings to postgresql.conf, once: the user may change them later. Only a throwaway server
+ * gives up durability.
+ */
 static int
 print_settings(FILE *file, bool throwaway)
 {
@@ -53,7 +56,7 @@ write_settings(const struct server *server, awa_error *err)
     return AWA_OK;
 }
 
-/* C.UTF-8 sorts by code point and knows letters; where it is missing, C must do. */
+/* C.UTF-8 sorts by code point and knows letters. A system may lack it; then C has to do. */
 static const char *
 locale_option(void)
 {
@@ -65,7 +68,7 @@ locale_option(void)
     return "--locale=C.UTF-8";
 }
 
-/* Ends a child that took too long, and all that it started. */
+/* Kills a child that took too long, with its process group. */
 static void
 kill_child(pid_t pid)
 {
@@ -86,7 +89,7 @@ start_initdb(const struct server *server, const char *to, int lock, pid_t *ret_p
     if (log < 0)
         return awa__fail(err, AWA_ESYS, "dev: %s/%s: %m", server->folder->path, SERVER_LOG);
 
-    /* Trust is safe: nobody else can reach the socket. */
+    /* Trust is safe, because no other user can reach the socket. */
     const char *const argv[] = { program,
                                  "-D",
                                  to,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A batch of lines: Postgres takes them apart (jobs_read.sql), and they go on by COPY, or by
- * awa.insert_jobs() if they want more than COPY can. What fails as a whole is done again in
- * smaller parts, so that a bad line never harms its neighbours: the reading in halves, the COPY by
- * the other door, which answers for each job.
+ * Inserts a batch of lines. Postgres reads them (jobs_read.sql); their jobs go by COPY, or by
+ * awa.insert_jobs() if one of them needs more than COPY can do. A bad line must not harm the
+ * others: if reading fails, each half is read again; if COPY fails, awa.insert_jobs() answers for
+ * each job.
  */
 #include <string.h>
 
@@ -41,11 +41,11 @@ number_of(const char *text)
     return text != NULL ? strtoll(text, NULL, 10) : 0;
 }
 
-/* Some rows of what jobs_read.sql returned. */
+/* Some of the rows that jobs_read.sql returned. */
 struct pick {
     const PGresult *rows;
     const int64_t *numbers; /* line of each row */
-    size_t *at;             /* n of them */
+    size_t *at;             /* n row numbers */
     size_t n;
 };
 
@@ -65,7 +65,7 @@ send_picked(PGconn *conn, const struct pick *pick, PGresult **ret_res, awa_error
         failed |= columns[c].failed;
         params[c - 1] = columns[c].data;
     }
-    params[COLUMNS - 1] = "f"; /* not strict: the bad ones are passed over and named */
+    params[COLUMNS - 1] = "f"; /* not strict: bad jobs are passed over, and the answer names them */
     s = failed ? awa__fail(err, AWA_ENOMEM, "insert: out of memory")
                : awa__query(conn, SQL_JOBS_INSERT, params, ret_res, err);
     for (int c = KIND; c < COLUMNS; c++)
@@ -84,7 +84,7 @@ note_duplicate(struct input *in, const struct pick *pick, size_t i, awa_error *e
                      value(pick->rows, pick->at[i], UNIQUE_KEY));
 }
 
-/* By awa.insert_jobs(), which answers for each job. */
+/* Inserts by awa.insert_jobs(), which answers for each job. */
 static awa_status
 insert_picked(struct input *in, const struct pick *pick, awa_error *err)
 {
@@ -123,14 +123,17 @@ copy_rows(struct input *in, const struct pick *pick, awa_error *err)
     return awa_jobs_copy(in->conn, jobs, pick->n, NULL, err);
 }
 
-/* Within the one transaction of --strict, a COPY that fails must not take it along. */
+/* With --strict all is one transaction, which a COPY that fails must not abort. */
 static awa_status
 savepoint(const struct input *in, const char *command, awa_error *err)
 {
     return in->strict ? awa__exec(in->conn, "insert", command, err) : AWA_OK;
 }
 
-/* By COPY. If that fails for one of them, or this role may not, by the other door; it will tell. */
+/*
+ * Inserts by COPY. If that fails because of a job, or this login may not use it, awa.insert_jobs()
+ * does it, and answers for each job.
+ */
 static awa_status
 copy_picked(struct input *in, const struct pick *pick, awa_error *err)
 {
@@ -151,14 +154,14 @@ copy_picked(struct input *in, const struct pick *pick, awa_error *err)
     return s == AWA_OK ? insert_picked(in, pick, err) : s;
 }
 
-/* COPY writes a 0 as it stands, where the other door takes it for a number out of range. */
+/* awa_jobs_copy() takes 0 for the default; awa.insert_jobs() refuses it, as it should. */
 static bool
 is_zero(const char *text)
 {
     return text != NULL && strcmp(text, "0") == 0;
 }
 
-/* Wants something that only awa.insert_jobs() does. */
+/* Whether a row needs awa.insert_jobs(). */
 static bool
 is_special(const PGresult *rows, size_t row)
 {
@@ -170,8 +173,8 @@ is_special(const PGresult *rows, size_t row)
 }
 
 /*
- * Lines that were taken apart: numbers[i] is the line of row i. All of them take the same door, so
- * that they keep their order.
+ * Inserts the jobs of lines that were read: numbers[i] is the line of row i. All of them go the
+ * same way, so that they keep their order.
  */
 static awa_status
 insert_rows(struct input *in, const PGresult *rows, const int64_t *numbers, awa_error *err)
@@ -199,7 +202,7 @@ insert_rows(struct input *in, const PGresult *rows, const int64_t *numbers, awa_
 
 /* ---- Read -------------------------------------------------------------------------------- */
 
-/* Lines [from, to) of the batch, taken apart. */
+/* Lets Postgres read the lines [from, to) of the batch. */
 static awa_status
 read_lines(struct input *in, size_t from, size_t to, PGresult **ret_rows, awa_error *err)
 {
@@ -216,18 +219,19 @@ read_lines(struct input *in, size_t from, size_t to, PGresult **ret_rows, awa_er
     return s;
 }
 
-/* Is it the data that is to blame, and not the server, the session or the role? */
+/* Whether an error is about the data, and not about the server, the session or the role. */
 static bool
 is_about_data(const awa_error *err)
 {
-    return err->status == AWA_EINVAL || strncmp(err->sqlstate, "54", 2) == 0; /* too complex */
+    return err->status == AWA_EINVAL ||
+           strncmp(err->sqlstate, "54", 2) == 0; /* 54...: too complex */
 }
 
-/* What Postgres said about the only line that it was asked about. */
+/* Reports a line that Postgres could not read, with what it said about it. */
 static awa_status
 refuse_read(struct input *in, size_t i, awa_error *err)
 {
-    const char *text = strstr(err->message, ": "); /* behind the name of the statement */
+    const char *text = strstr(err->message, ": "); /* after the name of the statement */
     bool time = strcmp(err->sqlstate, "22007") == 0 || strcmp(err->sqlstate, "22008") == 0;
     awa_error what;
 
@@ -238,7 +242,9 @@ refuse_read(struct input *in, size_t i, awa_error *err)
     return input_refuse(in, in->numbers[i], what.message, err);
 }
 
-/* Reads and inserts lines [from, to): in halves, if it cannot be done at once. */
+/*
+ * Reads and inserts the lines [from, to). If they cannot be read at once, each half is done alone.
+ */
 static awa_status
 insert_lines(struct input *in, size_t from, size_t to, awa_error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines on their way to jobs: what job_lines.c and job_batch.c share. */
+/* What job_lines.c, which reads lines, and job_batch.c, which makes jobs of them, share. */
 #ifndef AWA_CLI_JOB_INPUT_H
 #define AWA_CLI_JOB_INPUT_H
 
@@ -11,7 +11,7 @@
 enum {
     BATCH_LINES = 5000,
     BATCH_BYTES = 1024 * 1024,
-    LINGER_MS = 100, /* how long a line waits for company, if its input is slow */
+    LINGER_MS = 100, /* how long a line waits for others, if they come slowly */
 };
 
 /* The columns of jobs_read.sql, and with them the parameters of jobs_insert.sql. */
@@ -32,7 +32,7 @@ enum column {
     COLUMNS,
 };
 
-enum { DEFAULTS = COLUMNS - 1 }; /* parameters of jobs_read.sql that come from options */
+enum { DEFAULTS = COLUMNS - 1 }; /* parameters of jobs_read.sql that options set */
 
 struct input {
     const struct call *call;
@@ -42,25 +42,25 @@ struct input {
     struct bar bar;
     bool strict;
     bool skip_duplicates;
-    bool no_copy; /* this role may not */
+    bool no_copy; /* this login may not use COPY */
 
-    const char *defaults[DEFAULTS]; /* of KIND and so on */
-    struct buffer tags;             /* one of them */
-    char delay[24], options[48];    /* two others */
+    const char *defaults[DEFAULTS]; /* for KIND and the columns after it; NULL: none */
+    struct buffer tags;             /* memory of the default of TAGS */
+    char delay[24], options[48];    /* memory of those of DELAY and OPTIONS */
 
     /* The batch. */
     struct buffer text; /* lines, with a line feed after each */
     size_t n;
-    int64_t since; /* monotonic ms: when the first of them came */
-    int64_t numbers[BATCH_LINES];
-    size_t ends[BATCH_LINES]; /* in text: where the line feed of each is */
+    int64_t since;                /* monotonic ms: when the first of them came */
+    int64_t numbers[BATCH_LINES]; /* of each line in the input */
+    size_t ends[BATCH_LINES];     /* in text: where the line feed of each is */
 };
 
-/* Reports a line. It fails only if one bad line is one too many. */
+/* Reports a bad line. Fails only with --strict. */
 awa_status input_refuse(struct input *in, int64_t number, const char *what,
                         awa_error *err) AWA_CHECKED;
 
-/* Reads and inserts the lines of the batch. */
+/* Lets Postgres read the lines of the batch, and inserts their jobs. */
 awa_status batch_insert(struct input *in, awa_error *err) AWA_CHECKED;
 
 #endif

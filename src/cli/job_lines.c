@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See job_lines.h. Lines are gathered here, and go on in batches. */
+/* See job_lines.h. Collects lines into batches; job_batch.c inserts these. */
 #include <string.h>
 #include <sys/stat.h>
 
@@ -35,7 +35,7 @@ is_blank(const char *line, size_t len)
     return true;
 }
 
-/* What Postgres could not even be sent; NULL: nothing. */
+/* Why a line cannot be sent to Postgres at all; NULL: it can. */
 static const char *
 problem_of(const char *line, size_t len)
 {
@@ -74,7 +74,7 @@ add_line(struct input *in, const char *line, size_t len, awa_error *err)
     return AWA_OK;
 }
 
-/* What was read before a signal is inserted all the same, unless it is all or nothing. */
+/* Inserts all lines, or those that were read before a signal; with --strict a signal undoes all. */
 static awa_status
 insert_all(struct input *in, awa_error *err)
 {
@@ -154,7 +154,7 @@ read_defaults(struct input *in, awa_error *err)
     return in->tags.failed ? awa__fail(err, AWA_ENOMEM, "insert: out of memory") : AWA_OK;
 }
 
-/* A bad default would be found in every line: better once, and first. */
+/* Checks the defaults once, before any line: else every line would report a bad one. */
 static awa_status
 check_defaults(const struct input *in, awa_error *err)
 {
@@ -177,7 +177,7 @@ file_size(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 }
 
-/* --strict is one transaction, however long its input takes to come. */
+/* --strict is one transaction. Its input may come slowly, so being idle has no timeout. */
 static awa_status
 insert_strictly(struct input *in, awa_error *err)
 {

@@ -10,7 +10,7 @@
 
 enum {
     READ_MIN = 64 * 1024,                 /* room for a read(2) */
-    ROOM = LINE_MAX_BYTES + 4 * READ_MIN, /* the kernel gives what is used only */
+    ROOM = LINE_MAX_BYTES + 4 * READ_MIN, /* pages that are not used cost no memory */
 };
 
 awa_status
@@ -26,7 +26,7 @@ lines_done(struct lines *l)
     free(TAKE(l->data));
 }
 
-/* Makes room behind what was read. What cannot be part of a line that we keep is dropped. */
+/* Makes room behind what was read. Drops a line that is too long already. */
 static void
 make_room(struct lines *l)
 {
@@ -59,7 +59,7 @@ await(const struct lines *l, int64_t until)
     return n > 0 ? LINES_ONE : LINES_LATER;
 }
 
-/* LINES_ONE: there is more to look at. */
+/* Reads once. LINES_ONE: there is more to look at. */
 static enum lines_got
 fill(struct lines *l, int64_t until)
 {

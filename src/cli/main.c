@@ -11,8 +11,8 @@
 #include "pg/interrupt.h"
 
 /*
- * A standard descriptor that the caller closed would be given to the next file or socket, which
- * then got our messages. Reading from this one ends at once, writing to it fails.
+ * If the caller has closed a standard descriptor, the next file or socket would get its number, and
+ * our messages. So /dev/null takes it: reading from it ends at once, writing to it fails.
  */
 static void
 hold_standard_descriptors(void)
@@ -22,7 +22,7 @@ hold_standard_descriptors(void)
             (void)open("/dev/null", O_RDONLY);
 }
 
-/* All text is UTF-8, whatever the terminal's owner forgot to set. */
+/* All text is UTF-8, also if the locale says otherwise. */
 static void
 use_utf8(void)
 {
@@ -31,7 +31,7 @@ use_utf8(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/* What was printed has arrived, or the command has failed. After a signal, we die of it. */
+/* If the output could not be written, the command has failed. After a signal, we end by it. */
 static int
 finish(int code)
 {

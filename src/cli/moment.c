@@ -20,7 +20,7 @@ moment_read(const struct call *call, PGconn *conn, const char *option, bool ago,
         return AWA_OK;
     s = awa__query(conn, SQL_TIME_READ, (const char *[]){ text, ago ? "t" : "f" }, &res, err);
     if (s == AWA_EINVAL) {
-        const char *why = strstr(err->message, ": "); /* behind the name of the statement */
+        const char *why = strstr(err->message, ": "); /* after the name of the statement */
 
         return awa__fail(err, s, "--%s: %s", option, why != NULL ? why + 2 : err->message);
     }

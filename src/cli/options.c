@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From argv, environment and defaults to checked options. */
+/* See options.h. */
 #include "cli/options.h"
 
 #include <errno.h>
@@ -11,10 +11,10 @@
 
 enum {
     TABLE_MAX = 64,  /* options of one command, global ones included */
-    LONG_BASE = 256, /* what getopt_long returns for the first of them; above every letter */
+    LONG_BASE = 256, /* getopt_long() returns this for the first option; above every letter */
 };
 
-/* The tables of a command in the form that getopt_long wants. */
+/* The options of a command in the form that getopt_long() needs. */
 struct table {
     const struct option_spec *specs[TABLE_MAX];
     struct option longs[TABLE_MAX + 1];
@@ -37,7 +37,7 @@ table_add(struct table *t, const struct option_spec *specs)
     }
 }
 
-/* '+': stop at the first word; ':': we report errors ourselves. */
+/* '+': getopt_long() stops at the first word; ':': it prints no errors, we do. */
 static void
 table_init(struct table *t, const struct command *command, bool stop)
 {
@@ -68,7 +68,7 @@ read_number(const char *text, int64_t *ret_number)
     return errno == 0 && end != text && *end == '\0' && *ret_number >= 0;
 }
 
-/* The text as a number, if the option is one. `from` is what to blame: --limit, or a variable. */
+/* Reads the number of an option that has one. `from` is for errors: "--limit", or a variable. */
 static bool
 read_value(struct given_option *option, const char *from)
 {
@@ -115,7 +115,7 @@ add_option(struct call *call, const struct option_spec *spec, const char *text)
     return add(call, spec, from, text);
 }
 
-/* What getopt_long did not like; `word` is where it stopped, code what it returned. */
+/* Reports an error of getopt_long(). `word` is where it stopped, code what it returned. */
 static bool
 refuse(const struct call *call, int code, const char *word)
 {
@@ -136,7 +136,7 @@ options_parse(struct call *call, int argc, char **argv, bool stop, int *ret_rest
     int code;
 
     table_init(&table, call->command, stop);
-    optind = 0; /* getopt_long starts afresh */
+    optind = 0; /* getopt_long() begins anew */
     while ((code = getopt_long(argc, argv, table.letters, table.longs, NULL)) != -1) {
         const struct option_spec *spec = table_find(&table, code);
 

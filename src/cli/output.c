@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the program says. */
+/* See output.h. */
 #include "cli/output.h"
 
 #include <stdarg.h>
@@ -23,7 +23,7 @@ say(const struct call *call, const char *format, ...)
     fputc('\n', stderr);
 }
 
-/* A terminal, and nobody said --no-color or NO_COLOR. */
+/* Whether stdout is a terminal with colours, and neither --no-color nor NO_COLOR is given. */
 static bool
 use_color(const struct call *call)
 {
@@ -33,7 +33,7 @@ use_color(const struct call *call)
            (term == NULL || strcmp(term, "dumb") != 0);
 }
 
-/* Columns of the terminal that stdout is; 0: it is none. */
+/* How many columns the terminal has; 0: stdout is no terminal. */
 static int
 terminal_width(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose a server's files and processes are. */
+/* See owner.h. */
 #include "cli/owner.h"
 
 #include <grp.h>
@@ -44,7 +44,7 @@ owner_assume(struct owner owner, awa_error *err)
     return AWA_OK;
 }
 
-/* Going on as the wrong user would be worse than not going on. */
+/* Aborts on failure, because to go on as the wrong user would be worse. */
 void
 auto_owner(const struct owner *back)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose a server's files and processes are: the caller's, or, because PostgreSQL refuses to run
- * as root, somebody else's. Root then touches them as that user, so that nothing that lies there
- * (a link, for one) can lead it astray.
+ * The user to whom a server's files and processes belong: the caller, but for root another user,
+ * because PostgreSQL refuses to run as root. Root then acts as that user, so that a link in that
+ * user's directory cannot make it change other files.
  */
 #ifndef AWA_CLI_OWNER_H
 #define AWA_CLI_OWNER_H
@@ -16,7 +16,10 @@ struct owner {
     gid_t gid;
 };
 
-/* For the caller itself; for root, of that directory, or user postgres, or nobody. */
+/*
+ * Finds the owner: the caller; for root the owner of `dir`, if that is not root, else the user
+ * postgres, else nobody.
+ */
 awa_status owner_find(const char *dir, struct owner *ret_owner, awa_error *err) AWA_CHECKED;
 
 /* Acts as the owner until *back leaves scope: AUTO(owner) struct owner back = owner_now(). */
@@ -24,7 +27,7 @@ awa_status owner_assume(struct owner owner, awa_error *err) AWA_CHECKED;
 struct owner owner_now(void);
 void auto_owner(const struct owner *back);
 
-/* Becomes the owner for good; in a child process. */
+/* Becomes the owner for good, in a child process. */
 bool owner_become(struct owner owner);
 
 #endif

@@ -6,11 +6,11 @@
 
 #define BLANKS " \t"
 
-/* These mean themselves, wherever they stand in a word. */
+/* Characters without a special meaning for a shell, anywhere in a word. */
 static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                             "_@%+=:,./-" BLANKS;
 
-/* What shells do themselves, by POSIX or by habit. */
+/* Words that shells do not run as programs: keywords and builtins of POSIX, sh and bash. */
 static const char *const done_by_shells[] = {
     ".",       ":",       "alias",  "bg",       "bind",    "break",    "builtin",   "caller",
     "case",    "cd",      "chdir",  "command",  "compgen", "complete", "continue",  "coproc",

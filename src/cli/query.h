@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that read: a statement makes the table for people, a function of awa.h the JSON. */
+/* For commands that read: a statement makes the table for people, a function of awa.h the JSON. */
 #ifndef AWA_CLI_QUERY_H
 #define AWA_CLI_QUERY_H
 
@@ -10,13 +10,13 @@
 awa_status query_run(const struct call *call, const struct awa__sql *table,
                      const char *const *params, PGresult **ret_res, awa_error *err) AWA_CHECKED;
 
-/* The same, and prints it. Returns an exit code. */
+/* The same, and prints the table. Returns an exit code. */
 int query_show(const struct call *call, const struct awa__sql *table, const char *const *params);
 
-/* A function of awa.h that makes a JSON text; `arg` is the command's own. */
+/* A function of awa.h that makes a JSON text; `arg` belongs to the command. */
 typedef awa_status json_call(PGconn *conn, const void *arg, char **ret_json, awa_error *err);
 
-/* Calls it on a session of its own and prints the text. Returns an exit code. */
+/* Calls such a function on a session of its own, and prints the text. Returns an exit code. */
 int query_json(const struct call *call, json_call *how, const void *arg);
 
 #endif

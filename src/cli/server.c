@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The PostgreSQL server in a folder. */
+/* See server.h. */
 #include "cli/server.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "cli/spawn.h"
 
 enum {
-    START_MS = 120 * 1000, /* it may have to recover from a crash */
+    START_MS = 120 * 1000, /* the server may have to recover from a crash */
     STOP_MS = 60 * 1000,
     PING_MS = 20,
 };
@@ -37,7 +37,7 @@ server_dsn(const struct server *server, const char *database)
 
 /* ---- Files ------------------------------------------------------------------------------- */
 
-/* The first number in a file below the data directory; 0: none. */
+/* Reads the first number in a file of the data directory; 0: none. */
 static long
 read_number(const struct server *server, const char *name)
 {
@@ -64,7 +64,10 @@ server_is_initialised(const struct server *server)
     return server_major(server) != 0;
 }
 
-/* A number in postmaster.pid may be anybody's by now, but only a server of ours works there. */
+/*
+ * The number in postmaster.pid may belong to another process by now. So it must be one whose
+ * working directory is the data directory.
+ */
 pid_t
 server_pid(const struct server *server)
 {
@@ -96,7 +99,7 @@ launch(const struct server *server, pid_t *ret_pid, awa_error *err)
     if (log < 0)
         return awa__fail(err, AWA_ESYS, "dev: %s/%s: %m", server->folder->path, SERVER_LOG);
 
-    /* On the command line is what no edit of postgresql.conf may change. */
+    /* The settings of the command line cannot be changed in postgresql.conf. */
     const char *const argv[] = { program,
                                  "-D",
                                  directory,
@@ -118,7 +121,7 @@ launch(const struct server *server, pid_t *ret_pid, awa_error *err)
     return spawn_start(&what, ret_pid, err);
 }
 
-/* A server that accepts but never answers must not hold us for ever. */
+/* Whether the server answers. The timeout is for one that accepts, but never answers. */
 static bool
 answers(const char *dsn)
 {
@@ -128,7 +131,7 @@ answers(const char *dsn)
     return PQpingParams(keywords, values, true) == PQPING_OK;
 }
 
-/* Waits until the server answers. It is our child, or was there before. */
+/* Waits until the server answers. pid is our child, or a server that was there before. */
 static awa_status
 await(const struct server *server, pid_t pid, awa_error *err)
 {
@@ -143,8 +146,8 @@ await(const struct server *server, pid_t pid, awa_error *err)
                              START_MS / 1000);
         if (!process_wait(pid, PING_MS))
             continue;
-        (void)waitpid(pid, NULL, WNOHANG); /* not a child: no matter */
-        pid = server_pid(server);          /* ours gave way to one that a killed awa had started */
+        (void)waitpid(pid, NULL, WNOHANG); /* fails if it is no child of ours */
+        pid = server_pid(server);          /* another awa, killed since, may have started one */
         if (pid == 0)
             return awa__fail(err, AWA_ESYS, "dev: the server did not start");
     }
@@ -152,8 +155,8 @@ await(const struct server *server, pid_t pid, awa_error *err)
 }
 
 /*
- * After a crash of the machine, the number in postmaster.pid may belong to another program of the
- * same user. Postgres takes that for a server and gives up; we know better.
+ * Deletes postmaster.pid if its number belongs to another program of the same user, as it may after
+ * a crash of the machine. Postgres would take that program for a server, and refuse to start.
  */
 static awa_status
 remove_stale_pid(const struct server *server, awa_error *err)
@@ -193,6 +196,6 @@ server_stop(const struct server *server, awa_error *err)
     if (!process_wait(pid, STOP_MS))
         return awa__fail(err, AWA_EBUSY, "dev: process %d still shuts down after %d s", pid,
                          STOP_MS / 1000);
-    (void)waitpid(pid, NULL, WNOHANG); /* not a child: no matter */
+    (void)waitpid(pid, NULL, WNOHANG); /* fails if it is no child of ours */
     return AWA_OK;
 }

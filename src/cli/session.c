@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which database a command talks to. */
+/* See session.h. */
 #include "cli/session.h"
 
 #include <string.h>
@@ -8,7 +8,9 @@
 #include "lib/schema.h"
 #include "pg/interrupt.h"
 
-/* Where the private cluster is when nobody says: root's home is closed to the server's user. */
+/*
+ * The usual directory of the private cluster. Not root's home: the server's user cannot enter it.
+ */
 static char *
 usual_dir(void)
 {
@@ -83,8 +85,8 @@ session_dsn(const struct call *call, char **ret_dsn, awa_error *err)
 }
 
 /*
- * Times without a zone are in that of whoever types them, and shown in it: PGTZ, which libpq sends,
- * or else TZ, as far as it is a zone and no file. Returns whether PGTZ was set for that.
+ * Times without a zone are read and printed in the user's zone: PGTZ, which libpq sends, or else
+ * TZ, unless that names a file. For TZ this sets PGTZ, and returns true.
  */
 static bool
 lend_zone(void)
@@ -106,7 +108,7 @@ connect_with_zone(const struct call *call, const char *dsn, PGconn **ret_conn, a
     awa_status s = awa_connect(dsn, ret_conn, err);
 
     if (lent)
-        unsetenv("PGTZ"); /* it is not for the programs that we start */
+        unsetenv("PGTZ"); /* programs that we start must not get it */
     if (s == AWA_OK || !lent || strstr(err->message, "TimeZone") == NULL)
         return s;
     say(call, "TZ=%s: the server knows no such zone; times are in its own", getenv("TZ"));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which database a command talks to. */
+/* Finds the database that a command uses, and connects to it. */
 #ifndef AWA_CLI_SESSION_H
 #define AWA_CLI_SESSION_H
 
@@ -7,23 +7,24 @@
 #include "cli/command.h"
 
 /*
- * The connection string of --dsn, --dev, AWA_DATABASE_URL or DATABASE_URL, to be freed; NULL, for
- * the PG* variables, if there is none of these. --dev starts the private cluster.
+ * The connection string of --dev, --dsn, AWA_DATABASE_URL or DATABASE_URL, in this order; to be
+ * freed. NULL if there is none of these: then the PG* variables count. --dev starts the private
+ * cluster.
  */
 awa_status session_dsn(const struct call *call, char **ret_dsn, awa_error *err) AWA_CHECKED;
 
-/* A session with that database. */
+/* Opens a session with that database. */
 awa_status session_open(const struct call *call, PGconn **ret_conn, awa_error *err) AWA_CHECKED;
 
-/* The same, and the schema is there; ESCHEMA says what to do about it. */
+/* The same, and checks the schema. The error of ESCHEMA says what to do about it. */
 awa_status session_open_engine(const struct call *call, PGconn **ret_conn,
                                awa_error *err) AWA_CHECKED;
 
-/* The private cluster that --dir, AWA_DEV_DIR or the user's home choose. */
+/* The private cluster in --dir, AWA_DEV_DIR, or else the usual directory. */
 awa_status dev_cluster(const struct call *call, struct cluster **ret_cluster,
                        awa_error *err) AWA_CHECKED;
 
-/* Starts it and says so; shows the log on stderr if that fails. */
+/* Starts the cluster and prints that; if it fails, prints the server's log on stderr. */
 awa_status dev_start(const struct call *call, struct cluster *c, awa_error *err) AWA_CHECKED;
 
 #endif

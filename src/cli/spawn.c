@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Child processes without a shell. */
+/* See spawn.h. */
 #include "cli/spawn.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@ now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* In the child: descriptors and signals as a server expects them. */
+/* In the child: sets descriptors, session and signals as a server expects them. */
 static bool
 detach(const struct spawn *what)
 {
@@ -34,7 +34,7 @@ detach(const struct spawn *what)
            (what->keep < 0 || fcntl(what->keep, F_SETFD, 0) == 0);
 }
 
-/* In the child. A parent that died before prctl() is found by its number. */
+/* In the child. If the parent died before prctl(), the child has another parent by now. */
 static bool
 tie(const struct spawn *what, pid_t parent)
 {
@@ -46,10 +46,10 @@ tie(const struct spawn *what, pid_t parent)
 static _Noreturn void
 child(const struct spawn *what, pid_t parent)
 {
-    /* Postgres reads LC_ALL for its messages; PG* variables of the caller must not reach it. */
+    /* LC_ALL sets the language of messages. PG* variables of the caller must not reach Postgres. */
     char *const env[] = { "PATH=/usr/bin:/bin", "LC_ALL=C", NULL };
 
-    /* tie() comes after owner_become(): a change of identity cuts the tie. */
+    /* tie() comes after owner_become(): a change of the user undoes PR_SET_PDEATHSIG. */
     if (detach(what) && owner_become(what->owner) && chdir("/") == 0 && tie(what, parent))
         execve(what->argv[0], (char *const *)(uintptr_t)what->argv, env);
     dprintf(what->output, "awa: cannot run %s: %m\n", what->argv[0]);
@@ -62,7 +62,7 @@ spawn_start(const struct spawn *what, pid_t *ret_pid, awa_error *err)
     pid_t parent = getpid();
     pid_t pid;
 
-    fflush(NULL); /* or the child might write it once more */
+    fflush(NULL); /* else the child might write buffered output once more */
     pid = fork();
     if (pid < 0)
         return awa__fail(err, AWA_ESYS, "%s: cannot fork: %m", what->argv[0]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the user may have meant. */
+/* Finds the command that the user may have meant. */
 #include <string.h>
 
 #include "cli/help.h"
@@ -14,7 +14,7 @@ smallest(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-/* Insertions, deletions and replacements that turn one word into the other (Levenshtein). */
+/* How many insertions, deletions and replacements turn one word into the other (Levenshtein). */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -24,7 +24,7 @@ distance(const char *a, const char *b)
     for (size_t j = 0; j <= nb; j++)
         row[j] = j;
     for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0]; /* of the row before */
+        size_t diagonal = row[0]; /* from the row before */
 
         row[0] = i + 1;
         for (size_t j = 0; j < nb; j++) {
@@ -41,7 +41,7 @@ const struct command *
 command_nearest(const struct command *parent, const char *word)
 {
     const struct command *best = NULL;
-    size_t limit = strlen(word) / 3 + 2; /* a short word has few letters to get wrong */
+    size_t limit = strlen(word) / 3 + 2; /* a short word may have fewer mistakes */
 
     if (strlen(word) > NAME_MAX_LEN)
         return NULL;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows as an aligned table, and one row as a list. Cells are foreign text; see glyph.h. */
+/* See table.h. Cells are foreign text; see glyph.h. */
 #include "cli/table.h"
 
 #include "cli/glyph.h"
 
 enum {
     COLUMNS_MAX = 64,
-    NARROWEST = 5, /* a column is not cut further than this */
+    NARROWEST = 5, /* columns are not cut below this width */
     GAP = 2,       /* between columns */
 };
 
@@ -18,7 +18,7 @@ print_spaces(FILE *out, int n)
     fprintf(out, "%*s", n > 0 ? n : 0, "");
 }
 
-/* At most `width` columns of the text; returns how many it took. */
+/* Prints at most `width` columns of a text. Returns how many it took. */
 static int
 print_text(FILE *out, const char *text, int width)
 {
@@ -82,7 +82,7 @@ widest_cell(const PGresult *res, int column)
 
 struct column {
     int width;
-    int least; /* a number that is cut is another number */
+    int least; /* is not cut below this; of numbers, nothing is cut */
     bool number;
 };
 
@@ -98,8 +98,10 @@ measure(const PGresult *res, int column)
                             .number = number };
 }
 
-/* Takes from the widest column, of text or of any kind, until `excess` is gone, or no more can be
- * taken. Returns what is left of it. */
+/*
+ * Makes the widest columns narrower, without numbers those of text only, until `excess` is gone or
+ * nothing more can be cut. Returns the excess that is left.
+ */
 static int
 shrink(struct column *columns, int n, bool numbers, int excess)
 {
@@ -156,7 +158,7 @@ table_print(FILE *out, const PGresult *res, int n, int width, bool color)
     }
 }
 
-/* Columns that are NULL have nothing to say. */
+/* The width of the widest name, without columns that are NULL: these are not printed. */
 static int
 widest_name(const PGresult *res, int row)
 {

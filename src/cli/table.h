@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows as an aligned table, and one row as a list. */
+/* Prints rows as an aligned table, and one row as a list. */
 #ifndef AWA_CLI_TABLE_H
 #define AWA_CLI_TABLE_H
 
@@ -8,12 +8,13 @@
 
 #include <libpq-fe.h>
 
-/* The first n columns. width: columns of the terminal, long cells are cut to fit; 0: nothing is
- * cut.
+/*
+ * Prints the first n columns. width: columns of the terminal; long cells are cut to fit. 0: nothing
+ * is cut.
  */
 void table_print(FILE *out, const PGresult *res, int n, int width, bool color);
 
-/* The columns of one row, one below the other; those that are NULL are left out. */
+/* Prints the columns of one row, each on a line. Those that are NULL are left out. */
 void record_print(FILE *out, const PGresult *res, int row, bool color);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command tree. To add a command, add a row. */
+/* The tree of all commands. To add a command, add a row. */
 #include "cli/commands.h"
 
 static const struct command commands[] = {

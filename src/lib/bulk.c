@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many jobs that have ended, at once. What a caller asks for is either done or refused: a filter
- * that is passed over would do to all what was meant for some.
+ * Bulk calls: retry, move or delete many jobs that have ended. An option that a call does not take
+ * is refused, never ignored: a call that ignores a filter would change all jobs.
  */
 #include "pg/pg.h"
 
@@ -11,7 +11,7 @@
 #include "lib/options.h"
 #include "statements_lib.h"
 
-/* What a statement takes of the options. */
+/* Which options a statement takes. */
 enum {
     TAKES_FILTER = 1, /* kind, queue, tag, all, limit, before, dry_run */
     TAKES_REASON = 2,
@@ -19,7 +19,7 @@ enum {
     TAKES_TARGET = 8, /* run_at_ms, delay_ms, to_queue, to_priority */
 };
 
-/* The first option that is set and that the statement does not take; NULL: none. */
+/* The first option that is set although the statement does not take it; NULL: none. */
 static const char *
 surplus(const awa_bulk_options *o, int takes)
 {
@@ -66,7 +66,7 @@ read_options(const awa_bulk_options *from, const char *what, int takes, awa_bulk
     return AWA_OK;
 }
 
-/* Ids, joined by spaces. */
+/* Reads ids that are joined by spaces. */
 static void
 read_sample(const char *text, awa_bulk_result *done)
 {
@@ -82,7 +82,7 @@ read_sample(const char *text, awa_bulk_result *done)
     }
 }
 
-/* As much of it as the caller knows. */
+/* Fills in as much of the result as the caller's header knows. */
 static void
 give_result(const PGresult *res, awa_bulk_result *result)
 {
@@ -96,7 +96,7 @@ give_result(const PGresult *res, awa_bulk_result *result)
     memcpy(result, &done, done.size);
 }
 
-/* The statements number their parameters alike; each takes the first ones only. */
+/* All statements have the same parameters in the same order; some have only the first of them. */
 static awa_status
 run(PGconn *conn, const struct awa__sql *statement, const awa_bulk_options *o, PGresult **ret_res,
     awa_error *err)

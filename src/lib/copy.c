@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bulk door: awa.reserve_positions() hands out ids and positions, and the rows go straight
- * into awa.ready_entries by binary COPY, in the same transaction (rule G1 of docs/engine.md).
- * Jobs that wait for their time, or have a unique key or options, take the door of insert.c, and
- * so does a batch that is spread over so many lanes that COPY would gain nothing.
+ * The bulk door. awa.reserve_positions() hands out ids and positions; binary COPY writes the rows
+ * into awa.ready_entries, in the same transaction (rule G1 of docs/engine.md). Jobs with run_at, a
+ * delay, a unique key, tags, metadata or options go by insert.c. So does a batch of so many lanes
+ * that COPY would gain nothing.
  */
 #include "pg/pg.h"
 
@@ -15,8 +15,8 @@
 #include "statements_lib.h"
 
 enum {
-    SEND_BYTES = 64 * 1024, /* what is gathered before libpq gets it */
-    ARGS_MAX = 1024 * 1024, /* bytes; what is copied does not pass through awa.job_problem() */
+    SEND_BYTES = 64 * 1024, /* rows are given to libpq in pieces of this size */
+    ARGS_MAX = 1024 * 1024, /* bytes; see check() */
     GROUP_MAX = 100000,     /* jobs of one reservation */
     FIELDS = 10,            /* columns named in entries_copy.sql */
     TEXT_OID = 25,
@@ -35,7 +35,7 @@ struct batch {
     size_t *other, nother; /* and for insert.c */
     struct group *groups;
     size_t ngroups;
-    bool own; /* transaction */
+    bool own; /* the transaction is ours, not the caller's */
 };
 
 static void
@@ -59,7 +59,10 @@ same_lane(const awa_job_options *a, const awa_job_options *b)
            same_text(a->ordering_key, b->ordering_key);
 }
 
-/* COPY passes by awa.job_problem(), so its limits on text are kept here; the rest is a CHECK. */
+/*
+ * Checks what neither a CHECK of the table nor the binary format checks. awa.job_problem() does not
+ * see jobs that are copied.
+ */
 static awa_status
 check(const awa_job_options *job, size_t i, awa_error *err)
 {
@@ -115,7 +118,7 @@ plan(struct batch *b, size_t n, awa_error *err)
     return AWA_OK;
 }
 
-/* Begins the batch's own transaction. */
+/* Reserves ids and positions for each group. Begins the batch's own transaction. */
 static awa_status
 reserve(PGconn *conn, struct batch *b, awa_error *err)
 {
@@ -181,7 +184,7 @@ add_jsonb(struct buffer *b, const char *json)
     size_t len = strlen(json);
 
     buffer_int32(b, (int64_t)len + 1);
-    buffer_add(b, "\1", 1); /* version of the binary form: text follows */
+    buffer_add(b, "\1", 1); /* version 1 of the binary form: the text follows */
     buffer_add(b, json, len);
 }
 
@@ -199,7 +202,7 @@ add_int64(struct buffer *b, int64_t v)
     buffer_int64(b, v);
 }
 
-/* The columns in the order of entries_copy.sql. */
+/* Adds one row, with the columns in the order of entries_copy.sql. */
 static void
 add_row(struct buffer *b, const struct group *group, size_t k, const awa_job_options *job)
 {
@@ -228,7 +231,7 @@ flush(PGconn *conn, struct buffer *b, awa_error *err)
     return s;
 }
 
-/* What Postgres says of a line and a column, said of a job and a field. */
+/* Postgres names a line and a column of the COPY; the caller gets the job's index and the field. */
 static awa_status
 name_the_job(const struct batch *b, const struct awa__copy_error *at, awa_status s, awa_error *err)
 {
@@ -243,11 +246,11 @@ name_the_job(const struct batch *b, const struct awa__copy_error *at, awa_status
     return s;
 }
 
-/* Commits the batch's own transaction, if nothing else belongs into it. */
+/* Sends the rows. Commits the batch's own transaction if no other jobs are to be inserted in it. */
 static awa_status
 send_rows(PGconn *conn, const struct batch *b, awa_error *err)
 {
-    static const char head[19] = "PGCOPY\n\377\r\n"; /* then no flags and no extension */
+    static const char head[19] = "PGCOPY\n\377\r\n"; /* the rest: no flags, no extension */
     AUTO(buffer) struct buffer out = { 0 };
     struct awa__copy_error at = { 0 };
     awa_status s;

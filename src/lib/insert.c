@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two SQL doors into the queue: one job, and many in one statement. */
+/* Inserts jobs by SQL: one job, or many in one statement. */
 #include "pg/pg.h"
 
 #include <inttypes.h>
@@ -14,17 +14,17 @@
 awa_status
 awa__session_check(const PGconn *conn, awa_error *err)
 {
-    int encoding = PQclientEncoding(conn); /* -1: the session is gone, as the next call will say */
+    int encoding = PQclientEncoding(conn); /* -1: the session is gone; the next call fails */
     const char *name = encoding >= 0 ? pg_encoding_to_char(encoding) : "UTF8";
 
-    /* SQL_ASCII: bytes go through as they are, and the database holds UTF8; see awa_migrate(). */
+    /* With SQL_ASCII nothing is converted, and the database holds UTF8: see awa_migrate(). */
     if (strcmp(name, "UTF8") == 0 || strcmp(name, "SQL_ASCII") == 0)
         return AWA_OK;
     return awa__fail(err, AWA_EINVAL, "insert: want client_encoding UTF8, the session has %s",
                      name);
 }
 
-/* Postgres would refuse it as well, but without saying which field of which job it was. */
+/* Postgres would refuse invalid texts, too, but would not name the job and the field. */
 awa_status
 awa__job_check(const awa_job_options *job, size_t i, awa_error *err)
 {
@@ -76,7 +76,7 @@ text_array(struct buffer *b, const char *const *texts, size_t n)
     return b->data;
 }
 
-/* What rarely is given, as JSON; NULL for a plain job. */
+/* The rare options of a job as JSON; NULL: it has none. */
 static const char *
 options_json(struct buffer *b, const awa_job_options *job)
 {
@@ -87,7 +87,6 @@ options_json(struct buffer *b, const awa_job_options *job)
     return b->data;
 }
 
-/* One job, inside the caller's transaction. Rules and defaults are those of awa.insert_job(). */
 awa_status
 awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, awa_error *reterr)
 {
@@ -160,7 +159,9 @@ add_int(struct buffer *b, int64_t v)
         buffer_array_int(b, v);
 }
 
-/* Tags differ in number, so they travel as JSON lists. */
+/*
+ * Adds the tags as a JSON list: jobs have different numbers of tags, so no array would hold them.
+ */
 static void
 add_tags(struct buffer *b, struct buffer *scratch, const awa_job_options *job)
 {

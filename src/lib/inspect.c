@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is read: one JSON text for each question, made by Postgres. */
+/* The functions of awa.h that read. Each returns one JSON text, made by Postgres. */
 #include "pg/pg.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 /* ---- Answers ----------------------------------------------------------------------------- */
 
-/* A column of the only row as a text of its own; NULL for NULL. */
+/* Copies a column of the only row; NULL if the column is NULL, or there is no row. */
 static awa_status
 copy_column(const PGresult *res, int column, char **ret_text, awa_error *err)
 {
@@ -21,7 +21,9 @@ copy_column(const PGresult *res, int column, char **ret_text, awa_error *err)
     return *ret_text != NULL ? AWA_OK : awa__fail(err, AWA_ENOMEM, "out of memory");
 }
 
-/* The JSON in column 0, NULL where there is none; and what else came, if the caller wants it. */
+/*
+ * Gives the JSON in column 0, NULL if there is none; and the whole result, unless ret_res is NULL.
+ */
 static awa_status
 ask(PGconn *conn, const struct awa__sql *sql, const char *const *params, char **ret_json,
     PGresult **ret_res, awa_error *err)
@@ -101,7 +103,7 @@ read_list(const awa_list_options *options, const char *what, awa_list_options *r
     return AWA_OK;
 }
 
-/* The JSON in column 0, the cursor of the next page in column 1. */
+/* For lists: column 0 has the JSON, column 1 the cursor of the next page. */
 static awa_status
 ask_page(PGconn *conn, const struct awa__sql *sql, const char *const *params, char **ret_json,
          char **ret_next, awa_error *err)
@@ -143,7 +145,7 @@ awa_jobs_list(PGconn *conn, const awa_list_options *options, char **ret_json, ch
     return ask_page(conn, SQL_JOBS_LIST_JSON, params, ret_json, ret_next, reterr);
 }
 
-/* microseconds-id */
+/* A cursor of dead letters is "microseconds-id". */
 static bool
 is_dlq_cursor(const char *text)
 {
@@ -189,7 +191,9 @@ awa_dlq_depth(PGconn *conn, const char *queue, char **ret_json, awa_error *reter
 
 /* ---- Queues and workers ------------------------------------------------------------------ */
 
-/* An answer about a queue that nobody has ever used or set is NULL; about all of none, a list. */
+/*
+ * The answer is NULL for a queue that is not known: ENOTFOUND. No queues at all are an empty list.
+ */
 static awa_status
 ask_queue(PGconn *conn, const struct awa__sql *sql, const char *queue, char **ret_json,
           awa_error *err)

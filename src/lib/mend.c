@@ -33,7 +33,7 @@ findings_add(PGconn *conn, struct awa__findings *f, const char *what, const char
     return s;
 }
 
-/* Runs the commands in one column of each row, where there are any. */
+/* Runs the commands in one column of each row; NULL: the row has none. */
 static awa_status
 run_column(PGconn *conn, const PGresult *res, int column, awa_error *err)
 {
@@ -59,7 +59,10 @@ column_says(const PGresult *res, int column, const char *value)
 
 /* ---- Roles ------------------------------------------------------------------------------- */
 
-/* What somebody else has to do, as far as it fits; `awa migrate --roles` has all of it. */
+/*
+ * An error that names the commands for a superuser, as far as they fit; `awa migrate --roles`
+ * prints all of them.
+ */
 static awa_status
 ask_for_roles(const PGresult *missing, awa_error *err)
 {
@@ -99,7 +102,7 @@ mend_roles(PGconn *conn, bool check, struct awa__findings *f, awa_error *err)
 
 /* ---- Owners ------------------------------------------------------------------------------ */
 
-/* Only an owner can give away. */
+/* Only the owner of an object, or a superuser, can give it away. */
 static awa_status
 check_owners(const PGresult *wrong, awa_error *err)
 {
@@ -118,7 +121,7 @@ read_catalog(PGconn *conn, PGresult **ret_catalog, awa_error *err)
     return awa__query(conn, SQL_CATALOG_READ, NULL, ret_catalog, err);
 }
 
-/* A statement about the catalog. */
+/* Runs a statement about a catalog that was read. */
 static awa_status
 ask_catalog(PGconn *conn, const struct awa__sql *sql, const PGresult *catalog, PGresult **ret_res,
             awa_error *err)
@@ -164,7 +167,7 @@ become(PGconn *conn, const char *role, awa_error *err)
     return awa__query(conn, SQL_ROLE_SET, (const char *[]){ role }, &res, err);
 }
 
-/* Nothing here makes a table, or a column, with what was in it. */
+/* A missing table or column is an error: what was in it cannot be made again. */
 static awa_status
 check_missing(const PGresult *differences, awa_error *err)
 {

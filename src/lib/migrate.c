@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Brings schema awa to the state of the embedded files, in one transaction: what mend.h is about,
- * the schema files that are missing, then the whole engine if any of it changed. A database that is
- * ahead of these files, or was made from other ones, is left alone. What is wrong with the tables
- * is mended in a second transaction, so that nobody waits for views while they are read.
+ * Brings schema awa to the state of the embedded files, in one transaction: repairs what mend.h
+ * lists, applies the schema files that are missing, and then the whole engine if any of it differs.
+ * A database that is newer than these files, or was made from others, is refused. What is wrong
+ * with the tables is repaired in a second transaction: reading them takes long, and the first one
+ * holds locks on views.
  *
- * CREATE OR REPLACE keeps what sessions have prepared and what users have granted, but it can
- * not change the form of a function or view, and it removes nothing. So before the engine is
- * replaced it is rehearsed, with the old one set aside, and rolled back: what the new one does
- * not have in the same form is then dropped, and nothing else.
+ * CREATE OR REPLACE keeps prepared statements and grants, but it cannot change the form of a
+ * function or view, and it removes nothing. So the new engine is first applied in a savepoint, with
+ * the old one set aside, and rolled back. What the new engine does not have in the same form is
+ * then dropped, and nothing else.
  */
 #include "lib/mend.h"
 
@@ -17,23 +18,23 @@
 #include "lib/migrate.h"
 #include "statements_lib.h"
 
-/* READ COMMITTED: whoever waited for the lock must see what the other one did. */
+/* READ COMMITTED: a migration that waited for another one must see what that one did. */
 static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 static const char begin_check[] = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
-/* Whoever waits for somebody that reads a view, makes all later readers of it wait as well. */
+/* While we wait for a reader of a view, all later readers of it wait for us. */
 static const char give_up_soon[] = "SET LOCAL lock_timeout = '3s'";
 
-/* So that all objects have one owner, whoever migrates. */
+/* All objects have one owner, whichever login migrates. */
 static const char become_owner[] = "SET LOCAL ROLE awa_owner";
 
 /* What one transaction knows. */
 struct migration {
     bool check;
-    char *role;    /* of the session, to which it returns at times */
-    bool known;    /* there is a ledger */
-    bool recorded; /* so are the objects as they should be */
-    bool current;  /* the engine in force has our files */
+    char *role;    /* the session's own */
+    bool known;    /* the ledger awa.schema_migrations exists */
+    bool recorded; /* there is a record of how the objects should be */
+    bool current;  /* the engine of the database is that of our files */
     PGresult *catalog;
     struct awa__migration *done;
 };
@@ -45,7 +46,7 @@ auto_transaction(struct migration *m)
     PQclear(m->catalog);
 }
 
-/* JSON holds any character; another encoding would be found out by the first that does not fit. */
+/* JSON may hold any character. Another encoding would fail, but only at the first that it lacks. */
 static awa_status
 check_encoding(const PGconn *conn, awa_error *err)
 {
@@ -59,7 +60,7 @@ check_encoding(const PGconn *conn, awa_error *err)
                      encoding);
 }
 
-/* For statements that return no rows, or none that matter. */
+/* Runs a statement whose rows do not matter. */
 static awa_status
 run(PGconn *conn, const struct awa__sql *sql, const char *const *params, awa_error *err)
 {
@@ -91,7 +92,7 @@ read_known(PGconn *conn, struct migration *m, awa_error *err)
     return AWA_OK;
 }
 
-/* Does row i of the ledger record the file that we have under this number? */
+/* Checks that row i of the ledger records the file that we have under this number. */
 static awa_status
 check_row(const PGresult *ledger, int i, awa_error *err)
 {
@@ -110,7 +111,7 @@ check_row(const PGresult *ledger, int i, awa_error *err)
     return AWA_OK;
 }
 
-/* How many schema files are in the database; all of them must be ours. */
+/* Reads how many schema files the database has. ESCHEMA unless all of them are ours. */
 static awa_status
 read_version(PGconn *conn, int *ret_version, awa_error *err)
 {
@@ -152,7 +153,7 @@ apply_schema(PGconn *conn, int version, awa_error *err)
     return AWA_OK;
 }
 
-/* Does the engine in force have our files? If not, it must not be a newer one. */
+/* Reads whether the engine of the database is that of our files. ESCHEMA if it is a newer one. */
 static awa_status
 read_engine(PGconn *conn, bool *ret_current, awa_error *err)
 {
@@ -183,7 +184,7 @@ apply_files(PGconn *conn, awa_error *err)
     return AWA_OK;
 }
 
-/* The forms of our engine; what is in force has these ones. */
+/* Finds out the forms of our engine: applies it and rolls that back. `forms` are the old ones. */
 static awa_status
 rehearse(PGconn *conn, const char *forms, PGresult **ret_forms, awa_error *err)
 {
@@ -279,7 +280,7 @@ read_moved(PGconn *conn, bool *ret_moved, awa_error *err)
     return s;
 }
 
-/* The session becomes awa_owner, to whom everything belongs from here on. */
+/* Repairs roles and owners, or makes the schema if there is none. The session is then awa_owner. */
 static awa_status
 take_over(PGconn *conn, struct migration *m, awa_error *err)
 {
@@ -326,7 +327,7 @@ apply(PGconn *conn, struct migration *m, bool *ret_moved, awa_error *err)
 
 /* ---- To look ----------------------------------------------------------------------------- */
 
-/* What is not applied yet. */
+/* Adds to the findings which files are not applied. */
 static awa_status
 check_files(PGconn *conn, struct migration *m, awa_error *err)
 {
@@ -360,9 +361,9 @@ check_objects(PGconn *conn, struct migration *m, awa_error *err)
 }
 
 /*
- * As the session's own role where everything belongs to somebody else than awa_owner, which may be
- * that role, after a restore without owners. What it may not read then must wait until the rest is
- * mended.
+ * Compares everything and changes nothing. As awa_owner, if the owners are right. If not, as the
+ * session's own role: after a restore without owners everything may belong to it. If that role may
+ * not read something, what was found so far is the answer.
  */
 static awa_status
 look(PGconn *conn, struct migration *m, awa_error *err)
@@ -395,7 +396,7 @@ look(PGconn *conn, struct migration *m, awa_error *err)
 
 /* ---- Transactions ------------------------------------------------------------------------ */
 
-/* The first error is the one to report; a session that cannot roll back is gone anyhow. */
+/* Ends a transaction. Returns the error that came first; a failure of the ROLLBACK adds nothing. */
 static awa_status
 finish(PGconn *conn, awa_status s, bool commit, awa_error *err)
 {
@@ -427,7 +428,9 @@ look_at_all(PGconn *conn, struct awa__migration *done, awa_error *err)
     return finish(conn, s, false, err);
 }
 
-/* Looks first, for that locks nothing. */
+/*
+ * Repairs the tables. Unless the database was moved, it compares first, because that locks nothing.
+ */
 static awa_status
 mend(PGconn *conn, bool moved, struct awa__migration *done, awa_error *err)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing schema awa to the state of the embedded files, and saying what was done. */
+/* Brings schema awa to the state of the embedded files, and tells what was done. */
 #ifndef AWA_LIB_MIGRATE_H
 #define AWA_LIB_MIGRATE_H
 
 #include "pg/pg.h"
 
-/* A result for each look that found something; its first columns are what, and detail. */
+/* One result for each comparison that found something; its first columns are what and detail. */
 struct awa__findings {
     PGresult *of[8];
     int n;
@@ -32,12 +32,12 @@ auto_migration(struct awa__migration *done)
 }
 
 enum awa__migrate_mode {
-    MIGRATE,       /* mends what differs; reads the tables only if the database was moved */
-    MIGRATE_WHOLE, /* compares the tables in any case */
-    MIGRATE_CHECK, /* only looks: what is found differs */
+    MIGRATE,       /* repairs what differs; reads the tables only if the database was moved */
+    MIGRATE_WHOLE, /* always reads the tables, too */
+    MIGRATE_CHECK, /* changes nothing: the findings are what differs */
 };
 
-/* What `awa migrate` does; the output is to be freed by auto_migration(). */
+/* Does what `awa migrate` does. ret_done is set on success; free it with auto_migration(). */
 awa_status awa__migrate(PGconn *conn, enum awa__migrate_mode mode, struct awa__migration *ret_done,
                         awa_error *err) AWA_CHECKED;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operator does: one call, one function of the engine. */
+/* The functions of awa.h for operators: each calls one function of the engine. */
 #include "pg/pg.h"
 
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 
 #include "statements_lib.h"
 
-/* A statement about one job that says whether there was something to do. */
+/* Runs a statement that changes one job, and says false if there was nothing to change. */
 static awa_status
 change_job(PGconn *conn, const struct awa__sql *statement, int64_t id, const char *reason,
            const char *what, awa_error *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Option structs of callers that were compiled with an older or a newer header. */
+/* See options.h. */
 #include "pg/pg.h"
 
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 
 #include "lib/options.h"
 
-enum { OPTIONS_MAX = 4096 }; /* no struct of ours will ever be larger; a size that is, is garbage */
+enum { OPTIONS_MAX = 4096 }; /* a larger size is garbage: no struct of awa.h will be larger */
 
 bool
 awa__options_read(void *to, size_t to_size, const void *from, size_t from_size)

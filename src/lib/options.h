@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Option structs of callers that were compiled with an older or a newer header. */
+/* Reads option structs of callers that were compiled with an older or a newer header. */
 #ifndef AWA_LIB_OPTIONS_H
 #define AWA_LIB_OPTIONS_H
 
 #include "base/error.h"
 
-/* Copies what both sides know; false if the caller set something that we do not know. */
+/*
+ * Copies the members that both sides know; the others become 0. False if the caller set a member
+ * that we do not know, or no size.
+ */
 bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_size);
 
-/* A number as a parameter of a statement; NULL for 0, which means the default, or nothing said. */
+/* Writes a number as a parameter of a statement. 0 becomes NULL: the option was not set. */
 const char *awa__options_number(char text[24], int64_t v);
 
 /* Whether a job has anything for the column `options`; see options_json() in insert.c. */

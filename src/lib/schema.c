@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Do this library and the schema of a database fit? */
+/* See schema.h. */
 #include "lib/schema.h"
 
 #include "pg/pg.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings of a queue, and the common ones. */
+/* Changes the settings of a queue, and the common settings. */
 #include "pg/pg.h"
 
 #include <inttypes.h>
@@ -9,7 +9,9 @@
 #include "lib/options.h"
 #include "statements_lib.h"
 
-/* In the order of the parameters of queue_set.sql behind the queue; all but the first are common.
+/*
+ * In the order of the parameters of queue_set.sql that follow the queue. All but the first are also
+ * common settings, in the order of the parameters of defaults_set.sql.
  */
 enum { SHARDS, DEADLINE, AGING, DLQ, COMPLETED, FAILED, DEAD, SETTINGS };
 
@@ -23,12 +25,11 @@ static const char *const names[SETTINGS] = {
     [DEAD] = "dlq_retention",
 };
 
-/* What was given, as parameters: a value, or the name among those that go back to the common one.
- */
+/* The given settings as parameters: each has a value, or its name in `defaults`, or neither. */
 struct change {
     char texts[SETTINGS][24];
     const char *values[SETTINGS]; /* NULL: stays as it is */
-    struct buffer defaults;       /* an array literal */
+    struct buffer defaults;       /* names of settings that become the common ones; an array */
 };
 
 static awa_status

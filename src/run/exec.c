@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See exec.h. All of it is linear code in the handler's thread: it polls the pidfd, both output
- * pipes and the cancel descriptor. Nobody handles SIGCHLD. The child is reaped last, so that its
- * process group cannot be anybody else's while we send signals to it.
+ * See exec.h. All of it runs in the handler's thread, which polls the pidfd, both output pipes and
+ * the cancel descriptor. There is no handler of SIGCHLD. The child is reaped last: until then its
+ * number cannot be that of another process group, to which we would send signals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include "run/exec_run.h"
 
 enum {
-    LINGER_MS = 500, /* how long others may keep the pipes open after the program ended */
-    LAST_MS = 100,   /* and after SIGKILL */
-    LOOK_MS = 500,   /* how often to ask whether the attempt should end, if nobody says so */
+    LINGER_MS = 500, /* how long others may keep the pipes open after the program has ended */
+    LAST_MS = 100,   /* how long after SIGKILL */
+    LOOK_MS = 500,   /* how often to check whether to end, if there is no cancel descriptor */
     READABLE = POLLIN | POLLHUP | POLLERR,
 };
 
@@ -29,7 +29,7 @@ struct pipe {
     int read, write;
 };
 
-/* What to run: descriptors of its standard streams included. */
+/* What to run, and with which standard streams. */
 struct program {
     const char *const *argv;
     char *const *env;
@@ -43,7 +43,7 @@ auto_pipe(const struct pipe *p)
     auto_fd(&p->write);
 }
 
-/* Our end does not block. */
+/* Makes a pipe whose end for reading does not block. */
 static bool
 pipe_init(struct pipe *p)
 {
@@ -64,10 +64,10 @@ close_fd(int *fd)
 }
 
 /*
- * In the child, where only what is async-signal-safe may be called: a process group of its own, no
- * signal blocked or ignored, and SIGKILL from the kernel when our thread ends. That thread waits
- * for the program, so it ends earlier only if the whole process is killed; if it was before
- * prctl(), our parent is another one by now.
+ * Runs in the child, so it may call only functions that are async-signal-safe. Gives it a process
+ * group of its own, with no signal blocked or ignored, and lets the kernel send it SIGKILL when our
+ * thread ends. That thread waits for the program, so it ends earlier only if the whole process is
+ * killed. If that was before prctl(), the child has another parent by now.
  */
 static bool
 prepare(const struct program *p, pid_t parent)
@@ -83,7 +83,7 @@ prepare(const struct program *p, pid_t parent)
            dup2(p->err, STDERR_FILENO) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
-/* The program begins only when it is told to: until then our side may still give up. */
+/* The child. It begins the program only when it is told to: until then we may still give up. */
 static _Noreturn void
 child(const struct program *p, pid_t parent, int talk)
 {
@@ -95,19 +95,21 @@ child(const struct program *p, pid_t parent, int talk)
     _exit(127);
 }
 
-/* Tells the child to begin. Returns an errno, of whatever it could not do. */
+/*
+ * Tells the child to begin. Returns the errno of what the child could not do; 0: the program runs.
+ */
 static int
 let_go(int talk)
 {
     int error = 0;
 
-    (void)send(talk, "", 1, MSG_NOSIGNAL); /* it may have ended, but then it has said why */
+    (void)send(talk, "", 1, MSG_NOSIGNAL); /* fails if it has ended, but then it has said why */
     while (read(talk, &error, sizeof error) < 0 && errno == EINTR)
-        ; /* nothing comes, but the end, once the program runs */
+        ; /* when the program begins, the other end is closed, and nothing is read */
     return error;
 }
 
-/* Returns an errno, of whatever could not be done; then no program has begun. */
+/* Starts the program. Returns the errno of what failed; then no program has begun. */
 static int
 spawn(const struct program *p, struct run *r)
 {
@@ -137,7 +139,7 @@ spawn(const struct program *p, struct run *r)
     return error;
 }
 
-/* To the whole group; to the program alone if it has left its group. */
+/* Sends a signal to the whole group, or to the program alone if it has left its group. */
 static void
 signal_group(const struct run *r, int sig)
 {
@@ -180,7 +182,7 @@ take_output(struct tail *t, int *fd, short revents)
         close_fd(fd);
 }
 
-/* The attempt should end: a polite signal to all, and time to obey it. */
+/* The attempt should end: the group gets SIGTERM, and grace_ms to end. */
 static void
 tell(struct run *r, int64_t now)
 {
@@ -189,7 +191,7 @@ tell(struct run *r, int64_t now)
     r->kill_at = now + r->exec->grace_ms;
 }
 
-/* The program has ended; others in its group may still write into the pipes, but not for long. */
+/* The program has ended. Others in its group may write into the pipes, but only for LINGER_MS. */
 static void
 note_end(struct run *r, int64_t now)
 {
@@ -200,8 +202,9 @@ note_end(struct run *r, int64_t now)
 }
 
 /*
- * Time is up. What holds the pipes even after SIGKILL has left the group; it may keep them. A
- * program that has not ended yet will, as soon as the kernel lets it.
+ * kill_at has come. First, the group gets SIGKILL. After LAST_MS, the pipes are closed: a process
+ * that still has them open has left the group. A program that has not ended by then is in the
+ * kernel, and ends when that lets it.
  */
 static void
 be_firm(struct run *r, int64_t now)
@@ -225,7 +228,7 @@ wait_ms(const struct run *r, int64_t now)
     return r->kill_at > now ? (int)(r->kill_at - now) : 0;
 }
 
-/* Until the program has ended and nobody writes into its pipes any more. */
+/* Runs until the program has ended and its pipes are closed. */
 static void
 watch(struct run *r)
 {
@@ -275,13 +278,13 @@ exec_job(awa_attempt *job, void *userdata)
 
     if (awa_attempt_cancelled(job) != AWA_GO_ON)
         return AWA_RELEASE;
-    if (start(&r, &err) != AWA_OK) { /* the next job would meet the same */
+    if (start(&r, &err) != AWA_OK) { /* the next job could not be started either */
         awa__ignore(awa_attempt_set_error(job, err.message));
         return AWA_RELEASE;
     }
     awa_attempt_begun(job);
     watch(&r);
-    signal_group(&r, SIGKILL); /* who is left */
+    signal_group(&r, SIGKILL); /* what is left of the group */
     while (waitpid(r.pid, &status, 0) < 0 && errno == EINTR)
         ;
     outcome = exec_conclude(&r, status);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is kept of a program that ended, and what becomes of its job; see exec.h. */
+/* Keeps what a program has printed, and decides how its attempt ends; see exec.h. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -9,8 +9,8 @@
 #include "run/exec_run.h"
 
 /*
- * Might this be a JSON value? Postgres decides, and wraps what is none as we do; this only saves it
- * the trouble with most of what is plain text.
+ * Whether a text may be a JSON value. Postgres decides, and wraps other text as keep_output() does.
+ * This saves Postgres the work for most plain text.
  */
 static bool
 looks_like_json(const char *text, size_t len)
@@ -62,7 +62,7 @@ why_told(const struct run *r)
 {
     static const char *const reasons[] = {
         [AWA_GO_ON] = "",                       /* not told */
-        [AWA_CANCEL_LOST] = "the job was lost", /* cancelled or rescued: only the log has this */
+        [AWA_CANCEL_LOST] = "the job was lost", /* only the log has this: the end is stale */
         [AWA_CANCEL_DEADLINE] = "the deadline passed",
         [AWA_CANCEL_STOPPING] = "the worker stopped",
     };
@@ -70,7 +70,7 @@ why_told(const struct run *r)
     return reasons[awa_attempt_cancelled(r->job)];
 }
 
-/* How it ended, in words. */
+/* Says in words how the program ended. */
 static void
 describe_end(const struct run *r, int status, struct buffer *b)
 {
@@ -123,7 +123,7 @@ keep_error(struct run *r, int status)
 }
 
 /*
- * A program that was told to end and exits with 0 has ended, but who knows whether it was done.
+ * A program that was told to end and exits with 0 may not have done its job, so the job is retried.
  */
 awa_outcome
 exec_conclude(struct run *r, int status)
@@ -135,7 +135,6 @@ exec_conclude(struct run *r, int status)
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXEC_FAIL)
         return AWA_FAIL;
     if (r->told && awa_attempt_cancelled(r->job) != AWA_CANCEL_DEADLINE)
-        awa_attempt_set_delay(r->job,
-                              0); /* as a rescue would: it was not the program that failed */
+        awa_attempt_set_delay(r->job, 0); /* without backoff: the program did not fail */
     return AWA_RETRY;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program is told about its job; see exec.h. */
+/* What a program gets to know about its job: environment and standard input; see exec.h. */
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -18,7 +18,7 @@ auto_environment(struct environment *e)
 
 static char *variable(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* NULL: out of memory */
+/* Makes a text "NAME=value". NULL: out of memory. */
 static char *
 variable(const char *format, ...)
 {
@@ -32,7 +32,7 @@ variable(const char *format, ...)
     return n >= 0 ? text : NULL;
 }
 
-/* Do two strings NAME=value set the same variable? */
+/* Whether two texts "NAME=value" set the same variable. */
 static bool
 same_name(const char *a, const char *b)
 {
@@ -44,7 +44,7 @@ same_name(const char *a, const char *b)
 static bool
 is_own(const struct environment *e, const char *text)
 {
-    static const char deadline[] = "AWA_DEADLINE="; /* of a job around us, if this one has none */
+    static const char deadline[] = "AWA_DEADLINE="; /* may be of a job in which the worker runs */
 
     for (int i = 0; i < EXEC_VARIABLES && e->own[i] != NULL; i++)
         if (same_name(e->own[i], text))
@@ -138,7 +138,7 @@ write_all(int fd, const char *data, size_t len)
     return true;
 }
 
-/* A file in memory, not a pipe: a program that does not read its input holds nobody up. */
+/* A file in memory, not a pipe: we must not wait for a program that does not read its input. */
 awa_status
 exec_open_input(const awa_attempt *job, int *ret_fd, awa_error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See tail.h. Bytes are moved to the front once for each max bytes that come. */
+/* See tail.h. After each `max` bytes that come, the last `max` bytes are moved to the front. */
 #include "run/tail.h"
 
 #include <errno.h>
@@ -29,13 +29,13 @@ tail_read(struct tail *t, int fd)
     if (t->data != NULL)
         n = read(fd, t->data + t->len, 2 * t->max - t->len);
     else
-        n = read(fd, waste, sizeof waste); /* whoever writes must not be held up */
+        n = read(fd, waste, sizeof waste); /* the writer must not wait for us */
     if (n > 0 && t->data != NULL)
         t->len += (size_t)n;
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* The end of a character whose beginning was cut off, at most three bytes. */
+/* Drops the end of a character whose beginning was cut off: at most three bytes. */
 static void
 drop_part(struct tail *t)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See attempt.h; and what awa.h says about attempts. */
+/* See attempt.h; and the functions of awa.h about one attempt. */
 #include "worker/attempt.h"
 
 #include <endian.h>
@@ -13,7 +13,7 @@
 
 enum {
     ERROR_MAX = 8192,        /* bytes; awa.error_entry() cuts at as many characters */
-    OUTPUT_MAX = 1024 * 1024 /* bytes; the same as awa.read_output() */
+    OUTPUT_MAX = 1024 * 1024 /* bytes; the limit of awa.read_output() */
 };
 
 static int64_t
@@ -43,7 +43,7 @@ int32_of(const char *bytes)
     return ntohl(n);
 }
 
-/* A timestamptz, microseconds since 2000, as milliseconds since 1970; 0 for NULL. */
+/* Converts a timestamptz, microseconds since 2000, to milliseconds since 1970; NULL to 0. */
 static int64_t
 time_at(const PGresult *rows, int row, int column)
 {
@@ -110,7 +110,7 @@ batch_new(PGresult **rows, struct awa_worker *worker, struct identity *identity,
         b->jobs[i] = job;
     }
     b->memory = jobs;
-    qsort(b->jobs, n, sizeof b->jobs[0], by_position); /* late entries may have come first */
+    qsort(b->jobs, n, sizeof b->jobs[0], by_position); /* entries out of gaps may come first */
     return b;
 }
 
@@ -191,9 +191,10 @@ awa_attempt_metadata(const awa_attempt *job)
 }
 
 /*
- * A text[] in binary form: dimensions, flags, type, number and lower bound, then each element
- * with its length in front. All tags of a job have at most 8 KiB, so what follows one, the first
- * byte of the next length or libpq's NUL behind the value, is 0 and ends it as a string of C.
+ * A text[] in binary form: dimensions, flags, type, number and lower bound, then each element after
+ * its length. A tag ends as a C string does, with a byte 0: after it comes the first byte of the
+ * next length, which is 0 because all tags of a job have at most 8 KiB, or the NUL that libpq adds
+ * to the value.
  */
 enum { TAGS_NULLS = 4, TAGS_NUMBER = 12, TAGS_FIRST = 20 };
 
@@ -205,7 +206,7 @@ awa_attempt_ntags(const awa_attempt *job)
 
     if (PQgetlength(rows, job->row, COL_TAGS) < TAGS_FIRST) /* NULL, or empty */
         return 0;
-    if (int32_of(tags) != 1 || int32_of(tags + TAGS_NULLS) != 0) /* by COPY: no list of strings */
+    if (int32_of(tags) != 1 || int32_of(tags + TAGS_NULLS) != 0) /* COPY takes any text[] */
         return 0;
     return int32_of(tags + TAGS_NUMBER);
 }
@@ -286,8 +287,9 @@ awa_attempt_cancel_fd(awa_attempt *job)
 }
 
 /*
- * A copy that the database will take: valid UTF-8 without NUL, cut at max bytes between two
- * characters. A bad byte becomes '?', because the end of a job must never fail for its words.
+ * Makes a copy that the database accepts: valid UTF-8 without NUL, cut at max bytes between two
+ * characters. A bad byte becomes '?', so that a job's text cannot prevent its end. NULL: out of
+ * memory.
  */
 static char *
 clean_copy(const char *text, size_t len, size_t max)

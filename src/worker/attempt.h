@@ -8,39 +8,43 @@
 
 #include "pg/pg.h"
 
-/* Under which number the worker had registered when it claimed. */
+/*
+ * One registration of the worker. A batch belongs to the registration under which it was claimed.
+ */
 struct identity {
-    int64_t id;     /* its secret: whoever knows it acts in its name */
-    int64_t number; /* by which others know it */
+    int64_t id;     /* the secret: who knows it can act as this worker */
+    int64_t number; /* the public number */
     /* Owned by the I/O thread. */
     int64_t held;     /* jobs that are not closed */
     int64_t in_doubt; /* claims whose answer was lost: they may hold jobs that we do not know of */
-    bool asked;       /* a question about it is on the way */
+    bool asked;       /* a statement of identity_turn() is on the way */
     struct identity *next;
 };
 
-/* What one claim brought. Its texts live in the result, which goes with the last job. */
+/*
+ * The jobs of one claim. Their texts are in the result. All is freed once the last job is closed.
+ */
 struct batch {
     PGresult *rows;
     struct awa_attempt *memory; /* of all jobs */
     struct identity *identity;
     int64_t claim_id;
-    size_t n, open;
-    size_t bytes;               /* that all of it takes */
-    size_t done;                /* simply completed, not yet told */
+    size_t n, open;             /* open: how many are not closed */
+    size_t bytes;               /* memory of the whole batch */
+    size_t done;                /* how many simply completed and were not sent */
     struct batch *next;         /* in the worker's list, oldest first */
     struct awa_attempt *jobs[]; /* in order of position */
 };
 
-/* What the I/O thread knows of a job. */
+/* What the I/O thread knows about a job. */
 enum job_phase {
     JOB_OUT,    /* claimed, and waiting or running */
-    JOB_DONE,   /* ended; its end is not yet told */
-    JOB_SENT,   /* its end is on the way to the database */
-    JOB_CLOSED, /* the database has said what became of it */
+    JOB_DONE,   /* ended; the end is not yet sent */
+    JOB_SENT,   /* the end is on the way to the database */
+    JOB_CLOSED, /* the database has answered, or nothing is to be sent */
 };
 
-/* How a job ended, as the database calls it. The first needs no words. */
+/* How an attempt ended. The names that the database uses are in flush.c. */
 enum job_end {
     END_COMPLETED,
     END_FAILED,
@@ -49,33 +53,33 @@ enum job_end {
     END_SNOOZED,
     END_RELEASED,
     END_EXPIRED,
-    END_IN_TRANSACTION, /* completed by the handler's own transaction; nothing to tell */
-    END_STALE,          /* the same, but it had lost the job; nothing to tell */
+    END_IN_TRANSACTION, /* completed by awa_attempt_transaction(); nothing to send */
+    END_STALE,          /* the same, but the attempt had lost the job; nothing to send */
     END_SETTLED,        /* completed by a transaction of the program's own; to be looked up */
 };
 
 struct awa_attempt {
     struct awa_worker *worker;
     struct batch *batch;
-    struct awa_attempt *next;           /* in the list of its phase: todo, running or done */
-    struct awa_attempt *prev;           /* in running */
+    struct awa_attempt *next;           /* in its list: todo, running, done or detailed */
+    struct awa_attempt *prev;           /* the same */
     struct awa_attempt *next_cancelled; /* in the worker's list of those that should end */
     bool known;                         /* its kind is one of this worker's */
-    bool noted;                         /* it is in that list */
+    bool noted;                         /* it is in the list `cancelled` */
     const char *queue;
     int64_t id, pos, deadline_ms, enqueued_ms;
-    int64_t started_at; /* monotonic ms */
+    int64_t started_at; /* monotonic ms; 0: not started */
     int row;            /* in batch->rows */
     int slot, attempt, max_attempts;
-    enum job_phase phase; /* the I/O thread's */
+    enum job_phase phase; /* owned by the I/O thread */
     enum job_end end;
-    bool detailed; /* has an output, an error or a delay to tell */
+    bool detailed; /* is sent one by one: did not simply complete, or has an output */
     bool has_delay;
-    bool stripped; /* its words were refused once and taken away */
-    bool trouble;  /* it was not begun because of a trouble of this worker; error says which */
+    bool stripped; /* its end was refused once, and its error and output were replaced */
+    bool trouble;  /* this worker could not begin it; error says why */
     int64_t delay_ms;
-    char *error, *output; /* owned */
-    PGconn *session;      /* its own, inside a transaction; NULL: it has none */
+    char *error, *output; /* owned; NULL: none */
+    PGconn *session;      /* of awa_attempt_transaction(), owned; NULL: none */
     atomic_int cancelled; /* awa_cancel */
     atomic_int cancel_fd; /* -1 until somebody asks for it */
 };
@@ -85,10 +89,13 @@ struct batch *batch_new(PGresult **rows, struct awa_worker *worker, struct ident
                         const char *queue);
 void batch_free(struct batch *b);
 
-/* Raises the flag of an attempt, and its descriptor if it has one. The caller holds the lock. */
+/*
+ * Tells an attempt that it should end: by its flag, and its descriptor if it has one. Only the
+ * first call does anything. The caller holds the lock.
+ */
 void attempt_cancel(struct awa_attempt *attempt, awa_cancel why);
 
-/* Where things stand in the rows of jobs_claim.sql. */
+/* The columns of jobs_claim.sql. */
 enum {
     COL_POS,
     COL_ID,

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claiming: how much, from which queue, and when to look again. A worker that cannot begin jobs, or
- * cannot write their ends, claims none. While there is work, one claim follows the other. A queue
- * that runs dry is marked hungry, so that producers notify us, and is looked at once more; then
- * with growing pauses, for producers who had looked at the mark before we set it; then only when
- * notified, or when a heartbeat says that there may be work.
+ * Claims jobs: how many, from which queue, and when to look again. A worker that cannot begin jobs,
+ * or cannot write their ends, claims none. While there is work, one claim follows another. When a
+ * queue runs dry,
+ * 1. it is marked as hungry, so that producers notify us, and looked at again at once;
+ * 2. it is looked at with growing pauses, because a producer may have looked at the mark before we
+ *    set it;
+ * 3. after that, it is looked at when a notification comes, or a heartbeat says that there may be
+ *    work.
+ *
+ * Step 2 does not end for a worker behind a pooler, or with a poll_ms below the pause between
+ * heartbeats. A worker of a large fleet, which does not listen, asks in step 3 whether there is
+ * work.
  */
 #include <string.h>
 
@@ -16,13 +23,13 @@
 #include "worker/trouble.h"
 
 enum {
-    PREFETCH_MS = 50,    /* unstarted jobs for this long are held ready */
-    FIRST_PAUSE_MS = 10, /* then three times as long, up to poll_ms */
-    HUNGRY_MS = 3000,    /* a mark lasts 5 s; heartbeats renew it */
-    SETTLED_MS = 2000,   /* by then producers that had not seen the mark have mostly committed */
-    AGAIN_MS = 100,      /* after a claim that failed; doubles, with jitter */
+    PREFETCH_MS = 50,    /* the worker holds unstarted jobs for so long */
+    FIRST_PAUSE_MS = 10, /* between looks; each pause is three times as long, up to poll_ms */
+    HUNGRY_MS = 3000,    /* an older mark is made anew; it lasts 5 s, and heartbeats renew it */
+    SETTLED_MS = 2000,   /* by then most producers that had not seen the mark have committed */
+    AGAIN_MS = 100,      /* pause after a claim that failed; doubles, with jitter */
     AGAIN_MAX_MS = 1000,
-    JOB_BYTES_MAX = 1024 * 1024, /* about what a job can have */
+    JOB_BYTES_MAX = 1024 * 1024, /* about what a job can take */
 };
 
 static void claimed(void *arg, void *tag, PGresult **res, const awa_error *err);
@@ -30,7 +37,7 @@ static void marked(void *arg, void *tag, PGresult **res, const awa_error *err);
 
 /* ---- Whether ----------------------------------------------------------------------------- */
 
-/* Milliseconds for which nothing is claimed from any queue; -1: until something happens. */
+/* For how many ms nothing is claimed from any queue; -1: until something changes. */
 static int64_t
 hold(const struct awa_worker *w, int64_t now)
 {
@@ -41,7 +48,7 @@ hold(const struct awa_worker *w, int64_t now)
 
 /* ---- How much ---------------------------------------------------------------------------- */
 
-/* How many jobs the worker wants to have in its hands. */
+/* How many jobs the worker wants to hold, running and unstarted. */
 static size_t
 target(const struct awa_worker *w)
 {
@@ -61,9 +68,9 @@ target(const struct awa_worker *w)
 }
 
 /*
- * For how many jobs of a queue there is room, by what its last claims have brought. The memory of a
- * claim is free again once its last job has ended; so that a long one does not keep the other
- * threads idle, each of them may have one job more, in a claim of its own.
+ * For how many jobs of a queue there is memory, estimated by its last claims. The memory of a claim
+ * is freed when its last job has ended, so one long job can keep much of it. For that case each
+ * idle slot may have one job more, in a claim of its own.
  */
 static size_t
 affordable(const struct awa_worker *w, const struct served *q)
@@ -76,7 +83,7 @@ affordable(const struct awa_worker *w, const struct served *q)
     return w->busy + w->asked < (size_t)atomic_load(&w->slots);
 }
 
-/* How many to ask for now; 0: not worth a question yet. */
+/* How many jobs to ask for now; 0: none, or too few for a claim. */
 static size_t
 want(const struct awa_worker *w)
 {
@@ -88,7 +95,7 @@ want(const struct awa_worker *w)
     if (room > (size_t)w->batch)
         room = (size_t)w->batch;
     if (goal > 4 * (size_t)atomic_load(&w->slots) && room < (size_t)w->batch && room < goal / 2)
-        return 0; /* a larger claim costs hardly more than a small one */
+        return 0; /* wait for more room: a large claim costs hardly more than a small one */
     return room;
 }
 
@@ -117,7 +124,7 @@ ask(struct awa_worker *w, struct served *q, size_t n)
     return true;
 }
 
-/* Marks the queue; the claim that follows in the pipeline looks once more. */
+/* Marks a queue as hungry. The claim that follows in the pipeline sees entries from before. */
 static bool
 mark(struct awa_worker *w, struct served *q, int64_t now)
 {
@@ -152,8 +159,10 @@ marked(void *arg, void *tag, PGresult **res, const awa_error *err)
 }
 
 /*
- * Nothing is to be expected: we are told. A worker of a large fleet is not, and goes on looking,
- * the less often the more there are; or it leaves that to the heartbeat.
+ * Ends the looks at a queue: a notification or a heartbeat will say when there is work. A worker
+ * that does not listen, because its fleet is large, goes on to ask whether there is work, less
+ * often the larger the fleet is. Where that would be less often than heartbeats, it leaves it to
+ * them.
  */
 static void
 rest(const struct awa_worker *w, struct served *q, int64_t now)
@@ -163,9 +172,10 @@ rest(const struct awa_worker *w, struct served *q, int64_t now)
 }
 
 /*
- * The look found nothing: again at once if the queue was not marked before it, else after a
- * pause. The longest pause is left to the heartbeat, which says whether there may be work; and
- * so is every pause once the queue has been marked for a while.
+ * A claim found nothing. If the queue was not marked before that claim, the next one follows at
+ * once, with the mark; else after a pause. When the pause would be the longest one, or the queue
+ * has been marked for SETTLED_MS, the looks end; see rest(). Not so for a worker that polls more
+ * often than heartbeats come, or behind a pooler.
  */
 static void
 ran_dry(const struct awa_worker *w, struct served *q, int64_t now)
@@ -196,7 +206,9 @@ peeked(void *arg, void *tag, PGresult **res, const awa_error *err)
         rest(w, q, clock_ms());
 }
 
-/* Asks whether there is work: of a hundred that do so each second, all but one would claim in vain.
+/*
+ * Asks whether there is work. That costs less than a claim, and of many workers that look at the
+ * same time only one would find a job.
  */
 static bool
 peek(struct awa_worker *w, struct served *q)
@@ -220,7 +232,7 @@ peek(struct awa_worker *w, struct served *q)
     return true;
 }
 
-/* Hands the jobs of a claim to the handlers. */
+/* Puts the jobs of a claim where takers find them. */
 static void
 hand_out(struct awa_worker *w, struct batch *b)
 {
@@ -240,8 +252,8 @@ hand_out(struct awa_worker *w, struct batch *b)
 }
 
 /*
- * The claim brought nothing: it was refused, or its session is gone, or libpq had no memory for the
- * answer. In the last two cases it may have brought jobs that we shall never hear of.
+ * A claim failed: it was refused, or its session is gone, or libpq had no memory for the answer. In
+ * the last two cases (ECONN) the database may have given us jobs that we do not know of.
  */
 static void
 claim_failed(struct awa_worker *w, struct served *q, int64_t now, const awa_error *err)
@@ -289,7 +301,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
         identity_lose_claim(w);
         return;
     }
-    q->job_bytes /= 2; /* the largest mean of late counts, and is forgotten step by step */
+    q->job_bytes /= 2; /* a large mean counts for some claims, by half less with each */
     if (q->job_bytes < b->bytes / b->n)
         q->job_bytes = b->bytes / b->n;
     hand_out(w, b);
@@ -297,7 +309,7 @@ claimed(void *arg, void *tag, PGresult **res, const awa_error *err)
 
 /* ---- When -------------------------------------------------------------------------------- */
 
-/* Is said once; flush.c says when it is over. */
+/* Logs it once; went_through() of flush.c logs when it is over. */
 static void
 say_that_ends_wait(struct awa_worker *w, int64_t now)
 {
@@ -312,7 +324,7 @@ void
 claim_turn(struct awa_worker *w, int64_t now)
 {
     trouble_recover(w);
-    if (atomic_load(&w->slots) == 0) /* nothing here could run a job */
+    if (atomic_load(&w->slots) == 0) /* the program wants no attempts */
         worker_release_waiting(w);
     say_that_ends_wait(w, now);
     if (hold(w, now) != 0)
@@ -333,10 +345,10 @@ claim_turn(struct awa_worker *w, int64_t now)
         if (!(q->peeks ? peek(w, q) : ask(w, q, n)))
             return;
     }
-    w->next_queue++; /* each turn another queue goes first */
+    w->next_queue++; /* in each turn another queue is asked first */
 }
 
-/* Milliseconds until a queue wants to be looked at; -1: not by itself. */
+/* How many ms until a queue is to be looked at; -1: not before something changes. */
 int64_t
 claim_wait(const struct awa_worker *w, int64_t now)
 {
@@ -355,7 +367,7 @@ claim_wait(const struct awa_worker *w, int64_t now)
     return wait >= 0 && wait < held ? held : wait;
 }
 
-/* There may be work in a queue (NULL: in any): look now. */
+/* Looks at a queue (NULL: at all) in the next turn, unless it waits after a claim that failed. */
 void
 claim_look(struct awa_worker *w, const char *queue)
 {

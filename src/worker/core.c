@@ -136,7 +136,7 @@ worker_finish(struct awa_worker *w, struct awa_attempt **attempts, size_t n)
     }
 }
 
-/* Handlers ask by themselves. */
+/* Only for programs that take attempts: a handler calls awa_attempt_cancelled() by itself. */
 void
 worker_note_cancel(struct awa_worker *w, struct awa_attempt *attempt)
 {
@@ -222,7 +222,7 @@ worker_drop_closes(struct awa_worker *w, const awa_error *why)
     conn_close(&w->closes);
 }
 
-/* Up to max, at random: workers that have lost the same server should not come back in step. */
+/* 0 to max, at random: workers that lost one server must not all come back at the same moment. */
 static int64_t
 jitter(int64_t max)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is there anything left to do for a worker? awa.h says what counts. */
+/* Whether a worker has anything left to do. awa.h says what counts. */
 #include <poll.h>
 #include <string.h>
 
@@ -10,8 +10,8 @@
 
 enum {
     LOOK_MS = 25,      /* how often awa_worker_run_until_empty() looks */
-    AGAIN_MS = 1000,   /* after a look that failed */
-    STUCK_LOOKS = 200, /* what was seen so often, and nobody could claim, is no work */
+    AGAIN_MS = 1000,   /* pause after a look that failed */
+    STUCK_LOOKS = 200, /* after so many looks without a claim, what they saw is no work */
 };
 
 static awa_status
@@ -25,7 +25,7 @@ promote(PGconn *probe, bool *ret_some, awa_error *err)
     return s;
 }
 
-/* What a dead worker holds is work, too, once it has been rescued. */
+/* Jobs of a dead worker are work: they are rescued here, unless the worker never leads. */
 static awa_status
 rescue(const struct awa_worker *w, PGconn *probe, bool *ret_some, awa_error *err)
 {
@@ -57,7 +57,7 @@ ask_ready(const struct awa_worker *w, PGconn *probe, bool *ret_some, awa_error *
     return s;
 }
 
-/* May anything be left in the database? What is due counts, even if nobody promoted it yet. */
+/* Whether the database may have work. Jobs that are due count, also before they are promoted. */
 static awa_status
 look(struct awa_worker *w, bool *ret_some, awa_error *err)
 {
@@ -78,7 +78,9 @@ look(struct awa_worker *w, bool *ret_some, awa_error *err)
     return s;
 }
 
-/* Only the second empty look in a row counts: a claim may have been on its way during the first. */
+/*
+ * Only the second empty look in a row counts: during the first, a claim may have been on its way.
+ */
 awa_status
 awa_worker_is_empty(awa_worker *worker, int *ret_empty, awa_error *reterr)
 {
@@ -123,7 +125,7 @@ awa_worker_run_until_empty(awa_worker *worker, int64_t timeout_ms, awa_error *re
         return awa__fail(reterr, AWA_EINVAL, "empty: want a worker that was started");
     while (timeout_ms < 0 || clock_ms() < until) {
         if (awa_worker_is_empty(worker, &empty, &err) != AWA_OK)
-            worker_log(worker, "empty: %s", err.message); /* sessions come back */
+            worker_log(worker, "empty: %s", err.message); /* the next look has a new session */
         if (empty)
             return AWA_OK;
         (void)poll(NULL, 0, LOOK_MS);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Telling the database how jobs ended. Jobs that simply completed travel as ranges of positions,
- * a thousand in a hundred bytes; jobs with something to say, one by one in arrays. One call of
- * each kind is on the way at a time; what finishes meanwhile goes with the next one, so batches
- * grow with the load by themselves. A call is repeated after a lost answer: it closes what is
- * still open, and nothing twice.
+ * Tells the database how jobs ended. Jobs that simply completed are sent as ranges of positions, a
+ * thousand in a hundred bytes. Jobs with another end, or with an output, are sent one by one, in
+ * arrays. One statement of each kind is on the way at a time. Jobs that end meanwhile go with the
+ * next one, so batches grow with the load. A statement is repeated if its answer was lost: it
+ * closes only attempts that are still open.
  */
 #include <string.h>
 
@@ -15,18 +15,18 @@
 #include "worker/trouble.h"
 
 enum {
-    FLUSH_MAX = 20000,            /* jobs completed in one call */
-    DETAILED_MAX = 500,           /* jobs closed in one call */
-    WORDS_MAX = 16 * 1024 * 1024, /* bytes of what they say, but for the last one */
-    RETRY_MS = 200,               /* after a call that failed; doubles, with jitter */
+    FLUSH_MAX = 20000,            /* jobs completed in one statement */
+    DETAILED_MAX = 500,           /* jobs closed in one statement */
+    WORDS_MAX = 16 * 1024 * 1024, /* bytes of errors and outputs at which no job is added */
+    RETRY_MS = 200,               /* pause after a failure; doubles, with jitter */
     RETRY_MAX_MS = 5000,
-    LATE_MS = 1000, /* an end that waits for so long cannot be written */
+    LATE_MS = 1000, /* if an end waits for so long, ends cannot be written */
 };
 
-/* Jobs whose end is on the way. */
+/* Jobs whose ends are on the way, in one statement. */
 struct flush {
     struct awa_worker *worker;
-    int64_t since; /* monotonic ms: since when the oldest one waits */
+    int64_t since; /* monotonic ms: since when the oldest of them waits */
     size_t n;
     struct awa_attempt *jobs[];
 };
@@ -44,7 +44,7 @@ take_one(struct awa_worker *w, struct awa_attempt *job)
     job->phase = JOB_DONE;
     if (job->trouble) {
         trouble_note(w, job->error);
-        free(TAKE(job->error)); /* it says nothing about the job */
+        free(TAKE(job->error)); /* it is about this worker, not about the job */
     }
     if (job->end == END_IN_TRANSACTION || job->end == END_STALE) {
         worker_count_end(w, job->end, job->end == END_STALE);
@@ -73,7 +73,7 @@ flush_take_done(struct awa_worker *w)
     }
 }
 
-/* ---- What becomes of a call -------------------------------------------------------------- */
+/* ---- How a statement goes ---------------------------------------------------------------- */
 
 static void
 pause_teller(struct teller *t)
@@ -96,7 +96,7 @@ flush_new(struct awa_worker *w, struct teller *t, size_t max)
     return f;
 }
 
-/* A call did not go through: its jobs are done, but not told, once more. They keep their words. */
+/* A statement failed: its jobs are done and not sent once more. They keep errors and outputs. */
 static void
 keep_for_later(struct awa_worker *w, struct flush *f)
 {
@@ -114,7 +114,9 @@ keep_for_later(struct awa_worker *w, struct flush *f)
     free(f);
 }
 
-/* Where the session is gone there is nothing to wait for but a new one. */
+/*
+ * A pause follows, unless the session is gone: then the ends are sent as soon as there is another.
+ */
 static void
 refused(struct awa_worker *w, struct teller *t, struct flush *f, const char *what,
         const awa_error *err)
@@ -126,7 +128,7 @@ refused(struct awa_worker *w, struct teller *t, struct flush *f, const char *wha
     keep_for_later(w, f);
 }
 
-/* Out of memory passes; a session that takes no statement is of no use. */
+/* A lack of memory may pass; a session that takes no statement for another reason is closed. */
 static void
 not_sent(struct awa_worker *w, struct teller *t, struct flush *f, const char *what,
          const awa_error *err)
@@ -176,8 +178,8 @@ is_simply_done(const struct awa_attempt *job)
 }
 
 /*
- * The done jobs of one batch as one multirange per slot. A run goes on over positions that are
- * not in the batch: they are not in the claim either, and only what the claim holds counts.
+ * Adds the done jobs of one batch, as one multirange for each slot. A range may include positions
+ * that are not in the batch: the claim does not hold them, so the database passes over them.
  */
 static void
 add_batch(struct columns *c, struct batch *b, struct flush *f)
@@ -280,12 +282,12 @@ completed(void *arg, void *tag, PGresult **res, const awa_error *err)
     free(f);
 }
 
-/* ---- Jobs with something to say ---------------------------------------------------------- */
+/* ---- Jobs with another end, or an output ------------------------------------------------- */
 
 static const char *const end_names[] = {
     [END_COMPLETED] = "completed", [END_FAILED] = "failed",   [END_CANCELLED] = "cancelled",
     [END_RETRIED] = "retried",     [END_SNOOZED] = "snoozed", [END_RELEASED] = "released",
-    [END_EXPIRED] = "expired",     [END_SETTLED] = "retried", /* stale, if it was settled */
+    [END_EXPIRED] = "expired",     [END_SETTLED] = "retried", /* see count_answer() */
 };
 
 enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, WORDY_COLUMNS };
@@ -305,7 +307,7 @@ add_detailed(struct buffer *c, const struct awa_attempt *job)
         buffer_array_null(&c[DELAYS]);
 }
 
-/* Moves the next jobs of one identity from detailed into a flush. */
+/* Moves the next jobs of one identity from `detailed` into a flush. */
 static void
 pick_detailed(struct awa_worker *w, struct flush *f, size_t max, struct buffer *columns)
 {
@@ -361,8 +363,9 @@ send_closed(struct awa_worker *w)
 }
 
 /*
- * The database would not have this job's words, for what they are: without them it must end all the
- * same. They are left in the log.
+ * The database refused the end of this job, probably because of its error or output. Both are
+ * logged and taken away, and the end is sent again. If it is refused once more, the job stays open
+ * and is rescued when our identity ends.
  */
 static void
 strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
@@ -372,8 +375,7 @@ strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
                job->output != NULL ? "; output: " : "", job->output != NULL ? job->output : "");
     free(TAKE(job->output));
     if (job->stripped) {
-        worker_job_closed(w,
-                          job); /* twice refused: it stays open, and is rescued with its identity */
+        worker_job_closed(w, job);
         w->identity_lost = true;
         trouble_pause(w, &w->refused_ms); /* it comes again at once, and perhaps to us */
         return;
@@ -384,7 +386,10 @@ strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
     list_push(&w->detailed, job);
 }
 
-/* What was to be settled elsewhere is: somebody has closed it. Or it was not, and is tried again.
+/*
+ * We send a retry for AWA_SETTLED. If the answer is "stale", somebody has closed the attempt: we
+ * take it that this was the program's transaction. Else the transaction did not, and the job is
+ * retried.
  */
 static void
 count_answer(struct awa_worker *w, const struct awa_attempt *job, bool stale)
@@ -395,7 +400,7 @@ count_answer(struct awa_worker *w, const struct awa_attempt *job, bool stale)
         worker_count_end(w, job->end, stale);
 }
 
-/* Rows of the answer are in the order of the question. */
+/* The rows of the answer are in the order of the arrays that we sent. */
 static void
 take_answers(struct awa_worker *w, struct flush *f, const PGresult *res)
 {
@@ -421,7 +426,7 @@ closed(void *arg, void *tag, PGresult **res, const awa_error *err)
 
     w->closing.sent = NULL;
     if (err != NULL && err->status != AWA_ECONN)
-        w->detailed_max = f->n > 1 ? f->n / 2 : 1; /* it may be for one of them: find out which */
+        w->detailed_max = f->n > 1 ? f->n / 2 : 1; /* one job may be the reason: find it */
     if (err == NULL) {
         w->detailed_max = w->detailed_max < DETAILED_MAX ? w->detailed_max * 2 : DETAILED_MAX;
         take_answers(w, f, *res);
@@ -447,7 +452,10 @@ has_ends(const struct awa_worker *w, const struct teller *t)
     return t->sent == NULL && (t == &w->completing ? w->simple : w->detailed.n) > 0;
 }
 
-/* A finished job waits a moment for company, but only while there is any to come. */
+/*
+ * After how many ms to send; -1: nothing is to be sent. A finished job waits for others, up to
+ * FLUSH_MS, while the worker has jobs that have not ended.
+ */
 static int64_t
 teller_wait(const struct awa_worker *w, const struct teller *t, int64_t now)
 {
@@ -482,10 +490,10 @@ flush_turn(struct awa_worker *w, int64_t now)
         send_completed(w);
     if (detailed && conn_is_ready(&w->closes))
         send_closed(w);
-    w->done_since = now; /* more or less: of what is left, if anything is */
+    w->done_since = now; /* roughly right for jobs that were left */
 }
 
-/* More work would only make more ends. */
+/* Whether ends cannot be written. Then no jobs are claimed: they would only make more ends. */
 bool
 flush_is_stuck(const struct awa_worker *w, int64_t now)
 {

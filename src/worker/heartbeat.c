@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Being alive, as the database sees it: heartbeats, and what comes back with them: jobs that this
- * worker has lost, queues that may have work, a server that is another one than before.
+ * Heartbeats, which say that this worker is alive, and their answers: attempts that it has lost,
+ * queues that may have work, whether the identity and the server are still the same. Also cancels
+ * attempts after their deadlines.
  */
 #include <string.h>
 
@@ -15,8 +16,8 @@
 #include "worker/identity.h"
 
 enum {
-    LONG_RUNNING_MS = 2000, /* attempts that have run for so long are asked about */
-    WATCH_MS = 100,         /* how often deadlines are looked at */
+    LONG_RUNNING_MS = 2000, /* heartbeats ask about attempts that have run for so long */
+    WATCH_MS = 100,         /* how often deadlines are checked */
 };
 
 /* ---- Heartbeat --------------------------------------------------------------------------- */
@@ -36,14 +37,14 @@ question_done(struct question *q)
     buffer_done(&q->held);
 }
 
-/* Is it with a handler, and was it so at that time? The caller holds the lock. */
+/* Whether an attempt runs, and ran already at the time `when`. The caller holds the lock. */
 static bool
 ran_at(const struct awa_attempt *job, int64_t when)
 {
     return job->phase == JOB_OUT && job->started_at != 0 && job->started_at <= when;
 }
 
-/* The attempts of a batch that have run since then, as ranges of positions. */
+/* Adds the attempts of a batch that have run since `when`, as ranges of positions. */
 static void
 add_batch(struct question *q, const struct batch *b, int64_t when)
 {
@@ -83,7 +84,7 @@ add_running(struct awa_worker *w, struct question *q, int64_t started_before)
     buffer_array_end(&q->positions);
 }
 
-/* How many jobs of each queue are in our hands. */
+/* Adds how many jobs of each queue this worker holds. */
 static void
 add_held(const struct awa_worker *w, struct question *q)
 {
@@ -105,7 +106,7 @@ ask(struct awa_worker *w, struct question *q, bool idle, int64_t started_before)
 {
     buffer_array_begin(&q->workers);
     for (struct identity *i = w->identities; i != NULL; i = i->next)
-        if (i == w->identities || i->held > 0) /* what we do not know of may be rescued */
+        if (i == w->identities || i->held > 0) /* else: its jobs unknown to us may be rescued */
             buffer_array_int(&q->workers, i->id);
     buffer_array_end(&q->workers);
     buffer_array_begin(&q->hungry);
@@ -128,7 +129,7 @@ cancel_lost(struct awa_worker *w, const char *text)
         return;
     if (!ranges_parse(&lost, text)) {
         worker_complain(w, &w->complaints, "heartbeat: out of memory");
-        return; /* the next one says it again */
+        return; /* the next heartbeat asks again */
     }
     pthread_mutex_lock(&w->lock);
     for (struct awa_attempt *job = w->running.first; job != NULL; job = job->next)
@@ -148,7 +149,7 @@ look_where_ready(struct awa_worker *w, const char *ready)
             claim_look(w, w->queues[i].name);
 }
 
-/* Takes the answer; false if the current identity is good no more. */
+/* Takes the answer. False: the current identity must be given up. */
 static bool
 take_answer(struct awa_worker *w, const PGresult *res)
 {
@@ -164,7 +165,7 @@ take_answer(struct awa_worker *w, const PGresult *res)
            strtoll(PQgetvalue(res, 0, 3), NULL, 10) == w->server;
 }
 
-/* What came before we listened was not notified. */
+/* Jobs that came before we listened were not notified, so we look now. */
 static void
 listen_answered(void *arg, void *tag, PGresult **res, const awa_error *err)
 {
@@ -178,7 +179,7 @@ listen_answered(void *arg, void *tag, PGresult **res, const awa_error *err)
         worker_complain(w, &w->complaints, "listen: %s", err->message);
 }
 
-/* Begins or ends to listen, as the last heartbeat said. */
+/* Sends LISTEN or UNLISTEN, as the last heartbeat said. */
 static void
 listen_turn(struct awa_worker *w)
 {
@@ -188,7 +189,7 @@ listen_turn(struct awa_worker *w)
 
     worker_queue_names(w, &queues);
     if (queues.failed || conn_pending(&w->claims) + 2 > CONN_PENDING_MAX)
-        return; /* the next heartbeat says it again */
+        return; /* the next heartbeat comes here again */
     s = w->listens ? conn_submit(&w->claims, SQL_QUEUES_LISTEN, (const char *[]){ queues.data },
                                  false, listen_answered, NULL, &err)
                    : conn_submit(&w->claims, SQL_SESSION_UNLISTEN, NULL, false, listen_answered,
@@ -227,7 +228,7 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
 
     if (!conn_is_ready(&w->claims) || w->heartbeat_asked)
         return;
-    if (w->identity_lost) { /* the greeting of a new session brings a new identity */
+    if (w->identity_lost) { /* heartbeat_greet() registers anew on the next session */
         (void)awa__fail(&err, AWA_ESTALE, "worker: registering anew");
         worker_drop_claims(w, &err);
         return;
@@ -258,9 +259,9 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
 /* ---- A new session ----------------------------------------------------------------------- */
 
 /*
- * Before anything is claimed on a new session: are we still who we were, on the same server? If
- * not, claims from before may have been lost, and a sequence may have stepped back. A new
- * identity claims from now on; the old one stays with the jobs that it claimed.
+ * Runs on a new session before anything is claimed: checks the schema, and whether the identity and
+ * the server are still the same. If not, claims from before may have been lost, and a sequence may
+ * have stepped back; so the worker registers anew. The old identity keeps the jobs that it claimed.
  */
 awa_status
 heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
@@ -288,14 +289,17 @@ heartbeat_greet(void *arg, PGconn *pg, awa_error *err)
     }
     if (s == AWA_OK && !same)
         s = identity_register(w, pg, err);
-    w->heartbeat_at = clock_ms(); /* at once, for the clock, and whether to listen */
+    w->heartbeat_at = clock_ms(); /* its answer has the server's time, and whether to listen */
     claim_look(w, NULL);
     return s;
 }
 
 /* ---- Deadlines --------------------------------------------------------------------------- */
 
-/* Raises the flag of running jobs whose deadline has passed, by the server's clock; or of all. */
+/*
+ * Tells running attempts to end: those whose deadline has passed, by the server's clock; in a
+ * hurry, all of them.
+ */
 void
 heartbeat_watch(struct awa_worker *w, int64_t now)
 {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Under which numbers the database knows this worker. It claims under the newest; an older one
- * stays until the jobs that were claimed under it are closed, and then says good-bye. A number is
- * given up when the database does not know it any more, and when the answer to a claim was lost:
- * then the database is told what we do know of, and takes the rest back.
+ * The identities under which this worker is registered. It claims under the newest one; an older
+ * one stays until the jobs that were claimed under it are closed, and is then deregistered. An
+ * identity is given up
+ * - when the database does not know it any more, or is another server than before;
+ * - when the answer to a claim was lost: then the database is told which jobs we know of, and takes
+ *   the others back;
+ * - when the end of a job was refused twice: then the job is rescued.
  */
 #include <string.h>
 
@@ -14,7 +17,7 @@
 #include "worker/identity.h"
 
 enum {
-    AGAIN_MS = 200, /* after a reconciliation that could not be finished */
+    AGAIN_MS = 200, /* pause after a reconciliation that the database asks to repeat */
 };
 
 static int64_t
@@ -44,7 +47,7 @@ new_identity(struct awa_worker *w, awa_error *err)
     return identity;
 }
 
-/* The kinds that we know; NULL if we know them all. */
+/* The kinds that this worker runs, as an array; NULL: all kinds. */
 static const char *
 kinds_of(const struct awa_worker *w, struct buffer *kinds)
 {
@@ -60,7 +63,7 @@ kinds_of(const struct awa_worker *w, struct buffer *kinds)
     return kinds->data;
 }
 
-/* Registers under a new number, which from then on is the one that claims. */
+/* Registers under a new identity, which becomes the current one. Blocks. */
 awa_status
 identity_register(struct awa_worker *w, PGconn *pg, awa_error *err)
 {
@@ -93,7 +96,7 @@ identity_register(struct awa_worker *w, PGconn *pg, awa_error *err)
 
 /* ---- A claim whose answer was lost ------------------------------------------------------- */
 
-/* The current identity may hold jobs that we do not know of. */
+/* Notes that a claim of the current identity has no answer: it may hold jobs unknown to us. */
 void
 identity_lose_claim(struct awa_worker *w)
 {
@@ -101,7 +104,7 @@ identity_lose_claim(struct awa_worker *w)
     w->identity_lost = true;
 }
 
-/* The positions of what was claimed under an identity and is not closed. */
+/* Adds the positions of the jobs of an identity that are not closed. */
 static void
 add_known(const struct awa_worker *w, const struct identity *identity, struct buffer *known)
 {
@@ -187,7 +190,7 @@ deregistered(void *arg, void *tag, PGresult **res, const awa_error *err)
         worker_complain(w, &w->complaints, "deregister: %s", err->message);
 }
 
-/* Asks for what each identity but the current one still wants: to be reconciled, or to go. */
+/* Sends what is due for each identity but the current one: to reconcile or to deregister it. */
 awa_status
 identity_turn(struct awa_worker *w, awa_error *err)
 {
@@ -207,7 +210,10 @@ identity_turn(struct awa_worker *w, awa_error *err)
     return s;
 }
 
-/* Says good-bye for every identity, on a session that is in a pipeline: best effort. */
+/*
+ * Deregisters every identity, outside the pipeline. Does nothing if there is no session, or if
+ * answers are still to come. A failure is logged: the lease of the identity ends then.
+ */
 void
 identity_bye(struct awa_worker *w)
 {

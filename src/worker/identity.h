@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Under which numbers the database knows this worker. See identity.c. */
+/* The identities under which this worker is registered. See identity.c. */
 #ifndef AWA_WORKER_IDENTITY_H
 #define AWA_WORKER_IDENTITY_H
 

@@ -15,10 +15,9 @@
 
 enum {
     BACKOFF_FIRST_MS = 100, /* between attempts to connect; doubles, with jitter */
-    BACKOFF_MAX_MS =
-        2000,        /* below the grace in awa.settings: who lost his server comes back in time */
-    RATE_MS = 100,   /* over which the rate of finished jobs is measured */
-    HURRY_MS = 5000, /* how long a worker that is freed waits for answers on their way */
+    BACKOFF_MAX_MS = 2000,  /* below the worker_grace of awa.settings: back before it ends */
+    RATE_MS = 100,          /* over what time the rate of finished jobs is measured */
+    HURRY_MS = 5000,        /* how long a worker in a hurry waits for answers on their way */
 };
 
 /* ---- Sessions ---------------------------------------------------------------------------- */
@@ -44,10 +43,10 @@ heard(void *arg, const char *channel, const char *payload)
             }
         return;
     }
-    claim_look(w, NULL); /* the channel of a long queue name is a hash, so any of ours */
+    claim_look(w, NULL); /* all queues: the channel may be a hash of the queue's name */
 }
 
-/* What a server says as it goes. Without this, libpq would print it. */
+/* Logs notices of the server, such as that it shuts down. Else libpq would print them. */
 static void
 noticed(void *arg, const char *message)
 {
@@ -75,7 +74,7 @@ io_open_sessions(struct awa_worker *w, awa_error *err)
     return AWA_OK;
 }
 
-/* Replaces lost sessions, with backoff and jitter, for ever. */
+/* Replaces lost sessions, with backoff and jitter, without a limit of tries. */
 static void
 connect_turn(struct awa_worker *w, int64_t now)
 {
@@ -128,9 +127,10 @@ measure_rate(struct awa_worker *w, int64_t now)
 }
 
 /*
- * Notices the wish to drain; true once nothing is left to do. Answers that are on their way are
- * waited for even in a hurry: a claim may bring jobs that have to go back, and good-bye can only be
- * said on a session that is silent.
+ * Drains, if the worker is to. Returns true when nothing is left to do, or in a hurry, when the
+ * wait is over. In a hurry, too, it waits for running handlers, and for up to HURRY_MS for answers
+ * on their way: a claim may bring jobs that must go back, and identity_bye() needs a session on
+ * which no answer is to come.
  */
 static bool
 drain_turn(struct awa_worker *w, int64_t now)
@@ -180,7 +180,7 @@ wait_ms(const struct awa_worker *w, int64_t now)
     return (int)wait;
 }
 
-/* Sleeps until something arrives or is due. */
+/* Sleeps until something arrives or is due, and takes what has arrived. */
 static void
 wait_turn(struct awa_worker *w)
 {

@@ -8,7 +8,7 @@
 /* Opens the sessions that are not open, and registers unless the worker is still known. Blocks. */
 awa_status io_open_sessions(struct awa_worker *w, awa_error *err) AWA_CHECKED;
 
-/* The thread; arg is the worker. It ends once the worker has drained, or in a hurry. */
+/* The thread; arg is the worker. It ends when the worker has drained, or in a hurry: see io.c. */
 void *io_thread(void *arg);
 
 #endif

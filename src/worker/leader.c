@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leader thread: straight-line, blocking, on a session of its own. It asks the database
- * whether it leads and what is due (awa.lead()), does that, and sleeps for as long as it was told
- * or until a notification. Each task is one function of the engine in one transaction; a task
- * that fails is logged and comes again. Any number of workers may run this: one of them leads.
+ * The leader thread. It blocks, on a session of its own. It asks the database whether it leads and
+ * what is due (awa.lead()), does that, and sleeps for as long as it was told or until a
+ * notification comes. Each statement of a task calls one function of the engine, in its own
+ * transaction. A failure is logged, and the task comes again. Any number of workers may run this
+ * thread: one leads.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,24 +16,24 @@
 #include "worker/leader.h"
 
 enum {
-    RETRY_MS = 1000,        /* after a lost session */
-    NOTE_MS = 60000,        /* how often it is noted that a task goes on as it did */
-    TASK_AGAIN_MS = 5000,   /* what failed comes again, however rare it is */
-    RING_MS = 1000,         /* the ring's turn while there is load */
+    RETRY_MS = 1000,        /* pause after awa.lead() or a connect failed */
+    NOTE_MS = 60000,        /* how often a task is noted whose state has not changed */
+    TASK_AGAIN_MS = 5000,   /* when to seal lanes again after a failure */
+    RING_MS = 1000,         /* between the ring's turns while there is load */
     RING_IDLE_MS = 60000,   /* and while there is none */
-    BUSY_JOBS = 100,        /* so many new jobs since the ring's last turn are load */
-    EXPIRE_ALL_MS = 300000, /* how often deadlines are looked at from the beginning */
-    SEAL_MS = 600000,       /* how often lanes are looked at */
+    BUSY_JOBS = 100,        /* more new jobs than these since the ring's last turn are load */
+    EXPIRE_ALL_MS = 300000, /* how often deadlines are checked from the beginning */
+    SEAL_MS = 600000,       /* how often lanes are sealed */
     CARRY_ROUNDS = 10,      /* chunks carried out of a slot in one turn */
-    PRUNE_ROUNDS = 5,       /* tries to truncate it while somebody has a snapshot */
-    PRUNE_PAUSE_MS = 25,    /* between two of them */
-    KEYS_MS = 500,          /* how long unique keys are forgotten in one turn */
+    PRUNE_ROUNDS = 5,       /* tries to truncate the slot while snapshots may need it */
+    PRUNE_PAUSE_MS = 25,    /* between two of these tries */
+    KEYS_MS = 500,          /* how long unique keys are deleted in one turn */
     PROMOTE_ROUNDS = 20,    /* batches promoted in one turn */
-    PROMOTE_MAX = 5000,     /* awa.promote_jobs() */
+    PROMOTE_MAX = 5000,     /* the most that awa.promote_jobs() promotes at once */
     TASKS_MAX = 16,         /* statements that are tasks, or parts of one */
 };
 
-/* What the database was told of a task, which is one statement. */
+/* What the database was told about one statement of a task. */
 struct noted {
     const struct awa__sql *task; /* NULL: none */
     bool known, failing;
@@ -42,20 +43,20 @@ struct noted {
 struct leader {
     struct awa_worker *worker;
     pthread_t thread;
-    int end_fd; /* eventfd: time to go */
+    int end_fd; /* eventfd that ends the sleep, when `ends` is set */
     atomic_bool ends;
     atomic_int_least64_t queries;
     PGconn *pg;
     struct vitals vitals;
     struct noted noted[TASKS_MAX];
-    bool led;                                       /* so it must resign */
+    bool led;                                       /* has led, so it must resign */
     bool pooled;                                    /* through a transaction pooler */
     bool listening;                                 /* the session hears notifications */
-    int64_t newest_id;                              /* of a job, at the ring's last turn */
-    char promoted_to[24], expired_to[24];           /* ms, "" for the beginning */
+    int64_t newest_id;                              /* id of the newest job at ring_at */
+    char promoted_to[24], expired_to[24];           /* ms since 1970, "" for the beginning */
     int64_t promote_all_at, expire_all_at, seal_at; /* monotonic ms: when next */
-    int64_t ring_at;                                /* monotonic ms: the last turn */
-    bool ring_failed;                               /* then, or the emptying of a slot */
+    int64_t ring_at;                                /* monotonic ms: the ring's last turn */
+    bool ring_failed;                               /* a part of that turn failed */
     struct complaints complaints;
 };
 
@@ -65,7 +66,7 @@ or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-/* One statement; a failure is logged, and ends a session that is of no use any more. */
+/* Runs one statement. A failure is logged; the session is ended if it must be replaced. */
 static bool
 try(struct leader *l, const struct awa__sql *sql, const char *const *params, PGresult **ret_res,
     awa_error *err)
@@ -99,7 +100,7 @@ noted_of(struct leader *l, const struct awa__sql *task)
     return n;
 }
 
-/* Lets awa health know whether a task succeeds: at once if that has changed, and now and then. */
+/* Notes for `awa health` whether a task succeeds: when that changes, and every NOTE_MS. */
 static void
 note(struct leader *l, const struct awa__sql *sql, const awa_error *failure)
 {
@@ -116,7 +117,7 @@ note(struct leader *l, const struct awa__sql *sql, const awa_error *failure)
     n->at = clock_ms();
 }
 
-/* A statement that is a task, or a part of one. */
+/* Runs a statement that is a task, or a part of one, and notes how it went. */
 static bool
 ask(struct leader *l, const struct awa__sql *sql, const char *const *params, PGresult **ret_res)
 {
@@ -130,8 +131,11 @@ ask(struct leader *l, const struct awa__sql *sql, const char *const *params, PGr
 
 /* ---- Tasks ------------------------------------------------------------------------------- */
 
-/* Now and then from the beginning, for jobs whose transaction committed late: as often as can be
- * without making more than a twentieth of the load. */
+/*
+ * Promotes jobs that are due, from the time of the last one that was promoted. At times from the
+ * beginning, for jobs whose transaction committed late. The pause before that is at least 20 times
+ * as long as it took, so these rounds use less than a twentieth of the time.
+ */
 static void
 promote(struct leader *l)
 {
@@ -145,7 +149,7 @@ promote(struct leader *l)
             return;
         if (!PQgetisnull(res, 0, 1))
             snprintf(l->promoted_to, sizeof l->promoted_to, "%lld",
-                     strtoll(PQgetvalue(res, 0, 1), NULL, 10) - 1); /* others may be due then */
+                     strtoll(PQgetvalue(res, 0, 1), NULL, 10) - 1); /* others may be in that ms */
         if (strtol(PQgetvalue(res, 0, 0), NULL, 10) < PROMOTE_MAX)
             break;
     }
@@ -153,7 +157,7 @@ promote(struct leader *l)
         l->promote_all_at = clock_ms() + 1000 + 20 * (clock_ms() - began);
 }
 
-/* "rescued 1 job of dead workers", "... 2 jobs ..."; nothing for none. */
+/* Logs such as "rescued 1 job of dead workers", "... 2 jobs ..."; nothing for 0. */
 static void
 log_number(struct leader *l, const char *did, const char *number, const char *what, const char *why)
 {
@@ -195,8 +199,9 @@ sweep(struct leader *l)
 }
 
 /*
- * Snapshots that the slot waits for are mostly those of statements, and gone in a moment; unique
- * keys are forgotten some thousands at a time.
+ * Truncates a slot. Tries again after a short pause while snapshots may need the slot, because most
+ * of them belong to a statement and end soon; at once while it has unique keys, of which one call
+ * deletes some thousands.
  */
 static bool
 prune(struct leader *l, const char *const *params)
@@ -219,7 +224,7 @@ prune(struct leader *l, const char *const *params)
     }
 }
 
-/* Empties a slot: its heads and what is alive move on, then it is truncated. */
+/* Empties a slot: copies its heads and living entries out of it, then truncates it. */
 static bool
 empty_slot(struct leader *l, const char *slot)
 {
@@ -262,7 +267,7 @@ seal_lanes(struct leader *l)
 }
 
 static const struct task {
-    const char *name; /* as awa.lead() says it */
+    const char *name; /* in the tasks of awa.lead() */
     void (*run)(struct leader *l);
 } tasks[] = {
     { "promote", promote },
@@ -274,8 +279,9 @@ static const struct task {
 /* ---- The thread -------------------------------------------------------------------------- */
 
 /*
- * Of a large fleet only few candidates hear that a leader resigns; each notification costs all.
- * True: it has begun to listen, and what came before was not notified.
+ * Sends LISTEN or UNLISTEN, as awa.lead() said. In a large fleet only few candidates listen for a
+ * leader that resigns, because every notification costs each listener. True: it has begun to
+ * listen, and must call awa.lead() again, because what came before was not notified.
  */
 static bool
 listen_turn(struct leader *l, bool listens)
@@ -290,7 +296,7 @@ listen_turn(struct leader *l, bool listens)
     return listens;
 }
 
-/* Whether this worker leads, and when to ask again; does what is due. */
+/* Asks whether this worker leads; if it does, runs what is due. Returns ms until the next call. */
 static int64_t
 lead(struct leader *l)
 {
@@ -312,7 +318,7 @@ lead(struct leader *l)
         wait = 0;
     if (PQgetisnull(res, 0, 0)) {
         l->promoted_to[0] = l->expired_to[0] = '\0';
-        memset(l->noted, 0, sizeof l->noted); /* another one notes now */
+        memset(l->noted, 0, sizeof l->noted); /* another leader may have noted since */
         return wait;
     }
     l->led = true;
@@ -330,7 +336,7 @@ lead(struct leader *l)
     return busy && wait > RING_MS ? RING_MS : wait;
 }
 
-/* What a server says as it goes. Without this, libpq would print it. */
+/* Logs notices of the server, such as that it shuts down. Else libpq would print them. */
 static void
 noticed(void *arg, const char *message)
 {
@@ -364,7 +370,7 @@ connect_session(struct leader *l)
     return false;
 }
 
-/* Whether there were notifications; they are forgotten. */
+/* Whether there were notifications. They are dropped. */
 static bool
 take_notifications(struct leader *l)
 {
@@ -375,7 +381,10 @@ take_notifications(struct leader *l)
     return any;
 }
 
-/* A notification may have come with the answer to a statement: then the socket is silent. */
+/*
+ * Sleeps for `wait` ms, or until a notification or the end of the thread. A notification may have
+ * come with the answer to a statement; poll() would not see it, so they are taken first.
+ */
 static void
 sleep_until_due(struct leader *l, int64_t wait)
 {
@@ -395,8 +404,10 @@ sleep_until_due(struct leader *l, int64_t wait)
     (void)take_notifications(l);
 }
 
-/* Also if the last answer was that another leads: it is the same while another merely asks. To
- * resign from what one does not hold changes nothing. */
+/*
+ * Resigns if this worker has ever led. awa.lead() also answers NULL while another worker is asking,
+ * so we may still hold the term. Resigning a term that we do not hold does nothing.
+ */
 static void
 resign(struct leader *l)
 {

@@ -12,13 +12,13 @@
 
 enum {
     CHUNK_MAX = 64,    /* attempts that a thread takes at once while jobs are short */
-    SHORT_JOB_US = 50, /* longer ones are taken one by one, so that none waits behind another */
+    SHORT_JOB_US = 50, /* longer jobs are taken one by one, so that none waits behind another */
 };
 
 struct handler {
     struct pool *pool;
     pthread_t thread;
-    int64_t mean_us; /* of a job, roughly */
+    int64_t mean_us; /* how long its last jobs took, a moving mean */
 };
 
 struct pool {
@@ -37,7 +37,7 @@ now_us(void)
     return t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* The entry for a kind, or the one for all others. The worker hands out no kind that has none. */
+/* The entry for a kind, or the one for all others. Attempts without an entry are not handed out. */
 static const awa_kind *
 find_kind(const struct pool *pool, const char *kind)
 {
@@ -74,8 +74,7 @@ handler_thread(void *arg)
 
         for (size_t i = 0; i < n; i++)
             outcomes[i] = run(h->pool, attempts[i]);
-        if (n > 0 &&
-            outcomes[n - 1] != AWA_RELEASE) /* its time says nothing about those that begin */
+        if (n > 0 && outcomes[n - 1] != AWA_RELEASE) /* a job that did not begin tells no time */
             h->mean_us += ((now_us() - began) / (int64_t)n - h->mean_us) / 4;
         awa_attempts_end(attempts, outcomes, n);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pull door of awa.h: attempts go from todo to running when they are taken, and to done when
- * their end is said. The pool of handler threads is one of its clients.
+ * The pull door of awa.h. An attempt goes from todo to running when it is taken, and to done when
+ * it is ended. The handler threads (pool.c) use this door, too.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,13 +11,15 @@
 #include "worker/transaction.h"
 
 enum {
-    UNKNOWN_KIND_MS = 5000, /* how long a job of a kind that we do not know is left to others */
+    UNKNOWN_KIND_MS = 5000, /* delay of a job whose kind this worker does not know */
 };
 
 /* ---- Take -------------------------------------------------------------------------------- */
 
-/* How many at once: no more than half of what each other taker could have. The caller holds the
- * lock. */
+/*
+ * How many attempts to take at once: up to half of what each slot would get of todo, at least one.
+ * The caller holds the lock.
+ */
 static size_t
 fair_share(const struct awa_worker *w, size_t max)
 {
@@ -29,7 +31,7 @@ fair_share(const struct awa_worker *w, size_t max)
     return share < max ? share : max;
 }
 
-/* A job for a worker that knows its kind. */
+/* Gives a job back, for a worker that knows its kind. The caller holds the lock. */
 static void
 leave_to_others(struct awa_worker *w, struct awa_attempt *a)
 {
@@ -61,7 +63,7 @@ take(struct awa_worker *w, awa_attempt **attempts, size_t n)
     return taken;
 }
 
-/* Waits for something to take, or the end; false: in vain. The caller holds the lock. */
+/* Waits for something to take, or for the drain; false: time is up. The caller holds the lock. */
 static bool
 wait_for_work(struct awa_worker *w, int64_t timeout_ms, int64_t until)
 {
@@ -112,7 +114,7 @@ awa_worker_take(awa_worker *worker, int64_t timeout_ms, awa_attempt **ret_attemp
 
 /* ---- End --------------------------------------------------------------------------------- */
 
-/* An attempt that gives up after its deadline is one that the leader would have ended. */
+/* An attempt that gives up after its deadline ends as if the leader had ended it: expired. */
 static enum job_end
 end_of(const struct awa_attempt *a, awa_outcome outcome)
 {
@@ -128,7 +130,7 @@ end_of(const struct awa_attempt *a, awa_outcome outcome)
     return end;
 }
 
-/* In the caller's thread, because a transaction may have to be committed. */
+/* Runs in the caller's thread, without the lock: it may have to commit a transaction. */
 static void
 conclude(struct awa_attempt *a, awa_outcome outcome)
 {
@@ -166,7 +168,7 @@ awa_attempt_end(awa_attempt **attempt, awa_outcome outcome)
         awa_attempts_end(attempt, &outcome, 1);
 }
 
-/* ---- Around it --------------------------------------------------------------------------- */
+/* ---- The descriptor, cancelled attempts, slots ------------------------------------------- */
 
 int
 awa_worker_fd(awa_worker *worker)

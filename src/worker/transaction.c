@@ -8,7 +8,7 @@
 
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
-/* One that no attempt uses; NULL: there is none. */
+/* A session that no attempt uses; NULL: there is none. */
 static PGconn *
 take_idle(struct awa_worker *w)
 {
@@ -21,7 +21,7 @@ take_idle(struct awa_worker *w)
     return session;
 }
 
-/* Keeps as many as attempts have used at the same time. */
+/* Keeps a session for later. There are never more than attempts have used at the same time. */
 static void
 keep_idle(struct awa_worker *w, PGconn *session)
 {
@@ -45,7 +45,10 @@ transaction_close_idle(struct awa_worker *w)
     free(TAKE(w->idle));
 }
 
-/* A session that was idle since the last job may have died: then there is another one. */
+/*
+ * Begins a transaction. An idle session may have died: then the next one is tried, at last a new
+ * one.
+ */
 static awa_status
 begin(struct awa_worker *w, PGconn **ret_session, awa_error *err)
 {
@@ -106,11 +109,11 @@ complete_and_commit(struct awa_attempt *job, awa_error *err)
 static void
 rollback(PGconn *session)
 {
-    if (PQtransactionStatus(session) != PQTRANS_IDLE) /* the server would warn */
+    if (PQtransactionStatus(session) != PQTRANS_IDLE) /* else the server would warn */
         awa__ignore(awa__exec_timed(session, "rollback", "ROLLBACK", NULL));
 }
 
-/* Says in job->end what came of it. */
+/* Ends the transaction and sets job->end. */
 static void
 conclude(struct awa_attempt *job)
 {

@@ -72,7 +72,7 @@ copy_kinds(struct awa_worker *w, const awa_worker_options *o, awa_error *err)
     return AWA_OK;
 }
 
-/* A number within limits; 0 means the default. */
+/* Takes a number within limits; 0 means the default. */
 static awa_status
 take_number(int64_t *to, const char *name, int64_t given, int64_t fallback, int64_t low,
             int64_t high, awa_error *err)
