@@ -278,6 +278,29 @@ send_rows(PGconn *conn, const struct batch *b, awa_error *err)
     return s == AWA_OK ? s : name_the_job(b, &at, s, err);
 }
 
+/* The server counts the jobs of its own call: "job 0: ..." becomes the caller's number of that job.
+ */
+static void
+name_by_caller(const struct batch *b, awa_error *err)
+{
+    static const char word[] = "job ";
+    awa_error said;
+    char *at, *end;
+    size_t i;
+
+    if (err == NULL)
+        return;
+    said = *err;
+    at = strstr(said.message, word);
+    if (at == NULL)
+        return;
+    i = strtoul(at + strlen(word), &end, 10);
+    if (end == at + strlen(word) || *end != ':' || i >= b->nother)
+        return;
+    snprintf(err->message, sizeof err->message, "%.*s%zu%s",
+             (int)(at - said.message + strlen(word)), said.message, b->other[i], end);
+}
+
 static awa_status
 insert_others(PGconn *conn, const struct batch *b, int64_t *ret_ids, awa_error *err)
 {
@@ -287,6 +310,8 @@ insert_others(PGconn *conn, const struct batch *b, int64_t *ret_ids, awa_error *
     if (b->nother == 0)
         return AWA_OK;
     s = awa__jobs_insert(conn, b->jobs, b->other, b->nother, true, &res, err);
+    if (s == AWA_EINVAL)
+        name_by_caller(b, err);
     for (size_t i = 0; s == AWA_OK && ret_ids != NULL && i < b->nother; i++)
         ret_ids[b->other[i]] =
             PQgetisnull(res, (int)i, 0) ? 0 : strtoll(PQgetvalue(res, (int)i, 0), NULL, 10);

@@ -16,6 +16,7 @@
 #include "worker/identity.h"
 
 enum {
+    ASK_AGAIN_MS = 100,     /* after a heartbeat for which memory was lacking */
     LONG_RUNNING_MS = 2000, /* heartbeats ask about attempts that have run for so long */
     WATCH_MS = 100,         /* how often deadlines are checked */
 };
@@ -240,7 +241,13 @@ heartbeat_turn(struct awa_worker *w, int64_t now)
         started_before = now;
     }
     s = identity_turn(w, &err);
-    if (s == AWA_OK && ask(w, &q, !w->draining, started_before))
+    if (s == AWA_OK && !ask(w, &q, !w->draining, started_before)) {
+        question_done(
+            &q); /* out of memory, which passes: nothing was sent, and it asks again soon */
+        w->heartbeat_at = now + ASK_AGAIN_MS;
+        return;
+    }
+    if (s == AWA_OK)
         s = conn_submit(&w->claims, SQL_WORKER_HEARTBEAT,
                         (const char *[]){ q.workers.data, q.hungry.data, q.claims.data,
                                           q.positions.data, "f", q.queues.data, q.held.data },

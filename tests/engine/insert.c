@@ -621,6 +621,7 @@ a_copy_by_two_doors_is_whole_or_not_at_all(void **state)
     awa_error err;
 
     assert_int_equal(awa_jobs_copy(bulk, jobs, 2, NULL, &err), AWA_EINVAL);
+    assert_non_null(strstr(err.message, "job 1: metadata: ")); /* as the caller counts them */
     assert_int_equal(PQtransactionStatus(bulk), PQTRANS_IDLE);
     assert_int_equal(test_count(*state, "available"), 0);
     jobs[1].metadata_json = "{}";

@@ -18,7 +18,7 @@ enum { CIRCLE_MS = 800 };
 static const struct gate {
     const char *verb, *function, *before;
 } gates[] = {
-    { "claim", "claim_jobs", "FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim" },
+    { "claim", "claim_queue", "FOR v_lane IN SELECT l.* FROM awa.lanes_to_claim" },
     { "claim", "claim_lane", "v_head := awa.lane_head" },
     { "claim", "claim_lane", "v_search := awa.search_lane" },
     { "claim", "claim_jobs", "v_worker := awa.enter_worker" },
@@ -31,7 +31,7 @@ static const struct gate {
     { "close_failed", "close_batch", "v_rows := awa.closings(" },
     { "close_failed", "close_batch", "v_done := awa.close_and_apply(v_rows)" },
     { "close_failed", "close_and_apply", "IF NOT isempty(v_done) THEN" },
-    { "cancel", "cancel_job", "v_lane := awa.open_lane" },
+    { "cancel", "cancel_job", "SELECT e.first_pos" },
     { "cancel", "cancel_job", "CONTINUE WHEN v_job.state IN" },
     { "cancel", "cancel_job", "PERFORM awa.take_lane" },
     { "cancel", "cancel_job", "RETURN awa.withdraw_cancelled(v_job.ready_slot" },
