@@ -46,7 +46,7 @@ an_outcome_decides_what_becomes_of_the_job(void **state)
         { "", "released", "NULL, NULL, '{0 s}'", "available", "available|0||" },
         { "", "released", "NULL, NULL, '{100 s}'", "scheduled", "scheduled|0||100" },
         { "p_max_attempts => 1", "released", "", "available", "available|0||" },
-        { "", "expired", "'{why}'", "available", "available|1|1|" },
+        { "", "expired", "'{why}'", "retryable", "retryable|1|1|2" },
         { "p_max_attempts => 1", "expired", "'{why}'", "failed", "failed|1|1|" },
     };
     static const char shown[] = "state, attempt, jsonb_array_length(errors), CASE WHEN state IN"
@@ -164,7 +164,8 @@ the_newest_25_errors_are_kept(void **state)
     struct attempt a = running(db, worker, "p_max_attempts => 1000");
 
     for (int i = 1; i <= 30; i++) {
-        test_text(worker, test_close_sql(&a, "expired", test_format("'{e%d}'", i)));
+        test_text(worker, test_close_sql(&a, "retried", test_format("'{e%d}', NULL, '{0 s}'", i)));
+        test_exec(db, "SELECT awa.promote_jobs()");
         a = test_claim_one(worker, 7);
     }
     assert_string_equal(field(db, a.id,

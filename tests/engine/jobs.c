@@ -26,7 +26,7 @@ each_state_shows_what_belongs_to_it(void **state)
         { "retried", "", "retryable|1|f|f|f|||f|1" },
         { "snoozed", "NULL, NULL, '{1 h}'", "scheduled|0|f|f|f|||f|" },
         { "released", "", "available|0|f|f|f|||t|" },
-        { "expired", "", "available|1|f|f|f|||t|1" },
+        { "expired", "", "retryable|1|f|f|f|||f|1" },
     };
     PGconn *db = *state;
     PGconn *worker = test_worker(db, 7), *viewer = test_connect(db, "viewer");

@@ -532,7 +532,7 @@ an_attempt_ends_a_moment_after_its_deadline(void **state)
     assert_string_equal(
         test_rows(db, "SELECT kind, state, attempt, errors -> 0 ->> 'outcome', errors -> 0 ->>"
                       " 'error' LIKE 'deadline exceeded, after %' FROM awa.jobs ORDER BY id"),
-        "a|failed|1|expired|t b|available|1|expired|t c|completed|1||");
+        "a|failed|1|expired|t b|retryable|1|expired|t c|completed|1||");
     assert_string_equal(test_close(worker, &a[1], "completed"), "stale");
 }
 
@@ -566,7 +566,7 @@ a_deadline_is_carried_with_its_attempt(void **state)
                   " awa.carry_forward(0::smallint)");
     assert_int_equal(expire(leader, "-infinity", "1 h"), 1);
     assert_int_equal(expire(leader, "-infinity", "1 h"), 0);
-    assert_int_equal(test_count(db, "available"), 1);
+    assert_int_equal(test_count(db, "retryable"), 1);
 }
 
 int

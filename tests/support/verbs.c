@@ -37,6 +37,8 @@ verb_apply(const struct verb *v, struct model_job *job, int slot, bool dlq)
 
     job->slot = slot_after(v, job, to, slot);
     job->state = to;
+    if (to == MODEL_RETRYABLE)
+        job->due = 0; /* a backoff is below a minute here */
     if (v->attempts == ATTEMPT_BEGUN)
         job->attempt++;
     if (v->attempts == ATTEMPT_GIVEN_BACK)
@@ -265,7 +267,7 @@ const struct verb verbs[] = {
       .from = RUNNING, .to = MODEL_AVAILABLE, .attempts = ATTEMPT_USED, .did = "1", .idle = "0",
       .worker = 7, .also = end_worker, .flags = VERB_PATIENT, .refusals = rescues_none },
     { "expire", "worker", "SELECT awa.expire_jobs(p_now => clock_timestamp() + interval '1 h')",
-      .from = RUNNING, .to = MODEL_AVAILABLE, .attempts = ATTEMPT_USED, .did = "1", .idle = "0",
+      .from = RUNNING, .to = MODEL_RETRYABLE, .attempts = ATTEMPT_USED, .did = "1", .idle = "0",
       .flags = VERB_PATIENT, .refusals = expires_none },
     { "promote", "worker",
       "SELECT promoted FROM awa.promote_jobs(p_now => clock_timestamp() + interval '2 h')",
@@ -289,7 +291,7 @@ const struct verb verbs[] = {
       .attempts = ATTEMPT_USED, .flags = VERB_ALIKE, .weight = 1 },
     { "close_postponed", "worker", CLOSE("released", TOLD), .to = MODEL_SCHEDULED,
       .attempts = ATTEMPT_GIVEN_BACK, .flags = VERB_ALIKE },
-    { "close_expired", "worker", CLOSE("expired", TOLD), .to = MODEL_AVAILABLE,
+    { "close_expired", "worker", CLOSE("expired", TOLD), .to = MODEL_RETRYABLE,
       .attempts = ATTEMPT_USED, .flags = VERB_ALIKE, .weight = 1 },
     { "delete_compat", "operator", "SELECT awa.delete_job_compat(<id>)", VERB_BY_ID,
       .from = MODEL_ANY, .to = MODEL_GONE, .did = "t", .idle = "f", .flags = VERB_PATIENT,

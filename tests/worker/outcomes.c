@@ -276,7 +276,7 @@ an_attempt_that_gives_up_at_its_deadline_has_expired(void **state)
     test_exec(db, "SELECT awa.set_queue('default', p_deadline => '200 ms')");
     test_exec(db, "SELECT awa.insert_job('k', p_max_attempts => 2)");
     test_exec(db, "SELECT awa.insert_job('patient')");
-    w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2, .no_leader = 1);
+    w = test_start(db, .kinds = &kind, .nkinds = 1, .threads = 2);
     test_wait_until(db, "SELECT state = 'failed' FROM awa.jobs WHERE id = 1", 10000);
     assert_string_equal(
         test_rows(db, "SELECT attempt, (SELECT string_agg((e->>'outcome') || ' ' || (e->>'error'),"

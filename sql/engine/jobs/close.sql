@@ -214,7 +214,7 @@ $$;
 -- Close single attempts that have something to tell. p_outcomes[i] is completed, failed, cancelled,
 -- retried, snoozed, released (given back before it began) or expired (the worker ended it at its
 -- deadline). p_errors[i] is text. p_outputs[i] is JSON or any other text; see awa.read_output().
--- p_delays[i] is the delay of a retry (NULL: the backoff), a snooze or a release.
+-- p_delays[i] is the delay of a retry or of what expired (NULL: the backoff), a snooze or a release.
 -- Locks: as complete_jobs. A bad row does not stop the others: it is returned with an error, and stays
 -- open. An error that says nothing about a row (see awa.is_permanent) fails the whole call, which then
 -- closes nothing.
@@ -359,10 +359,10 @@ BEGIN
                           OR u.outcome NOT IN ('completed', 'snoozed', 'released')
                         THEN awa.error_entry(e.attempt + 1, u.error, u.outcome, p_now) END,
                    awa.read_output(u.output),
-                   CASE u.outcome
-                       WHEN 'retried' THEN p_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
-                       WHEN 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
-                       WHEN 'released' THEN p_now + nullif(u.delay, '0 s') END,
+                   CASE WHEN u.outcome IN ('retried', 'expired')
+                        THEN p_now + coalesce(u.delay, awa.backoff(e.attempt + 1))
+                        WHEN u.outcome = 'snoozed' THEN p_now + coalesce(u.delay, '0 s')
+                        WHEN u.outcome = 'released' THEN p_now + nullif(u.delay, '0 s') END,
                    u.outcome = 'released')::awa.closing), '{}')
           FROM (SELECT DISTINCT ON (u.pos) u.* -- a position that is named twice has its first end
                   FROM unnest(p_slots, p_positions, p_outcomes::awa.outcome[], p_errors, p_outputs,

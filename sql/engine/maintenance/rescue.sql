@@ -3,7 +3,8 @@
 -- whose answer was lost, and make these jobs runnable again.
 
 -- End open attempts for somebody else, as rescued, expired or released. They lie in one slot and lane. A
--- job whose last attempt this was fails. Waits no longer than the caller's lock_timeout for another
+-- job whose last attempt this was fails; one that expired waits for its backoff, because the same is
+-- likely to happen again. Waits no longer than the caller's lock_timeout for another
 -- transaction. Returns how many attempts were ended.
 CREATE OR REPLACE FUNCTION awa.end_attempts(p_slot smallint, p_lane int,
         p_positions int8multirange, p_outcome awa.outcome, p_error text)
@@ -18,7 +19,9 @@ BEGIN
                          e.attempt + awa.attempts_used(p_outcome),
                          CASE WHEN p_outcome <> 'released'
                               THEN awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now) END,
-                         NULL, NULL, p_outcome = 'released')::awa.closing ORDER BY e.pos)
+                         NULL, CASE WHEN p_outcome = 'expired'
+                                    THEN v_now + awa.backoff(e.attempt + 1) END,
+                         p_outcome = 'released')::awa.closing ORDER BY e.pos)
       INTO v_rows
       FROM unnest(p_positions) AS r
      CROSS JOIN LATERAL (
