@@ -31,19 +31,31 @@ $$;
 
 -- awa.check_times() refuses longer ones: the ring stopped, because the time of now could not be reckoned
 -- back so far.
-UPDATE awa.settings
-   SET deadline = CASE WHEN deadline > '365 days' THEN '365 days' ELSE deadline END,
-       aging_interval = CASE WHEN aging_interval > '365 days' THEN '365 days' ELSE aging_interval END,
-       completed_retention = CASE WHEN completed_retention > '1000 years' THEN '1000 years' ELSE completed_retention END,
-       failed_retention = CASE WHEN failed_retention > '1000 years' THEN '1000 years' ELSE failed_retention END,
-       dlq_retention = CASE WHEN dlq_retention > '1000 years' THEN '1000 years' ELSE dlq_retention END
- WHERE deadline > '365 days' OR aging_interval > '365 days'
-    OR greatest(completed_retention, failed_retention, dlq_retention) > '1000 years';
-UPDATE awa.queues
-   SET deadline = CASE WHEN deadline > '365 days' THEN '365 days' ELSE deadline END,
-       aging_interval = CASE WHEN aging_interval > '365 days' THEN '365 days' ELSE aging_interval END,
-       completed_retention = CASE WHEN completed_retention > '1000 years' THEN '1000 years' ELSE completed_retention END,
-       failed_retention = CASE WHEN failed_retention > '1000 years' THEN '1000 years' ELSE failed_retention END,
-       dlq_retention = CASE WHEN dlq_retention > '1000 years' THEN '1000 years' ELSE dlq_retention END
- WHERE deadline > '365 days' OR aging_interval > '365 days'
-    OR greatest(completed_retention, failed_retention, dlq_retention) > '1000 years';
+DO $$
+DECLARE
+    v_table regclass;
+    v_time record;
+BEGIN
+    FOREACH v_table IN ARRAY ARRAY['awa.settings', 'awa.queues']::regclass[] LOOP
+        FOR v_time IN SELECT * FROM (VALUES ('deadline', '365 days'), ('aging_interval', '365 days'),
+                                            ('completed_retention', '1000 years'),
+                                            ('failed_retention', '1000 years'),
+                                            ('dlq_retention', '1000 years')) AS t (name, most) LOOP
+            EXECUTE format('UPDATE %s SET %I = %L WHERE %I > %L', v_table, v_time.name, v_time.most,
+                           v_time.name, v_time.most);
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+-- What a bulk verb looks for; NULL: any. See awa.begin_bulk().
+CREATE TYPE awa.job_filter AS (
+    kind text,
+    queue text,
+    tag text,
+    reason text,
+    from_at timestamptz,
+    to_at timestamptz,
+    before_id bigint,
+    max_jobs int
+);

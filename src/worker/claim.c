@@ -83,7 +83,8 @@ affordable(const struct awa_worker *w, const struct served *q)
     return w->busy + w->asked < (size_t)atomic_load(&w->slots);
 }
 
-/* How many jobs to ask for now; 0: none, or too few for a claim. */
+/* How many jobs the next claim asks for; 0: the worker has enough, or too little room to be worth
+ * it. */
 static size_t
 want(const struct awa_worker *w)
 {

@@ -154,14 +154,24 @@ END
     contains "$(job "$id" errors.0.error)" "the deadline passed after"
 }
 
+# Both read from a gate that nobody opens, until one is over and the other has outlived its queue's deadline.
 a_job_may_have_a_deadline_of_its_own() {
     local short long
-    "$awa" queue set own --deadline 1s
+    mkfifo "$work/gate"
+    "$awa" queue set own --deadline 500ms
     short=$(insert --kind x --queue own --max-attempts 1 --max-run 200ms)
     long=$(insert --kind x --queue own --max-attempts 1 --max-run 1m)
-    run_jobs --queue own --threads 2 --exec 'exec sleep 2'
-    equal "$(job "$short" state errors.0.outcome)" "failed|expired"
+    run_jobs --queue own --threads 2 --exec "exec cat $work/gate" &
+    wait_state 20 "$short" failed
+    wait_until 20 has_run_for "$long" '500 ms'
+    : <>"$work/gate"
+    wait $!
+    equal "$(job "$short" errors.0.outcome)" expired
     equal "$(job "$long" state)" completed
+}
+
+has_run_for() {
+    [ "$(sql "SELECT clock_timestamp() > attempted_at + interval '$2' FROM awa.jobs WHERE id = $1")" = t ]
 }
 
 what_it_leaves_behind_is_ended() {

@@ -16,14 +16,19 @@ touch "$work/workers"
 
 # start_worker OPTION...: in the background; its number is $worker, what it says in $work/worker.
 start_worker() {
+    newest=$(newest_worker)
     "$awa" work "$@" </dev/null >/dev/null 2>"$work/worker" &
     worker=$!
     echo $worker >>"$work/workers"
     wait_until 10 registered
 }
 
+newest_worker() {
+    sql 'SELECT coalesce(max(worker_id), 0) FROM awa.workers'
+}
+
 registered() {
-    [ "$(sql "SELECT count(*) FROM awa.workers WHERE ended_at IS NULL")" -gt 0 ]
+    [ "$(newest_worker)" -gt "$newest" ]
 }
 
 # ends_with CODE: the worker, within some seconds.

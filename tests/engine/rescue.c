@@ -274,6 +274,30 @@ an_attempt_that_is_used_up_fails_with_its_worker(void **state)
         "a|failed|1|rescued b|available|1|rescued");
 }
 
+/* The rescue gave the worker up, and could not take what somebody was just closing. */
+static void
+an_attempt_is_lost_only_when_it_was_taken(void **state)
+{
+    static const char heartbeat[] = "SELECT known, lost = '<run>' FROM awa.heartbeat('{7}', '{}',"
+                                    " '{<claim>}', '{\"<run>\"}')";
+    PGconn *db = *state;
+    PGconn *worker = test_worker(db, 7), *handler = test_connect(db, "worker");
+    PGconn *leader = test_connect(db, "worker");
+    struct attempt a;
+
+    test_insert(db);
+    a = test_claim_one(worker, 7);
+    test_exec(handler, "BEGIN");
+    test_exec(handler, test_complete_sql(&a));
+    assert_int_equal(rescue(leader, "16 s"), 0);
+    assert_string_equal(test_rows(worker, test_attempt_sql(heartbeat, &a)), "{}|f");
+    test_exec(handler, "ROLLBACK");
+    assert_string_equal(test_rows(worker, test_attempt_sql(heartbeat, &a)), "{}|f");
+    assert_int_equal(rescue(leader, "16 s"), 1);
+    assert_string_equal(test_rows(worker, test_attempt_sql(heartbeat, &a)), "{}|t");
+    assert_string_equal(test_close(worker, &a, "completed"), "stale");
+}
+
 static void
 a_worker_that_wakes_up_is_told_that_it_was_given_up(void **state)
 {
@@ -584,6 +608,7 @@ main(void)
         TEST_DB(a_worker_that_said_good_bye_is_rescued_at_once),
         TEST_DB(a_rescue_takes_what_is_open_wherever_it_is),
         TEST_DB(an_attempt_that_is_used_up_fails_with_its_worker),
+        TEST_DB(an_attempt_is_lost_only_when_it_was_taken),
         TEST_DB(a_worker_that_wakes_up_is_told_that_it_was_given_up),
         TEST_DB(who_has_ended_or_is_silent_may_be_rescued),
         TEST_DB(ended_workers_are_forgotten_after_an_hour),

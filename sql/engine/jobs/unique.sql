@@ -92,11 +92,16 @@ BEGIN
     SELECT array_agg(k.unique_key), array_agg(k.id), array_agg(k.pos)
       INTO v_keys, v_ids, v_positions
       FROM (SELECT u.unique_key, u.id, e.pos
-              FROM awa.ready_entries AS e
-              JOIN awa.unique_keys AS u ON u.unique_key = e.unique_key AND u.id = e.id
-             WHERE e.ready_slot = p_slot AND e.unique_key IS NOT NULL AND e.pos <@ v_ended
-             LIMIT p_max
-               FOR UPDATE OF u SKIP LOCKED) AS k;
+              FROM (SELECT e.unique_key, e.id, e.pos
+                      FROM awa.ready_entries AS e
+                     WHERE e.ready_slot = p_slot AND e.unique_key IS NOT NULL AND e.pos <@ v_ended
+                    OFFSET 0) AS e -- a join could begin with the keys of all jobs that live
+             CROSS JOIN LATERAL (
+                    SELECT u.unique_key, u.id
+                      FROM awa.unique_keys AS u
+                     WHERE u.unique_key = e.unique_key AND u.id = e.id
+                       FOR UPDATE SKIP LOCKED) AS u
+             LIMIT p_max) AS k;
     v_ended := awa.ended_here(p_slot);
     DELETE FROM awa.unique_keys AS u
      USING unnest(v_keys, v_ids, v_positions) AS k (unique_key, id, pos)

@@ -301,19 +301,22 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_now CONSTANT timestamptz := clock_timestamp();
-    v_numbers bigint[];
+    v_numbers bigint[]; -- of those that are known
+    v_all bigint[]; -- and of those that were given up, but may still hold what the rescue could not take
     v_served bigint;
 BEGIN
     PERFORM awa.check_length('positions', p_positions, cardinality(p_claims)),
             awa.check_length('held', p_held, cardinality(p_queues));
     PERFORM awa.tick_served(v_now);
     v_served := awa.served_now();
-    SELECT coalesce(array_agg(u.secret), '{}'), coalesce(array_agg(w.worker_id), '{}')
-      INTO known, v_numbers
+    SELECT coalesce(array_agg(u.secret) FILTER (WHERE w.lives), '{}'),
+           coalesce(array_agg(w.worker_id) FILTER (WHERE w.lives), '{}'),
+           coalesce(array_agg(w.worker_id), '{}')
+      INTO known, v_numbers, v_all
       FROM unnest(p_workers) AS u (secret)
-     CROSS JOIN LATERAL (SELECT w.worker_id
+     CROSS JOIN LATERAL (SELECT w.worker_id, w.ended_at IS NULL AS lives
                            FROM awa.workers AS w
-                          WHERE w.secret = awa.worker_secret(u.secret) AND w.ended_at IS NULL
+                          WHERE w.secret = awa.worker_secret(u.secret)
                          OFFSET 0) AS w;
     INSERT INTO awa.worker_beats (worker_id, seen_at, seen_ms, beat_slot, queues, held)
     SELECT n.n, v_now, v_served, awa.beat_slot(v_served), CASE WHEN n.ord = 1 THEN p_queues END,
@@ -332,7 +335,7 @@ BEGIN
     poll_ms := CASE WHEN NOT listens THEN 20 * awa.fleet_size()::int END;
     ready := CASE WHEN listens OR random() * poll_ms < 2000 THEN awa.ready_queues(p_hungry)
                   ELSE '{}' END;
-    lost := awa.lost_positions(v_numbers, p_claims, p_positions);
+    lost := awa.lost_positions(v_all, p_claims, p_positions);
     server := awa.server_number();
     RETURN NEXT;
 END

@@ -7,48 +7,53 @@ RETURNS int
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 1000;
 
--- Raise JQ001 unless a bulk verb has a filter, or p_all says that all jobs are meant.
-CREATE OR REPLACE FUNCTION awa.check_bulk(p_all boolean, p_limit int, VARIADIC p_filters text[])
-RETURNS void
+-- Begin a bulk verb: take the lock of history. Returns what the verb looks for, from the parameters that
+-- it was called with; NULL: any. Raises JQ001 unless one names something, or p_all says that all jobs are
+-- meant.
+CREATE OR REPLACE FUNCTION awa.begin_bulk(p_kind text, p_queue text, p_tag text, p_all boolean,
+        p_limit int, p_before bigint, p_reason text DEFAULT NULL, p_from timestamptz DEFAULT NULL,
+        p_to timestamptz DEFAULT NULL)
+RETURNS awa.job_filter
 LANGUAGE plpgsql
 AS $$
 BEGIN
+    PERFORM awa.enter_history();
     IF p_limit NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'limit: want 1 to 10000, got %', p_limit USING ERRCODE = 'JQ001';
     END IF;
-    IF p_all IS NOT TRUE AND num_nonnulls(VARIADIC p_filters) = 0 THEN
+    IF p_all IS NOT TRUE
+       AND num_nonnulls(p_kind, p_queue, p_tag, p_reason, p_from, p_to) = 0 THEN
         RAISE EXCEPTION 'filter: missing; give one, or say that all are meant'
               USING ERRCODE = 'JQ001';
     END IF;
+    RETURN ROW(p_kind, p_queue, p_tag, p_reason, p_from, p_to,
+               coalesce(p_before, 9223372036854775807),
+               coalesce(p_limit, awa.default_bulk_limit()))::awa.job_filter;
 END
 $$;
 
--- The failed jobs that match every filter (NULL: any), newest id first, at most p_limit, with ids below
--- p_before; without those in the dead-letter queue. Takes the lock of history.
-CREATE OR REPLACE FUNCTION awa.find_failed(p_kind text, p_queue text, p_tag text, p_all boolean,
-        p_limit int, p_before bigint)
+-- The failed jobs that match a filter, newest id first; without those in the dead-letter queue.
+CREATE OR REPLACE FUNCTION awa.find_failed(p_filter awa.job_filter)
 RETURNS awa.jobs[]
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
-    PERFORM awa.enter_history();
-    PERFORM awa.check_bulk(p_all, p_limit, p_kind, p_queue, p_tag);
     RETURN (SELECT coalesce(array_agg(f.job), '{}')
               FROM (SELECT j AS job
                       FROM awa.done_entries AS d
                      CROSS JOIN LATERAL awa.job_at(d.id, d.ready_slot, d.pos) AS j
-                     WHERE d.state = 'failed' AND d.id < coalesce(p_before, 9223372036854775807)
-                       AND (p_kind IS NULL OR j.kind = p_kind)
-                       AND (p_queue IS NULL OR j.queue = p_queue)
-                       AND (p_tag IS NULL OR p_tag = ANY (j.tags))
+                     WHERE d.state = 'failed' AND d.id < p_filter.before_id
+                       AND (p_filter.kind IS NULL OR j.kind = p_filter.kind)
+                       AND (p_filter.queue IS NULL OR j.queue = p_filter.queue)
+                       AND (p_filter.tag IS NULL OR p_filter.tag = ANY (j.tags))
                      ORDER BY d.id DESC
-                     LIMIT coalesce(p_limit, awa.default_bulk_limit())) AS f);
+                     LIMIT p_filter.max_jobs) AS f);
 END
 $$;
 
 -- The result of a bulk verb that has found p_jobs and changed nothing yet.
-CREATE OR REPLACE FUNCTION awa.bulk_report(p_jobs awa.jobs[], p_limit int)
+CREATE OR REPLACE FUNCTION awa.bulk_report(p_jobs awa.jobs[], p_filter awa.job_filter)
 RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
@@ -56,8 +61,7 @@ DECLARE
     v_n int := cardinality(p_jobs);
 BEGIN
     RETURN ROW(v_n, 0, 0, ARRAY(SELECT j.id FROM unnest(p_jobs[:10]) AS j),
-               CASE WHEN v_n = coalesce(p_limit, awa.default_bulk_limit())
-                    THEN p_jobs[v_n].id END)::awa.bulk_result;
+               CASE WHEN v_n = p_filter.max_jobs THEN p_jobs[v_n].id END)::awa.bulk_result;
 END
 $$;
 
@@ -111,11 +115,11 @@ RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_jobs awa.jobs[];
-    v_result awa.bulk_result;
+    v_filter CONSTANT awa.job_filter := awa.begin_bulk(p_kind, p_queue, p_tag, p_all, p_limit,
+                                                       p_before);
+    v_jobs awa.jobs[] := awa.find_failed(v_filter);
+    v_result awa.bulk_result := awa.bulk_report(v_jobs, v_filter);
 BEGIN
-    v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
-    v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run AND v_result.matched > 0 THEN
         v_jobs := awa.take_unique_keys(v_jobs);
         v_result.conflicts := v_result.matched - cardinality(v_jobs);
@@ -138,11 +142,11 @@ RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_jobs awa.jobs[];
-    v_result awa.bulk_result;
+    v_filter CONSTANT awa.job_filter := awa.begin_bulk(p_kind, p_queue, p_tag, p_all, p_limit,
+                                                       p_before);
+    v_jobs awa.jobs[] := awa.find_failed(v_filter);
+    v_result awa.bulk_result := awa.bulk_report(v_jobs, v_filter);
 BEGIN
-    v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
-    v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run THEN
         v_jobs := awa.take_back_jobs(v_jobs, 'removed');
         v_result.changed := cardinality(v_jobs);

@@ -86,12 +86,14 @@ RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    v_filter CONSTANT awa.job_filter := awa.begin_bulk(p_kind, p_queue, p_tag, p_all, p_limit,
+                                                       p_before);
     v_jobs awa.jobs[];
     v_result awa.bulk_result;
 BEGIN
     PERFORM awa.check_dlq_reason(p_reason);
-    v_jobs := awa.find_failed(p_kind, p_queue, p_tag, p_all, p_limit, p_before);
-    v_result := awa.bulk_report(v_jobs, p_limit);
+    v_jobs := awa.find_failed(v_filter);
+    v_result := awa.bulk_report(v_jobs, v_filter);
     IF NOT p_dry_run AND v_result.matched > 0 THEN
         v_jobs := awa.take_back_jobs(v_jobs, 'moved');
         PERFORM awa.add_dead_letters(v_jobs, p_reason);
@@ -166,29 +168,24 @@ BEGIN
 END
 $$;
 
--- The dead letters that match every filter, newest id first, at most p_limit, with ids below p_before.
--- Needs a filter, or p_all. Takes the lock of history.
-CREATE OR REPLACE FUNCTION awa.find_dead(p_kind text, p_queue text, p_tag text, p_reason text,
-        p_from timestamptz, p_to timestamptz, p_all boolean, p_limit int, p_before bigint)
+-- The dead letters that match a filter, newest id first.
+CREATE OR REPLACE FUNCTION awa.find_dead(p_filter awa.job_filter)
 RETURNS awa.jobs[]
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM awa.enter_history();
-    PERFORM awa.check_bulk(p_all, p_limit, p_kind, p_queue, p_tag, p_reason, p_from::text,
-                           p_to::text);
     RETURN (SELECT coalesce(array_agg(j), '{}')
               FROM (SELECT d.id
                       FROM awa.dlq_entries AS d
-                     WHERE d.id < coalesce(p_before, 9223372036854775807)
-                       AND (p_kind IS NULL OR d.kind = p_kind)
-                       AND (p_queue IS NULL OR d.queue = p_queue)
-                       AND (p_tag IS NULL OR p_tag = ANY (d.tags))
-                       AND (p_reason IS NULL OR d.reason = p_reason)
-                       AND (p_from IS NULL OR d.dlq_at >= p_from)
-                       AND (p_to IS NULL OR d.dlq_at < p_to)
+                     WHERE d.id < p_filter.before_id
+                       AND (p_filter.kind IS NULL OR d.kind = p_filter.kind)
+                       AND (p_filter.queue IS NULL OR d.queue = p_filter.queue)
+                       AND (p_filter.tag IS NULL OR p_filter.tag = ANY (d.tags))
+                       AND (p_filter.reason IS NULL OR d.reason = p_filter.reason)
+                       AND (p_filter.from_at IS NULL OR d.dlq_at >= p_filter.from_at)
+                       AND (p_filter.to_at IS NULL OR d.dlq_at < p_filter.to_at)
                      ORDER BY d.id DESC
-                     LIMIT coalesce(p_limit, awa.default_bulk_limit())) AS d
+                     LIMIT p_filter.max_jobs) AS d
              CROSS JOIN LATERAL awa.job_at(d.id, NULL, NULL) AS j);
 END
 $$;
@@ -206,12 +203,11 @@ RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_jobs awa.jobs[];
-    v_result awa.bulk_result;
+    v_filter CONSTANT awa.job_filter := awa.begin_bulk(p_kind, p_queue, p_tag, p_all, p_limit,
+                                                       p_before, p_reason, p_from, p_to);
+    v_jobs awa.jobs[] := awa.find_dead(v_filter);
+    v_result awa.bulk_result := awa.bulk_report(v_jobs, v_filter);
 BEGIN
-    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
-                            p_before);
-    v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run AND v_result.matched > 0 THEN
         v_jobs := awa.take_unique_keys(v_jobs);
         v_result.conflicts := v_result.matched - cardinality(v_jobs);
@@ -232,12 +228,11 @@ RETURNS awa.bulk_result
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_jobs awa.jobs[];
-    v_result awa.bulk_result;
+    v_filter CONSTANT awa.job_filter := awa.begin_bulk(p_kind, p_queue, p_tag, p_all, p_limit,
+                                                       p_before, p_reason, p_from, p_to);
+    v_jobs awa.jobs[] := awa.find_dead(v_filter);
+    v_result awa.bulk_result := awa.bulk_report(v_jobs, v_filter);
 BEGIN
-    v_jobs := awa.find_dead(p_kind, p_queue, p_tag, p_reason, p_from, p_to, p_all, p_limit,
-                            p_before);
-    v_result := awa.bulk_report(v_jobs, p_limit);
     IF NOT p_dry_run THEN
         v_result.changed := awa.forget_dead(ARRAY(SELECT j.id FROM unnest(v_jobs) AS j));
     END IF;
