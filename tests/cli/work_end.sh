@@ -16,19 +16,15 @@ touch "$work/workers"
 
 # start_worker OPTION...: in the background; its number is $worker, what it says in $work/worker.
 start_worker() {
-    newest=$(newest_worker)
     "$awa" work "$@" </dev/null >/dev/null 2>"$work/worker" &
     worker=$!
     echo $worker >>"$work/workers"
-    wait_until 10 registered
+    wait_until 10 drains_on_a_signal
 }
 
-newest_worker() {
-    sql 'SELECT coalesce(max(worker_id), 0) FROM awa.workers'
-}
-
-registered() {
-    [ "$(newest_worker)" -gt "$newest" ]
+# Before, a signal ends it at once. It reads signals, SIGHUP among them (bit 0), while it blocks them.
+drains_on_a_signal() {
+    grep -q '^SigBlk:.*[13579bdf]$' "/proc/$worker/status"
 }
 
 # ends_with CODE: the worker, within some seconds.
