@@ -100,6 +100,7 @@ typedef struct awa_job_options {
     const char *unique_key;    /* the job is refused while a live job holds the same key */
     const char *ordering_key;  /* jobs with one key are claimed in order; see below */
     int64_t max_run_ms;        /* how long an attempt may take; 0 means the queue's deadline */
+    const char *follow_json;   /* what is inserted when it ends, see below; NULL means nothing */
 } awa_job_options;
 
 /*
@@ -110,6 +111,15 @@ typedef struct awa_job_options {
  * key changes nothing.
  */
 #define AWA_JOB(...) (&(awa_job_options){ .size = sizeof(awa_job_options), __VA_ARGS__ })
+
+/*
+ * Follow-ups are a JSON list of at most 10 objects {"on": EVENT, "job": JOB}. EVENT is completed,
+ * failed, cancelled, ended (any of these), retried or rescued. JOB has kind, args, queue, priority,
+ * max_attempts, delay_ms, tags, metadata, unique_key, ordering_key, max_run_ms, follow. In args,
+ * {"$path": "$.output.url"} stands for a part of {"job": {...}, "output": ..., "error": ...,
+ * "outcome": ...} of the job that ended. They are inserted in the transaction that ends the job,
+ * whoever ends it, exactly once.
+ */
 
 /*
  * Inserts one job, inside the caller's transaction if there is one, at any isolation level. ret_id
@@ -341,6 +351,15 @@ AWA_API AWA_CHECKED awa_status awa_attempt_set_output(awa_attempt *attempt, cons
                                                       size_t length);
 
 /*
+ * Asks for a job that is inserted in the transaction that writes the end of this attempt, whatever
+ * its outcome is, and not at all if the attempt has lost its job: at most 10 of them. If the
+ * database refuses one (its args are no JSON, say), the job is retried. run_at_ms cannot be given.
+ * Returns EINVAL or ENOMEM.
+ */
+AWA_API AWA_CHECKED awa_status awa_attempt_follow(awa_attempt *attempt, const awa_job_options *job,
+                                                  awa_error *reterr);
+
+/*
  * Sets the error, in words; with AWA_RETRY, AWA_FAIL and AWA_CANCEL up to 8 KiB of it are kept.
  * With AWA_RELEASE it says why this worker cannot begin any job: the worker then claims none for a
  * while, and logs the error. Returns EINVAL or ENOMEM.
@@ -387,6 +406,16 @@ AWA_API AWA_CHECKED awa_status awa_job_get(PGconn *conn, int64_t id, char **ret_
  */
 AWA_API AWA_CHECKED awa_status awa_job_explain(PGconn *conn, int64_t id, char **ret_json,
                                                awa_error *reterr);
+
+/*
+ * Waits until a job has ended, timeout_ms at most (negative: for ever), and then gives it as
+ * awa_job_get() does, and whether it completed. A job in the dead-letter queue has ended. Asks
+ * after 5 ms first, then ever less often, after half a second at last. Returns EBUSY if it has not
+ * ended in time, ENOTFOUND as above, also if it is forgotten meanwhile. Not inside a transaction
+ * that began before the job ended: it would not see it.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_wait(PGconn *conn, int64_t id, int64_t timeout_ms,
+                                            char **ret_json, int *ret_completed, awa_error *reterr);
 
 /* All that is stored about a job: attempts, workers, claims, place. ENOTFOUND as above. */
 AWA_API AWA_CHECKED awa_status awa_job_dump(PGconn *conn, int64_t id, char **ret_json,
@@ -436,11 +465,13 @@ AWA_API AWA_CHECKED awa_status awa_queue_gauges(PGconn *conn, const char *queue,
                                                 awa_error *reterr);
 
 /*
- * Lists queues with their settings; the common settings; workers, with `ended` also those that have
- * ended in the last hour.
+ * Lists queues with their settings; the common settings; rules for follow-ups; workers, with
+ * `ended` also those that have ended in the last hour.
  */
 AWA_API AWA_CHECKED awa_status awa_queues_list(PGconn *conn, char **ret_json, awa_error *reterr);
 AWA_API AWA_CHECKED awa_status awa_defaults_get(PGconn *conn, char **ret_json, awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_follow_rules_list(PGconn *conn, char **ret_json,
+                                                     awa_error *reterr);
 AWA_API AWA_CHECKED awa_status awa_workers_list(PGconn *conn, int ended, char **ret_json,
                                                 awa_error *reterr);
 
@@ -474,6 +505,14 @@ AWA_API AWA_CHECKED awa_status awa_job_cancel(PGconn *conn, int64_t id, const ch
                                               awa_error *reterr);
 
 /*
+ * Cancels the live job that holds a unique key. ret_id may be NULL. Returns ENOTFOUND if no live
+ * job holds it, else as above.
+ */
+AWA_API AWA_CHECKED awa_status awa_job_cancel_by_key(PGconn *conn, const char *unique_key,
+                                                     const char *reason, int64_t *ret_id,
+                                                     awa_error *reterr);
+
+/*
  * Makes a failed or cancelled job runnable again, from attempt 0; makes a deferred job due now.
  * Returns ENOTFOUND for every other job, also for one in the dead-letter queue; EEXISTS if a newer
  * job holds its unique key; EBUSY and EINVAL as above.
@@ -502,6 +541,27 @@ AWA_API AWA_CHECKED awa_status awa_queue_drain(PGconn *conn, const char *queue, 
  * ENOTFOUND, or EBUSY while the queue has jobs that have not ended, dead letters, or workers.
  */
 AWA_API AWA_CHECKED awa_status awa_queue_remove(PGconn *conn, const char *queue, awa_error *reterr);
+
+/* A standing rule: when a job of this queue and kind ends so, that job follows. */
+typedef struct awa_follow_rule {
+    size_t size;          /* set by AWA_FOLLOW_RULE() */
+    const char *name;     /* 1 to 200 bytes */
+    const char *on;       /* the event, see AWA_JOB() */
+    const char *job_json; /* the job, see AWA_JOB() */
+    const char *queue;    /* NULL: of any queue */
+    const char *kind;     /* NULL: of any kind */
+} awa_follow_rule;
+
+#define AWA_FOLLOW_RULE(...) (&(awa_follow_rule){ .size = sizeof(awa_follow_rule), __VA_ARGS__ })
+
+/*
+ * Makes or changes a rule, for jobs that end from now on; removes one, or returns ENOTFOUND. There
+ * are at most 1000. They need the role awa_operator.
+ */
+AWA_API AWA_CHECKED awa_status awa_follow_rule_set(PGconn *conn, const awa_follow_rule *rule,
+                                                   awa_error *reterr);
+AWA_API AWA_CHECKED awa_status awa_follow_rule_remove(PGconn *conn, const char *name,
+                                                      awa_error *reterr);
 
 /*
  * DEFAULT: the queue has no setting of its own any more, so the common one counts. NONE: a duration

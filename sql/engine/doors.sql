@@ -75,6 +75,7 @@ BEGIN
         ('any_to_rescue', 'plain', 'worker'),
         ('expire_jobs', 'hot', 'worker'),
         ('sweep_gaps', 'hot', 'worker, operator'),
+        ('decide_jobs', 'kept', 'worker'),
         ('turn_ring', 'hot', 'worker'),
         ('checkpoint_heads', 'hot', 'worker'),
         ('carry_forward', 'hot', 'worker'),
@@ -85,6 +86,7 @@ BEGIN
         ('deadline_grace', 'inlined', 'worker'),
         -- Operators.
         ('cancel_job', 'lookup', 'operator'),
+        ('cancel_job_by_key', 'lookup', 'operator'),
         ('retry_job', 'lookup', 'operator'),
         ('delete_job_compat', 'lookup', 'operator'),
         ('retry_failed', 'index', 'operator'),
@@ -100,6 +102,8 @@ BEGIN
         ('set_queue', 'plain', 'operator'),
         ('remove_queue', 'plain', 'operator'),
         ('set_defaults', 'plain', 'operator'),
+        ('set_follow_rule', 'plain', 'operator'),
+        ('remove_follow_rule', 'plain', 'operator'),
         ('rebuild_terminal_counters', 'plain', 'operator'),
         ('reset_storage', 'plain', 'operator'),
         -- Readers.
@@ -112,6 +116,7 @@ BEGIN
         ('list_dlq', 'index', 'readers'),
         ('dlq_depth', 'plain', 'readers'),
         ('get_defaults', 'plain', 'readers'),
+        ('list_follow_rules', 'plain', 'readers'),
         ('storage_status', 'plain', 'readers'),
         ('health', 'plain', 'readers'),
         ('to_ms', 'inlined', 'readers, worker'),

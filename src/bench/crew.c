@@ -12,6 +12,7 @@ enum {
     SPIN_US = 50,   /* a shorter job keeps its CPU busy, a longer one sleeps */
     NAP_US = 50000, /* the longest sleep between two looks */
     STOP_MS = 30000,
+    FOLLOW_MS = 60000,
 };
 
 struct member {
@@ -28,6 +29,8 @@ struct crew {
     pthread_t watch;
     bool watched;
     atomic_bool stop;
+    awa_worker *followers; /* runs what follows from the jobs; NULL: nothing does */
+    atomic_int_least64_t followed;
     size_t n;
     struct member each[];
 };
@@ -69,6 +72,16 @@ handle(awa_attempt *job, void *userdata)
         return AWA_COMPLETE;
     awa__ignore(awa_attempt_set_error(job, "one of those that fail"));
     return AWA_FAIL;
+}
+
+static awa_outcome
+follow(awa_attempt *job, void *userdata)
+{
+    struct crew *c = userdata;
+
+    (void)job;
+    atomic_fetch_add(&c->followed, 1);
+    return AWA_COMPLETE;
 }
 
 /* ---- The watch --------------------------------------------------------------------------- */
@@ -138,6 +151,18 @@ hire(struct member *m, const char *conninfo, const struct plan *plan, awa_error 
                           &m->worker, err);
 }
 
+static awa_status
+hire_followers(struct crew *c, const char *conninfo, const struct plan *plan, awa_error *err)
+{
+    const char *queue = "next";
+    const awa_kind kind = { .kind = "next", .handler = follow, .userdata = c };
+
+    return awa_worker_new(AWA_WORKER(.conninfo = conninfo, .queues = &queue, .nqueues = 1,
+                                     .kinds = &kind, .nkinds = 1, .threads = plan->threads,
+                                     .no_leader = 1, .log = say_line),
+                          &c->followers, err);
+}
+
 awa_status
 crew_new(const char *conninfo, const struct plan *plan, struct tally *tally, struct crew **ret_crew,
          awa_error *err)
@@ -155,6 +180,8 @@ crew_new(const char *conninfo, const struct plan *plan, struct tally *tally, str
         c->each[c->n].crew = c;
         s = hire(&c->each[c->n], conninfo, plan, err);
     }
+    if (s == AWA_OK && plan->follow)
+        s = hire_followers(c, conninfo, plan, err);
     if (s != AWA_OK)
         return s;
     *ret_crew = TAKE(c);
@@ -168,6 +195,8 @@ crew_start(struct crew *c, awa_error *err)
 
     for (size_t i = 0; i < c->n && s == AWA_OK; i++)
         s = awa_worker_start(c->each[i].worker, err);
+    if (s == AWA_OK && c->followers != NULL)
+        s = awa_worker_start(c->followers, err);
     if (s != AWA_OK)
         return s;
     errno = pthread_create(&c->watch, NULL, watch_thread, c);
@@ -186,6 +215,16 @@ end_watch(struct crew *c)
     c->watched = false;
 }
 
+int64_t
+crew_unmatched(struct crew *c)
+{
+    int64_t ended = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        ended += c->each[i].nseen;
+    return c->followers == NULL ? 0 : llabs(ended - atomic_load(&c->followed));
+}
+
 awa_status
 crew_stop(struct crew *c, awa_error *err)
 {
@@ -197,6 +236,11 @@ crew_stop(struct crew *c, awa_error *err)
         s = awa_worker_stop(c->each[i].worker, STOP_MS, err);
     end_watch(c);
     look(c);
+    for (int64_t until = clock_us() + FOLLOW_MS * 1000LL;
+         crew_unmatched(c) > 0 && clock_us() < until;)
+        clock_sleep_until(clock_us() + NAP_US);
+    if (s == AWA_OK && c->followers != NULL)
+        s = awa_worker_stop(c->followers, STOP_MS, err);
     return s;
 }
 
@@ -224,6 +268,7 @@ crew_free(struct crew *c)
         (void)awa_worker_free(c->each[i].worker);
         free(c->each[i].ended);
     }
+    (void)awa_worker_free(c->followers);
     free(c);
     return NULL;
 }

@@ -19,8 +19,15 @@ awa_status crew_new(const char *conninfo, const struct plan *plan, struct tally 
 
 awa_status crew_start(struct crew *c, awa_error *err) AWA_CHECKED;
 
-/* Drains the workers. After that, what has ended is durable and counted. */
+/*
+ * Drains the workers. After that, what has ended is durable and counted. Jobs that follow have
+ * FOLLOW_MS for that.
+ */
 awa_status crew_stop(struct crew *c, awa_error *err) AWA_CHECKED;
+
+/* How many jobs did not follow from one that has ended, or followed twice; 0 without plan->follow.
+ */
+int64_t crew_unmatched(struct crew *c);
 
 /* How many statements the workers have sent. */
 int64_t crew_queries(struct crew *c);

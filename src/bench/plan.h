@@ -25,7 +25,8 @@ struct plan {
     const char *database; /* made for the run, dropped after it */
     enum door door;
     enum hold hold;
-    bool floor; /* measure plain COPY, too */
+    bool floor;  /* measure plain COPY, too */
+    bool follow; /* another job follows from each */
     int64_t producers, batch, payload_bytes, shards, rollback_percent;
     int64_t workers, threads, claim_batch, prefetch, handler_us, fail_percent;
     int64_t slot_bytes, keep_seconds;

@@ -17,7 +17,19 @@ finish(struct round *r, struct producers *p, struct crew *c, awa_error *err)
         return s;
     r->queries = crew_queries(c);
     r->balance = tally_balance(&r->tally);
+    r->balance.lost += crew_unmatched(c);
     return AWA_OK;
+}
+
+/* Lets a job follow from each. */
+static awa_status
+add_rule(const struct round *r, awa_error *err)
+{
+    return awa_follow_rule_set(
+        r->meter.conn,
+        AWA_FOLLOW_RULE(.name = "bench", .on = "ended", .kind = "bench",
+                        .job_json = "{\"kind\":\"next\",\"queue\":\"next\"}"),
+        err);
 }
 
 static awa_status
@@ -33,6 +45,8 @@ run(struct round *r, awa_error *err)
     AUTO(producers) struct producers *p = NULL; /* freed first: it may wait for the crew */
     awa_status s = crew_new(r->conninfo, r->plan, &r->tally, &c, err);
 
+    if (s == AWA_OK && r->plan->follow)
+        s = add_rule(r, err);
     if (s == AWA_OK)
         s = crew_start(c, err);
     if (s == AWA_OK)

@@ -40,6 +40,7 @@ read_plan(const struct call *call, struct plan *plan, awa_error *err)
     *plan =
         (struct plan){ .database = call_text(call, "database"),
                        .floor = call_flag(call, "floor"),
+                       .follow = call_flag(call, "follow"),
                        .hold = call_flag(call, "hold-snapshot") ? HOLD_SNAPSHOT : HOLD_NOTHING };
     for (const struct option_spec *o = call->command->options; o->name != NULL; o++) {
         int64_t number = o->type == OPTION_NUMBER ? call_number(call, o->name) : -1;
@@ -369,6 +370,7 @@ static const struct option_spec steady_options[] = {
     INSERT_OPTIONS,
     WORK_OPTIONS,
     NUMBER("fail-percent", "N", "0", "handlers that fail for good"),
+    { .name = "follow", .help = "another job follows from each; a worker more runs those" },
     NUMBER("slot-bytes", "N", NULL, "size at which a slot of the ring is full; 536870912"),
     NUMBER("keep-seconds", "N", NULL, "completed and failed jobs are kept so long; 3600, 259200"),
     ROUND_OPTIONS,

@@ -6,8 +6,10 @@
 #include "cli/commands.h"
 #include "cli/glyph.h"
 #include "cli/ids.h"
+#include "cli/job_wait.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "cli/session.h"
 #include "statements_cli.h"
 
 static const struct bulk_verb retry_verb = { .done = "retried",
@@ -119,6 +121,20 @@ cmd_job_dump(struct call *call)
     return show(call, SQL_JOB_DUMP, dump_json);
 }
 
+static int
+cmd_job_wait(struct call *call)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    int64_t id;
+    awa_error err;
+
+    if (!id_read(call, call->args[0], &id))
+        return EXIT_USAGE;
+    if (session_open_engine(call, &conn, &err) != AWA_OK)
+        return report(&err);
+    return job_wait(call, conn, id);
+}
+
 static void
 print_finding(const PGresult *res, int row)
 {
@@ -176,8 +192,33 @@ cancel_one(PGconn *conn, int64_t id, const void *reason, awa_error *err)
 }
 
 static int
+cancel_by_key(struct call *call, const char *key)
+{
+    AUTO(pgconn) PGconn *conn = NULL;
+    int64_t id;
+    awa_error err;
+
+    if (session_open_engine(call, &conn, &err) != AWA_OK ||
+        awa_job_cancel_by_key(conn, key, call_text(call, "reason"), &id, &err) != AWA_OK)
+        return report(&err);
+    if (call_flag(call, "json"))
+        printf("{\"id\": %lld}\n", (long long)id);
+    say(call, "job %lld: cancelled", (long long)id);
+    return EXIT_DONE;
+}
+
+static int
 cmd_job_cancel(struct call *call)
 {
+    const char *key = call_text(call, "unique-key");
+
+    if (key != NULL && call->nargs > 0)
+        return usage_error("%s: --unique-key excludes ids", call->words);
+    if (key != NULL)
+        return cancel_by_key(call, key);
+    if (call->nargs == 0)
+        return usage_error("%s: wants ID... or --unique-key; see %s --help", call->words,
+                           call->words);
     return change_each(call, cancel_one, "cancelled", "not known, or in no state to be cancelled");
 }
 
@@ -252,6 +293,10 @@ static const struct option_spec list_options[] = {
 
 static const struct option_spec cancel_options[] = {
     { .name = "reason", .value = "TEXT", .help = "kept with the job", .type = OPTION_TEXT },
+    { .name = "unique-key",
+      .value = "KEY",
+      .help = "the live job that holds this key, instead of ids",
+      .type = OPTION_TEXT },
     { 0 },
 };
 
@@ -259,6 +304,14 @@ static const struct option_spec retry_options[] = {
     { .name = "failed", .help = "failed jobs that match every filter, instead of ids" },
     BULK_FILTERS,
     BULK_REST,
+    { 0 },
+};
+
+static const struct option_spec wait_options[] = {
+    { .name = "timeout",
+      .value = "TIME",
+      .help = "wait no longer; default: for ever",
+      .type = OPTION_DURATION },
     { 0 },
 };
 
@@ -277,9 +330,12 @@ const struct command job_commands[] = {
       .notes =
           "From standard input comes one JSON object on each line, with the fields kind,\n"
           "args, queue, priority, max_attempts, run_at, delay (\"5m\") or delay_ms, tags,\n"
-          "metadata, unique_key, ordering_key, max_run (\"30s\") or max_run_ms. Options say what "
-          "a\n"
-          "line leaves out.\n"
+          "metadata, unique_key, ordering_key, max_run (\"30s\") or max_run_ms, follow. Options\n"
+          "say what a line leaves out.\n"
+          "--follow takes an object of \"on\" (completed, failed, cancelled, ended, retried,\n"
+          "rescued) and \"job\", which has the fields of a line, but for run_at, delay and\n"
+          "max_run. In its args, {\"$path\": \"$.output.url\"} stands for a part of {job, output,\n"
+          "error, outcome} of the job that ended.\n"
           "A bad line is reported and passed over; then the exit code is 1. So is the second of a\n"
           "unique key; then it is 5, unless --skip-duplicates says that this is as well. With\n"
           "--strict both mean that nothing is inserted.\n"
@@ -287,6 +343,8 @@ const struct command job_commands[] = {
           "was read; the last message says behind which line to go on.",
       .examples = "awa job insert --kind mail --args '{\"to\": \"ann@example.org\"}'\n"
                   "awa job insert --kind report --run-at 'tomorrow 06:00' --unique-key daily\n"
+                  "awa job insert --kind resize --follow '{\"on\": \"failed\", \"job\": {\"kind\": "
+                  "\"alarm\"}}'\n"
                   "awa job insert - --queue bulk <jobs.jsonl",
       .run = cmd_job_insert },
     { .name = "list",
@@ -316,13 +374,25 @@ const struct command job_commands[] = {
       .max_args = 1,
       .examples = "awa job explain 42",
       .run = cmd_job_explain },
+    { .name = "wait",
+      .summary = "wait until a job has ended; print its output",
+      .args = "ID",
+      .min_args = 1,
+      .max_args = 1,
+      .options = wait_options,
+      .notes =
+          "Exit code 0: it completed; 4: it failed or was cancelled, and the last error is on\n"
+          "standard error; 1: it has not ended in time; 3: it is not known, or not any more.",
+      .examples = "awa job wait 17 --timeout 5m\n"
+                  "awa job insert --kind sum --args '[1, 2]' --wait   # the same for a new one",
+      .run = cmd_job_wait },
     { .name = "cancel",
       .summary = "cancel jobs in any live state",
-      .args = "ID...",
-      .min_args = 1,
+      .args = "[ID...]",
       .max_args = -1,
       .options = cancel_options,
-      .examples = "awa job cancel 42 43 --reason 'sent by hand'",
+      .examples = "awa job cancel 42 43 --reason 'sent by hand'\n"
+                  "awa job cancel --unique-key order-4711",
       .run = cmd_job_cancel },
     { .name = "retry",
       .summary = "run failed or cancelled jobs again; make waiting ones due",

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/job_lines.h"
+#include "cli/job_wait.h"
 #include "cli/moment.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -52,6 +53,16 @@ const struct option_spec job_insert_options[] = {
       .help = "how long an attempt may take; default: as the queue says",
       .type = OPTION_DURATION,
       .positive = true },
+    { .name = "follow",
+      .value = "JSON",
+      .help = "a job that is inserted when this one ends; may be repeated",
+      .type = OPTION_TEXT },
+    { .name = "wait",
+      .help = "wait until it has ended, and print its output; exit code 4: it failed" },
+    { .name = "timeout",
+      .value = "TIME",
+      .help = "with --wait: wait no longer; exit code 1",
+      .type = OPTION_DURATION },
     { .name = "stdin", .help = "read jobs from standard input, as - does" },
     { .name = "strict", .help = "from standard input: all jobs or none" },
     { .name = "skip-duplicates", .help = "a live job that holds the unique key will do: no error" },
@@ -87,11 +98,15 @@ static awa_status
 insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *err)
 {
     const char *tags[TAGS_MAX];
+    AUTO(buffer) struct buffer follow = { 0 };
     int64_t run_at_ms;
     awa_status s = moment_read(call, conn, "run-at", false, &run_at_ms, err);
 
     if (s != AWA_OK)
         return s;
+    follow_list(call, &follow);
+    if (follow.failed)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
     if (run_at_ms != 0 && call_number(call, "delay") >= 0)
         return awa__fail(err, AWA_EINVAL, "run_at: excludes delay");
     return awa_job_insert(
@@ -103,7 +118,7 @@ insert_one(const struct call *call, PGconn *conn, int64_t *ret_id, awa_error *er
                 .metadata_json = call_text(call, "metadata"),
                 .unique_key = call_text(call, "unique-key"),
                 .ordering_key = call_text(call, "ordering-key"),
-                .max_run_ms = given(call, "max-run")),
+                .max_run_ms = given(call, "max-run"), .follow_json = follow.data),
         ret_id, err);
 }
 
@@ -126,6 +141,10 @@ run_one(const struct call *call, PGconn *conn)
         if (s == AWA_ECONN)
             say(call, "insert: no answer came; whether the job is in is not known");
         return code;
+    }
+    if (call_flag(call, "wait")) {
+        say(call, "insert: waiting for job %lld", (long long)id);
+        return job_wait(call, conn, id);
     }
     printf(call_flag(call, "json") ? "{\"id\": %lld}\n" : "%lld\n", (long long)id);
     return EXIT_DONE;
@@ -180,6 +199,10 @@ cmd_job_insert(struct call *call)
                            call->words, call->args[0]);
     if (!many && call_text(call, "kind") == NULL)
         return usage_error("%s: wants --kind KIND, or - for standard input", call->words);
+    if (many && call_flag(call, "wait"))
+        return usage_error("%s: --wait goes with a single job", call->words);
+    if (!call_flag(call, "wait") && call_number(call, "timeout") >= 0)
+        return usage_error("%s: --timeout goes with --wait", call->words);
     if (!many && call_flag(call, "strict"))
         return usage_error("%s: --strict goes with standard input", call->words);
     if (session_open_engine(call, &conn, &err) != AWA_OK)

@@ -22,7 +22,6 @@
 #include "cli/spawn.h"
 #include "pg/interrupt.h"
 #include "run/exec.h"
-#include "worker/attempt.h"
 
 enum {
     NAMES_MAX = 200, /* of queues; also of kinds */

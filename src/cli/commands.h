@@ -11,6 +11,7 @@ extern const struct command bench_commands[];
 extern const struct command completion_commands[];
 extern const struct command dev_commands[];
 extern const struct command dlq_commands[];
+extern const struct command follow_commands[];
 extern const struct command job_commands[];
 extern const struct command queue_commands[];
 extern const struct command storage_commands[];

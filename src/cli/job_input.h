@@ -46,7 +46,8 @@ struct input {
 
     const char *defaults[DEFAULTS]; /* for KIND and the columns after it; NULL: none */
     struct buffer tags;             /* memory of the default of TAGS */
-    char delay[24], options[48];    /* memory of those of DELAY and OPTIONS */
+    char delay[24];                 /* memory of that of DELAY */
+    struct buffer options;          /* and of OPTIONS */
 
     /* The batch. */
     struct buffer text; /* lines, with a line feed after each */

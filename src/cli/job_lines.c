@@ -109,13 +109,48 @@ insert_all(struct input *in, awa_error *err)
 
 /* ---- All of it --------------------------------------------------------------------------- */
 
+void
+follow_list(const struct call *call, struct buffer *list)
+{
+    size_t next = 0;
+    const char *one;
+
+    while ((one = call_each(call, "follow", &next)) != NULL) {
+        buffer_text(list, list->len == 0 ? "[" : ",");
+        buffer_text(list, one);
+    }
+    if (list->len > 0)
+        buffer_text(list, "]");
+}
+
+/* The options of a job that the call says; nothing if it says none. */
+static void
+read_options(struct input *in)
+{
+    int64_t max_run = call_number(in->call, "max-run");
+    AUTO(buffer) struct buffer follow = { 0 };
+
+    follow_list(in->call, &follow);
+    if (max_run < 0 && follow.len == 0 && !follow.failed)
+        return;
+    buffer_text(&in->options, "{");
+    if (max_run >= 0)
+        buffer_format(&in->options, "\"max_run_ms\":%lld%s", (long long)max_run,
+                      follow.len > 0 ? "," : "");
+    if (follow.len > 0)
+        buffer_format(&in->options, "\"follow\":%s", follow.data);
+    buffer_text(&in->options, "}");
+    in->options.failed |= follow.failed;
+    in->defaults[OPTIONS - 1] = in->options.data;
+}
+
 static awa_status
 read_defaults(struct input *in, awa_error *err)
 {
     const struct call *call = in->call;
     size_t next = 0;
     const char *tag;
-    int64_t delay = call_number(call, "delay"), max_run = call_number(call, "max-run");
+    int64_t delay = call_number(call, "delay");
 
     static const struct {
         enum column column;
@@ -138,10 +173,9 @@ read_defaults(struct input *in, awa_error *err)
         snprintf(in->delay, sizeof in->delay, "%lld", (long long)delay);
         in->defaults[DELAY - 1] = in->delay;
     }
-    if (max_run >= 0) {
-        snprintf(in->options, sizeof in->options, "{\"max_run_ms\":%lld}", (long long)max_run);
-        in->defaults[OPTIONS - 1] = in->options;
-    }
+    read_options(in);
+    if (in->options.failed)
+        return awa__fail(err, AWA_ENOMEM, "insert: out of memory");
     while ((tag = call_each(call, "tag", &next)) != NULL) {
         if (in->tags.len == 0)
             buffer_array_begin(&in->tags);
@@ -205,6 +239,7 @@ auto_input(struct input **in)
     lines_done(&(*in)->lines);
     buffer_done(&(*in)->text);
     buffer_done(&(*in)->tags);
+    buffer_done(&(*in)->options);
     free(*in);
 }
 

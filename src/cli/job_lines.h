@@ -3,6 +3,7 @@
 #ifndef AWA_CLI_JOB_LINES_H
 #define AWA_CLI_JOB_LINES_H
 
+#include "base/buffer.h"
 #include "cli/command.h"
 #include "pg/pg.h"
 
@@ -15,6 +16,9 @@ struct lines_report {
     int64_t done;       /* all lines up to this number are dealt with */
     bool interrupted;   /* a signal came; the rest was not read */
 };
+
+/* Makes a JSON list of the values of --follow; nothing, if it was not given. */
+void follow_list(const struct call *call, struct buffer *list);
 
 /*
  * Inserts a job for each line of fd. The options of the call are defaults for what a line leaves

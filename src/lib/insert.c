@@ -37,6 +37,7 @@ awa__job_check(const awa_job_options *job, size_t i, awa_error *err)
         { "metadata", job->metadata_json },
         { "unique_key", job->unique_key },
         { "ordering_key", job->ordering_key },
+        { "follow", job->follow_json },
     };
 
     for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
@@ -76,6 +77,38 @@ text_array(struct buffer *b, const char *const *texts, size_t n)
     return b->data;
 }
 
+/* Adds a member to a JSON object that was begun; `json` is a value, or NULL: then there is none. */
+static void
+add_json(struct buffer *b, const char *name, const char *json)
+{
+    if (json != NULL)
+        buffer_format(b, "%s\"%s\":%s", b->data[b->len - 1] == '{' ? "" : ",", name, json);
+}
+
+static void
+add_number(struct buffer *b, const char *name, int64_t n)
+{
+    char text[24];
+
+    add_json(b, name, awa__options_number(text, n));
+}
+
+static void
+add_string(struct buffer *b, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    add_json(b, name, "");
+    buffer_json_string(b, text);
+}
+
+static void
+add_options(struct buffer *b, const awa_job_options *job)
+{
+    add_number(b, "max_run_ms", job->max_run_ms);
+    add_json(b, "follow", job->follow_json);
+}
+
 /* The rare options of a job as JSON; NULL: it has none. */
 static const char *
 options_json(struct buffer *b, const awa_job_options *job)
@@ -83,8 +116,44 @@ options_json(struct buffer *b, const awa_job_options *job)
     buffer_reset(b);
     if (!awa__has_options(job))
         return NULL;
-    buffer_format(b, "{\"max_run_ms\":%" PRId64 "}", job->max_run_ms);
+    buffer_text(b, "{");
+    add_options(b, job);
+    buffer_text(b, "}");
     return b->data;
+}
+
+awa_status
+awa__job_json(struct buffer *b, const awa_job_options *options, awa_error *err)
+{
+    awa_job_options job;
+    awa_status s = awa__job_read(options, 0, &job, err);
+
+    if (s == AWA_OK)
+        s = awa__job_check(&job, 0, err);
+    if (s == AWA_OK && job.run_at_ms != 0)
+        s = awa__fail(err, AWA_EINVAL, "job: run_at_ms: want delay_ms");
+    if (s != AWA_OK)
+        return s;
+    buffer_text(b, "{");
+    add_string(b, "kind", job.kind);
+    add_json(b, "args", job.args_json);
+    add_string(b, "queue", job.queue);
+    add_number(b, "priority", job.priority);
+    add_number(b, "max_attempts", job.max_attempts);
+    add_number(b, "delay_ms", job.delay_ms);
+    add_json(b, "metadata", job.metadata_json);
+    add_string(b, "unique_key", job.unique_key);
+    add_string(b, "ordering_key", job.ordering_key);
+    if (job.ntags > 0)
+        add_json(b, "tags", "[");
+    for (size_t i = 0; i < job.ntags; i++) {
+        buffer_text(b, i > 0 ? "," : "");
+        buffer_json_string(b, job.tags[i]);
+    }
+    buffer_text(b, job.ntags > 0 ? "]" : "");
+    add_options(b, &job);
+    buffer_text(b, "}");
+    return AWA_OK;
 }
 
 awa_status

@@ -3,6 +3,7 @@
 #ifndef AWA_INSERT_H
 #define AWA_INSERT_H
 
+#include "base/buffer.h"
 #include "pg/pg.h"
 
 /* Reads job i of an array. The .size of the first job is the distance between two of them. */
@@ -14,6 +15,9 @@ awa_status awa__session_check(const PGconn *conn, awa_error *err) AWA_CHECKED;
 
 /* EINVAL if a text of the job is not valid UTF-8. The error names the job by i, and the field. */
 awa_status awa__job_check(const awa_job_options *job, size_t i, awa_error *err) AWA_CHECKED;
+
+/* Adds a job as JSON: a template, see awa.template_problem(). */
+awa_status awa__job_json(struct buffer *b, const awa_job_options *job, awa_error *err) AWA_CHECKED;
 
 /*
  * Inserts the n jobs with the indices picked[] (NULL: the first n). The result has a row for each,

@@ -5,8 +5,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "lib/options.h"
 #include "statements_api.h"
+
+/* Between two questions whether a job has ended. */
+enum { WAIT_FIRST_MS = 5, WAIT_LAST_MS = 500 };
+
+#define FORGOTTEN "not known, or ended so long ago that it is gone"
 
 /* ---- Answers ----------------------------------------------------------------------------- */
 
@@ -60,8 +66,7 @@ ask_job(PGconn *conn, const struct awa__sql *sql, int64_t id, char **ret_json, a
     if (s != AWA_OK)
         return s;
     if (json == NULL)
-        return awa__fail(err, AWA_ENOTFOUND,
-                         "job %s: not known, or ended so long ago that it is gone", text);
+        return awa__fail(err, AWA_ENOTFOUND, "job %s: " FORGOTTEN, text);
     *ret_json = json;
     return AWA_OK;
 }
@@ -70,6 +75,47 @@ awa_status
 awa_job_get(PGconn *conn, int64_t id, char **ret_json, awa_error *reterr)
 {
     return ask_job(conn, SQL_JOB_GET_JSON, id, ret_json, reterr);
+}
+
+/* Asks once. *ret_json is NULL if the job has not ended. */
+static awa_status
+ask_whether_ended(PGconn *conn, int64_t id, char **ret_json, int *ret_completed, awa_error *err)
+{
+    char text[24];
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    snprintf(text, sizeof text, "%" PRId64, id);
+    s = ask(conn, SQL_JOB_ENDED_JSON, (const char *[]){ text }, ret_json, &res, err);
+    if (s == AWA_OK && PQntuples(res) == 0)
+        s = awa__fail(err, AWA_ENOTFOUND, "job %s: " FORGOTTEN, text);
+    if (s == AWA_OK)
+        *ret_completed = *ret_json != NULL && strcmp(PQgetvalue(res, 0, 1), "t") == 0;
+    return s;
+}
+
+awa_status
+awa_job_wait(PGconn *conn, int64_t id, int64_t timeout_ms, char **ret_json, int *ret_completed,
+             awa_error *reterr)
+{
+    int64_t until = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms, pause_ms = WAIT_FIRST_MS;
+    int completed = 0;
+    awa_status s;
+
+    for (;;) {
+        int64_t left = until - clock_ms(), ms = pause_ms < left ? pause_ms : left;
+
+        s = ask_whether_ended(conn, id, ret_json, &completed, reterr);
+        if (s != AWA_OK || *ret_json != NULL)
+            break;
+        if (left <= 0)
+            return awa__fail(reterr, AWA_EBUSY, "job %" PRId64 ": has not ended in time", id);
+        (void)nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+        pause_ms = pause_ms * 3 / 2 < WAIT_LAST_MS ? pause_ms * 3 / 2 : WAIT_LAST_MS;
+    }
+    if (s == AWA_OK && ret_completed != NULL)
+        *ret_completed = completed;
+    return s;
 }
 
 awa_status
@@ -229,6 +275,12 @@ awa_status
 awa_queues_list(PGconn *conn, char **ret_json, awa_error *reterr)
 {
     return ask(conn, SQL_QUEUES_LIST_JSON, NULL, ret_json, NULL, reterr);
+}
+
+awa_status
+awa_follow_rules_list(PGconn *conn, char **ret_json, awa_error *reterr)
+{
+    return ask(conn, SQL_FOLLOW_RULES_LIST_JSON, NULL, ret_json, NULL, reterr);
 }
 
 awa_status

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/options.h"
 #include "statements_lib.h"
 
 /* Runs a statement that changes one job, and says false if there was nothing to change. */
@@ -32,6 +33,25 @@ awa_status
 awa_job_cancel(PGconn *conn, int64_t id, const char *reason, awa_error *reterr)
 {
     return change_job(conn, SQL_JOB_CANCEL, id, reason, "cancel", reterr);
+}
+
+awa_status
+awa_job_cancel_by_key(PGconn *conn, const char *unique_key, const char *reason, int64_t *ret_id,
+                      awa_error *reterr)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || unique_key == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "cancel: want a connection and a unique key");
+    s = awa__query(conn, SQL_JOB_CANCEL_BY_KEY, (const char *[]){ unique_key, reason }, &res,
+                   reterr);
+    if (s == AWA_OK && PQgetisnull(res, 0, 0))
+        return awa__fail(reterr, AWA_ENOTFOUND, "cancel: no live job holds the unique key %s",
+                         unique_key);
+    if (s == AWA_OK && ret_id != NULL)
+        *ret_id = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    return s;
 }
 
 awa_status
@@ -145,4 +165,31 @@ awa_storage_reset(PGconn *conn, const char *database, awa_error *reterr)
     if (conn == NULL || database == NULL)
         return awa__fail(reterr, AWA_EINVAL, "reset: want a connection and a database's name");
     return awa__query(conn, SQL_STORAGE_RESET, (const char *[]){ database }, &res, reterr);
+}
+
+awa_status
+awa_follow_rule_set(PGconn *conn, const awa_follow_rule *rule, awa_error *reterr)
+{
+    awa_follow_rule r;
+    AUTO(pgresult) PGresult *res = NULL;
+
+    if (conn == NULL || rule == NULL || !awa__options_read(&r, sizeof r, rule, rule->size))
+        return awa__fail(reterr, AWA_EINVAL,
+                         "rule: want a connection, and what AWA_FOLLOW_RULE() builds");
+    return awa__query(conn, SQL_FOLLOW_RULE_SET,
+                      (const char *[]){ r.name, r.on, r.job_json, r.queue, r.kind }, &res, reterr);
+}
+
+awa_status
+awa_follow_rule_remove(PGconn *conn, const char *name, awa_error *reterr)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+    awa_status s;
+
+    if (conn == NULL || name == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "rule: want a connection and a name");
+    s = awa__query(conn, SQL_FOLLOW_RULE_REMOVE, &name, &res, reterr);
+    if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+        return awa__fail(reterr, AWA_ENOTFOUND, "rule %s: not known", name);
+    return s;
 }

@@ -18,7 +18,7 @@ const char *awa__options_number(char text[24], int64_t v);
 static inline bool
 awa__has_options(const awa_job_options *job)
 {
-    return job->max_run_ms != 0;
+    return job->max_run_ms != 0 || job->follow_json != NULL;
 }
 
 #endif

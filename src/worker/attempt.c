@@ -8,12 +8,15 @@
 
 #include <arpa/inet.h>
 
+#include "base/buffer.h"
 #include "base/utf8.h"
+#include "lib/insert.h"
 #include "worker/core.h"
 
 enum {
-    ERROR_MAX = 8192,        /* bytes; awa.error_entry() cuts at as many characters */
-    OUTPUT_MAX = 1024 * 1024 /* bytes; the limit of awa.read_output() */
+    ERROR_MAX = 8192,         /* bytes; awa.error_entry() cuts at as many characters */
+    OUTPUT_MAX = 1024 * 1024, /* bytes; the limit of awa.read_output() */
+    FOLLOW_MAX = 10           /* the limit of awa.check_asked() */
 };
 
 static int64_t
@@ -124,6 +127,7 @@ batch_free(struct batch *b)
 
         free(b->jobs[i]->error);
         free(b->jobs[i]->output);
+        free(b->jobs[i]->follow);
         if (fd >= 0)
             (void)close(fd);
     }
@@ -335,6 +339,31 @@ awa_attempt_set_output(awa_attempt *job, const char *json, size_t length)
     if (json == NULL || length > OUTPUT_MAX)
         return AWA_EINVAL;
     return set_text(&job->output, json, length, OUTPUT_MAX);
+}
+
+awa_status
+awa_attempt_follow(awa_attempt *attempt, const awa_job_options *job, awa_error *reterr)
+{
+    AUTO(buffer) struct buffer list = { 0 };
+    awa_status s;
+
+    if (attempt == NULL || job == NULL)
+        return awa__fail(reterr, AWA_EINVAL, "follow: want an attempt and a job");
+    if (attempt->nfollow == FOLLOW_MAX)
+        return awa__fail(reterr, AWA_EINVAL, "follow: want at most %d", FOLLOW_MAX);
+    buffer_text(&list, attempt->follow != NULL ? attempt->follow : "[");
+    if (attempt->follow != NULL && !list.failed)
+        list.data[list.len - 1] = ','; /* in place of its ] */
+    s = awa__job_json(&list, job, reterr);
+    if (s != AWA_OK)
+        return s;
+    buffer_text(&list, "]");
+    if (list.failed)
+        return awa__fail(reterr, AWA_ENOMEM, "follow: out of memory");
+    free(attempt->follow);
+    attempt->follow = TAKE(list.data);
+    attempt->nfollow++;
+    return AWA_OK;
 }
 
 awa_status

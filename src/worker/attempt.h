@@ -79,6 +79,8 @@ struct awa_attempt {
     bool trouble;  /* this worker could not begin it; error says why */
     int64_t delay_ms;
     char *error, *output; /* owned; NULL: none */
+    char *follow;         /* a JSON list of the jobs that it asked for; owned; NULL: none */
+    int nfollow;
     PGconn *session;      /* of awa_attempt_transaction(), owned; NULL: none */
     atomic_int cancelled; /* awa_cancel */
     atomic_int cancel_fd; /* -1 until somebody asks for it */

@@ -290,7 +290,7 @@ static const char *const end_names[] = {
     [END_EXPIRED] = "expired",     [END_SETTLED] = "retried", /* see count_answer() */
 };
 
-enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, WORDY_COLUMNS };
+enum { SLOTS, CLAIMS, POSITIONS, OUTCOMES, ERRORS, OUTPUTS, DELAYS, FOLLOWS, WORDY_COLUMNS };
 
 static void
 add_detailed(struct buffer *c, const struct awa_attempt *job)
@@ -305,6 +305,7 @@ add_detailed(struct buffer *c, const struct awa_attempt *job)
         buffer_array_int(&c[DELAYS], job->delay_ms);
     else
         buffer_array_null(&c[DELAYS]);
+    buffer_array_text(&c[FOLLOWS], job->follow);
 }
 
 /* Moves the next jobs of one identity from `detailed` into a flush. */
@@ -316,7 +317,8 @@ pick_detailed(struct awa_worker *w, struct flush *f, size_t max, struct buffer *
 
     for (; job != NULL; job = next) {
         next = job->next;
-        if (f->n == max || columns[ERRORS].len + columns[OUTPUTS].len >= WORDS_MAX ||
+        if (f->n == max ||
+            columns[ERRORS].len + columns[OUTPUTS].len + columns[FOLLOWS].len >= WORDS_MAX ||
             job->batch->identity != identity) {
             list_push(&w->detailed, job);
             continue;
@@ -363,17 +365,23 @@ send_closed(struct awa_worker *w)
 }
 
 /*
- * The database refused the end of this job, probably because of its error or output. Both are
- * logged and taken away, and the end is sent again. If it is refused once more, the job stays open
- * and is rescued when our identity ends.
+ * The database refused the end of this job, probably because of its error, its output or the jobs
+ * that follow. They are logged and taken away, and the end is sent again; if jobs should have
+ * followed, as a retry. If it is refused once more, the job stays open and is rescued when our
+ * identity ends.
  */
 static void
 strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
 {
+    char error[512];
+
     worker_log(w, "job %lld: what it had to say was refused: %s%s%s%s%s", (long long)job->id, why,
                job->error != NULL ? "; error: " : "", job->error != NULL ? job->error : "",
                job->output != NULL ? "; output: " : "", job->output != NULL ? job->output : "");
     free(TAKE(job->output));
+    if (job->follow != NULL)
+        job->end = END_RETRIED;
+    free(TAKE(job->follow));
     if (job->stripped) {
         worker_job_closed(w, job);
         w->identity_lost = true;
@@ -381,7 +389,8 @@ strip(struct awa_worker *w, struct awa_attempt *job, const char *why)
         return;
     }
     job->stripped = true;
-    awa__ignore(awa_attempt_set_error(job, "(what the handler said was refused by the database)"));
+    snprintf(error, sizeof error, "what the handler said was refused by the database: %s", why);
+    awa__ignore(awa_attempt_set_error(job, error));
     job->phase = JOB_DONE;
     list_push(&w->detailed, job);
 }

@@ -198,6 +198,14 @@ sweep(struct leader *l)
     (void)ask(l, SQL_LEADER_SWEEP, NULL, &res);
 }
 
+static void
+decide(struct leader *l)
+{
+    AUTO(pgresult) PGresult *res = NULL;
+
+    (void)ask(l, SQL_LEADER_DECIDE, NULL, &res);
+}
+
 /*
  * Truncates a slot. Tries again after a short pause while snapshots may need the slot, because most
  * of them belong to a statement and end soon; at once while it has unique keys, of which one call
@@ -270,10 +278,8 @@ static const struct task {
     const char *name; /* in the tasks of awa.lead() */
     void (*run)(struct leader *l);
 } tasks[] = {
-    { "promote", promote },
-    { "rescue", rescue },
-    { "expire", expire },
-    { "sweep", sweep },
+    { "promote", promote }, { "rescue", rescue }, { "expire", expire },
+    { "sweep", sweep },     { "decide", decide },
 };
 
 /* ---- The thread -------------------------------------------------------------------------- */

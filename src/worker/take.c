@@ -140,7 +140,7 @@ conclude(struct awa_attempt *a, awa_outcome outcome)
         transaction_end(a);
     if (a->end == END_SETTLED)
         awa__ignore(awa_attempt_set_error(a, "its own transaction did not complete it"));
-    a->detailed = a->end != END_COMPLETED || a->output != NULL;
+    a->detailed = a->end != END_COMPLETED || a->output != NULL || a->follow != NULL;
 }
 
 void

@@ -100,7 +100,8 @@ complete_and_commit(struct awa_attempt *job, awa_error *err)
     snprintf(claim, sizeof claim, "%lld", (long long)job->batch->claim_id);
     snprintf(pos, sizeof pos, "%lld", (long long)job->pos);
     s = awa__query_timed(job->session, SQL_JOB_COMPLETE,
-                         (const char *[]){ worker, claim, pos, job->output }, &res, err);
+                         (const char *[]){ worker, claim, pos, job->output, job->follow }, &res,
+                         err);
     if (s == AWA_OK)
         s = awa__exec_timed(job->session, "commit", "COMMIT", err);
     return s;

@@ -241,6 +241,14 @@ jobs_are_cancelled_and_retried() {
     equal "$(job "$two" state)" cancelled
     exits 3 "$awa" job cancel "$one"
     contains "$err" "job $one: not known, or in no state to be cancelled"
+    two=$(insert --kind x --unique-key order-4711)
+    exits 0 "$awa" job cancel --unique-key order-4711 --json
+    equal "$out" "{\"id\": $two}"
+    equal "$(job "$two" state)" cancelled
+    exits 3 "$awa" job cancel --unique-key order-4711
+    contains "$err" "no live job holds the unique key order-4711"
+    exits 2 "$awa" job cancel
+    exits 2 "$awa" job cancel "$two" --unique-key order-4711
     exits 0 "$awa" job retry "$one" --quiet
     equal "$err" ""
     equal "$(job "$one" state attempt)" "available|0"
@@ -287,9 +295,34 @@ completion_knows_the_commands() {
     )
 }
 
+a_job_is_waited_for() {
+    local id
+    "$awa" work --queue waited --quiet --exec 'case $(cat) in *fail*) echo bad >&2; exit 65 ;; esac; echo plain' \
+        </dev/null 2>"$work/worker" &
+    worker=$!
+    exits 0 "$awa" job insert --kind x --queue waited --wait --timeout 20s
+    equal "$out" plain
+    contains "$err" "waiting for job "
+    exits 4 "$awa" job insert --kind x --queue waited --args '{"fail": true}' --wait
+    equal "$out" ""
+    contains "$err" "failed: exit code 65: bad"
+    id=$(insert --kind x --queue waited)
+    exits 0 "$awa" job wait "$id" --timeout 20s --json
+    equal "$(json id state output.stdout <<<"$out")" "$id|completed|plain"
+    kill -TERM $worker
+    wait $worker
+    id=$(insert --kind x --queue waited)
+    exits 1 "$awa" job wait "$id" --timeout 100ms
+    contains "$err" "has not ended in time"
+    exits 3 "$awa" job wait 99999999 --timeout 1s
+    exits 2 "$awa" job insert - --wait
+    exits 2 "$awa" job insert --kind x --timeout 1s
+}
+
 run_tests a_missing_schema_says_what_to_do an_insert_prints_the_id \
     every_option_of_an_insert_arrives a_bad_insert_names_the_field a_duplicate_is_refused \
     a_time_is_in_the_zone_of_who_types_it \
     numbers_beyond_2_to_the_53rd_are_strings a_list_has_filters_and_pages a_job_is_shown_to_people_and_programs \
     an_explanation_is_a_sentence_with_a_hint jobs_are_cancelled_and_retried \
-    tables_fit_the_terminal completion_knows_the_commands
+    tables_fit_the_terminal completion_knows_the_commands \
+    a_job_is_waited_for

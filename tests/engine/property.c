@@ -129,7 +129,8 @@ close_transactions(struct world *w)
             PQclear(PQexec(sessions[i], "ROLLBACK"));
 }
 
-/* An empty database with three queues and two workers, whatever was there. */
+/* An empty database with three queues and two workers, whatever was there. A follower is not due.
+ */
 static void
 begin(struct world *w)
 {
@@ -142,6 +143,11 @@ begin(struct world *w)
     close_transactions(w);
     ask(w, w->db, "SELECT awa.reset_storage(current_database())");
     ask(w, w->db, "SELECT test.wipe()");
+    w->followed = 0;
+    ask(w, w->operator, w->follows ? "SELECT awa.set_follow_rule('each', 'ended', '{\"kind\": "
+                                     "\"next\", \"queue\": \"next\","
+                                     " \"delay_ms\": 1000000000000}')"
+                                   : "SELECT awa.remove_follow_rule('each')");
     for (int q = 0; q < MODEL_QUEUES; q++)
         ask(w, w->operator, "SELECT awa.set_queue('q%d', p_enqueue_shards => %d%s)", q, 1 + q % 2,
             q == 2 ? ", p_deadline => '1 h'" : "");
@@ -341,6 +347,7 @@ random_verbs_lose_no_job_and_no_count(void **state)
         int wrong;
 
         make_steps(seed, steps);
+        w.follows = seed / 2 % 2 == 0;
         wrong = play(&w, steps, STEPS);
         if (wrong > 0) {
             show(&w, seed, wrong, steps);

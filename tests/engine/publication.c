@@ -40,8 +40,8 @@ static const char *const verbs[] = {
     "SELECT awa.set_queue('q0', p_reset => true)",
     "SELECT awa.pause_queue('q0')",
     "SELECT awa.resume_queue('q0')",
-    "SELECT awa.insert_jobs('{a,b,c,d}', p_queues => '{q0,q0,q0,q0}', p_unique_keys =>"
-    " '{u,v,NULL,NULL}')",
+    ("SELECT awa.insert_jobs('{a,b,c,d}', p_queues => '{q0,q0,q0,q0}', p_unique_keys =>"
+     " '{u,v,NULL,NULL}')"),
     "SELECT awa.insert_job('a', p_delay => '1 h', p_unique_key => 'w')",
     "SELECT awa.cancel_job(awa.newest_id())",
     "SELECT awa.retry_job(awa.newest_id())",

@@ -614,6 +614,7 @@ void
 end_held(struct world *w, bool commit)
 {
     struct model_job *j = model_find(&w->m, w->held_id);
+    int before;
 
     if (w->held_until == 0)
         return;
@@ -622,7 +623,9 @@ end_held(struct world *w, bool commit)
     ask(w, w->held, commit ? "COMMIT" : "ROLLBACK");
     if (!commit || j == NULL)
         return;
+    before = j->ends;
     verb_apply(w->held_verb, j, w->held_slot, w->dlq[j->queue]);
+    w->m.ends += j->ends - before;
     j->since = 0;
     if (j->state == MODEL_GONE)
         model_remove(&w->m, j);

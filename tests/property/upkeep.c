@@ -228,15 +228,20 @@ distrust(struct world *w, unsigned *seed)
     ask(w, w->db, "UPDATE awa.settings SET terminal_counters_trusted_at = NULL");
 }
 
+/* What is forgotten has not ended. */
 void
 reset(struct world *w, unsigned *seed)
 {
+    int64_t ends = w->m.ends;
+
     (void)seed;
     if (w->late_until > 0 || w->held_until > 0 || w->old_until > 0)
         return;
+    count_followed(w);
     ask(w, w->operator, "SELECT awa.reset_storage(current_database())");
     for (int i = w->m.n - 1; i >= 0; i--)
         apply(w, verb_named("delete"), &w->m.jobs[i]);
+    w->m.ends = ends;
     memset(w->m.pruned, 0, sizeof w->m.pruned);
     w->ntaken = 0;
 }
@@ -288,6 +293,7 @@ look(struct world *w, unsigned *seed)
         if (MODEL_IS(&w->m.jobs[i], wanted) && len < sizeof want)
             len += (size_t)snprintf(want + len, sizeof want - len, "%s%" PRId64, len > 0 ? " " : "",
                                     w->m.jobs[i].id);
+    count_followed(w);
     ask(w, w->operator, "SELECT id FROM awa.list_jobs('%s', p_limit => 1000)", model_states[state]);
     expect(w, "%s", want);
 }

@@ -103,11 +103,22 @@ static const char recount[] = "SELECT coalesce(trouble, ''), coalesce(counts, ''
                               " coalesce(jobs, '') FROM test.recount($1)";
 
 void
+count_followed(struct world *w)
+{
+    ask(w, w->db,
+        "WITH d AS (DELETE FROM awa.deferred_jobs WHERE queue = 'next' RETURNING id)"
+        " SELECT count(*) FROM d");
+    w->followed += strtoll(w->answer, NULL, 10);
+}
+
+void
 compare(struct world *w, bool scan)
 {
     const char *arg = scan ? "t" : "f";
-    AUTO(pgresult) PGresult *res = PQexecPrepared(w->db, "recount", 1, &arg, NULL, NULL, 0);
+    AUTO(pgresult) PGresult *res = NULL;
 
+    count_followed(w);
+    res = PQexecPrepared(w->db, "recount", 1, &arg, NULL, NULL, 0);
     if (PQresultStatus(res) != PGRES_TUPLES_OK) {
         model_trouble(&w->m, "recount: %s", PQresultErrorMessage(res));
         return;
@@ -115,6 +126,9 @@ compare(struct world *w, bool scan)
     if (PQgetlength(res, 0, 0) > 0)
         model_trouble(&w->m, "%s", PQgetvalue(res, 0, 0));
     model_compare(&w->m, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+    if (w->followed != (w->follows ? w->m.ends : 0))
+        model_trouble(&w->m, "%" PRId64 " jobs have ended, and %" PRId64 " have followed",
+                      w->m.ends, w->followed);
 }
 
 void
@@ -203,9 +217,12 @@ may_live(const struct world *w, const struct model_job *job)
 void
 apply(struct world *w, const struct verb *v, struct model_job *job)
 {
+    int before = job->ends;
+
     if (job->state == MODEL_RUNNING)
         w->past[w->npast++ % PAST_MAX] = *job;
     verb_apply(v, job, w->slot, w->dlq[job->queue]);
+    w->m.ends += job->ends - before;
     job->since = w->step;
     if (job->state == MODEL_GONE)
         model_remove(&w->m, job);

@@ -39,6 +39,8 @@ struct world {
     } taken[TAKEN_MAX];
     int ntaken;
     bool paused[MODEL_QUEUES], dlq[MODEL_QUEUES];
+    bool follows;     /* from the end of each job another one follows */
+    int64_t followed; /* how many have */
 
     /* Until which step they stay open; 0: they are not. */
     int late_until, held_until, old_until;
@@ -65,6 +67,9 @@ const char *try(struct world *w, PGconn *conn, const char *format, ...)
 /* The same; an error is trouble. */
 const char *ask(struct world *w, PGconn *conn, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Counts the jobs that have followed, and takes them away. */
+void count_followed(struct world *w);
 
 /* The last answer must be this. */
 void expect(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -384,7 +384,7 @@ whoever_ends_an_attempt_follows_it_from_slot_to_slot(void **state)
     static const struct {
         const char *function, *before, *verb;
     } ways[] = {
-        { "complete_carried", "v_done := v_done + awa.add_closure", "close" },
+        { "complete_carried", "v_closed := awa.add_closure", "close" },
         { "close_batch", "v_carried := awa.closings", "close_completed" },
         { "complete_job", "v_done := NOT isempty(awa.add_closure", "complete" },
     };

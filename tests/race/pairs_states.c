@@ -61,7 +61,8 @@ scene_text(const struct scene *s, char text[static ANSWER_MAX])
     if (s->job.state != MODEL_GONE)
         snprintf(job, sizeof job, "%s %d%s%s", model_states[s->job.state], s->job.attempt,
                  holder(&s->job), slot);
-    snprintf(text, ANSWER_MAX, "%s; others: %d waiting, %d running; %d known; slot %d%s%s%s", job,
-             s->waiting, s->running, s->known, s->current, s->ended ? "; 7 ended" : "",
+    snprintf(text, ANSWER_MAX,
+             "%s; others: %d waiting, %d running; %d known; %d followed; slot %d%s%s%s", job,
+             s->waiting, s->running, s->known, s->job.ends, s->current, s->ended ? "; 7 ended" : "",
              s->retired ? "; 7 claims no more" : "", s->paused ? "; paused" : "");
 }

@@ -132,6 +132,7 @@ agrees(struct model *m, struct model_job *job, const struct model_job *seen)
 {
     if (job->may && seen->state == job->may_state && seen->slot == job->may_slot &&
         seen->attempt == job->attempt) {
+        m->ends += MODEL_IS(job, MODEL_LIVE) && (MODEL_IN(job->may_state) & MODEL_LIVE) == 0;
         job->state = job->may_state;
         job->slot = job->may_slot;
         m->may_n--;

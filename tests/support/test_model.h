@@ -54,6 +54,7 @@ struct model_job {
     int queue, kind;
     int tag, key; /* 0: none */
     int due;      /* deferred: in how many hours */
+    int ends;     /* how often it has ended */
     bool has_deadline;
     int since;                  /* available: from which step on; 0: its position is older */
     bool held;                  /* a transaction that is open has changed it */
@@ -70,6 +71,7 @@ struct model {
     struct model_job jobs[MODEL_JOBS_MAX]; /* by id */
     int n;
     int64_t may_n;                   /* how many of those that may must */
+    int64_t ends;                    /* how many jobs have ended, each as often as it has */
     int64_t pruned[MODEL_QUEUES][3]; /* completed, failed, cancelled */
     char trouble[2000];              /* what is wrong; empty: nothing */
 };

@@ -35,6 +35,7 @@ verb_apply(const struct verb *v, struct model_job *job, int slot, bool dlq)
 {
     enum model_state to = state_after(v, job, dlq);
 
+    job->ends += MODEL_IS(job, MODEL_LIVE) && (MODEL_IN(to) & MODEL_LIVE) == 0;
     job->slot = slot_after(v, job, to, slot);
     job->state = to;
     if (to == MODEL_RETRYABLE)

@@ -176,6 +176,55 @@ what_a_job_cannot_keep_is_refused(void **state)
 }
 
 /* The engine takes any output; one that does not must not keep a job, or its neighbours, open. */
+static awa_outcome
+ask_for_jobs(awa_attempt *job, void *userdata)
+{
+    static const char *const tags[] = { "a\"b" };
+    const char *kind = awa_attempt_kind(job);
+    PGconn *conn;
+    awa_error err;
+
+    (void)userdata;
+    if (strcmp(kind, "transaction") == 0 && awa_attempt_transaction(job, &conn, &err) != AWA_OK)
+        return AWA_FAIL;
+    for (int i = 0; i < 10; i++)
+        if (awa_attempt_follow(job,
+                               AWA_JOB(.kind = "next", .queue = kind, .args_json = "{\"x\": [1]}",
+                                       .priority = i == 0 ? 9 * (strcmp(kind, "bad") == 0) : 0,
+                                       .tags = tags, .ntags = 1, .max_run_ms = 5000),
+                               &err) != AWA_OK)
+            return AWA_FAIL;
+    if (awa_attempt_follow(job, AWA_JOB(.kind = "x"), &err) != AWA_EINVAL ||
+        awa_attempt_follow(job, AWA_JOB(.run_at_ms = 5), &err) != AWA_EINVAL)
+        return AWA_FAIL;
+    return strcmp(kind, "snooze") == 0 ? AWA_SNOOZE : AWA_COMPLETE;
+}
+
+static void
+a_handler_asks_for_jobs_that_follow(void **state)
+{
+    PGconn *db = *state;
+    const awa_kind kinds[] = { { .kind = NULL, .handler = ask_for_jobs } };
+
+    for (size_t i = 0; i < 4; i++)
+        insert_kind(db, (const char *[]){ "complete", "transaction", "snooze", "bad" }[i]);
+    test_start(db, .kinds = kinds, .nkinds = 1, .threads = 1);
+    test_wait_until(db,
+                    "SELECT count(*) FILTER (WHERE state = 'completed') >= 2 AND count(*) FILTER"
+                    " (WHERE state = 'retryable') = 1 FROM awa.jobs WHERE queue = 'default'",
+                    10000);
+    assert_string_equal(test_rows(db, "SELECT count(*) >= 10, count(*) % 10, min(args::text),"
+                                      " min(tags), min(options::text) FROM awa.jobs"
+                                      " WHERE kind = 'next' GROUP BY queue ORDER BY queue"),
+                        "t|0|{\"x\": [1]}|{\"a\\\"b\"}|{\"max_run_ms\": 5000} "
+                        "t|0|{\"x\": [1]}|{\"a\\\"b\"}|{\"max_run_ms\": 5000} "
+                        "t|0|{\"x\": [1]}|{\"a\\\"b\"}|{\"max_run_ms\": 5000}");
+    assert_string_equal(test_text(db, "SELECT errors -> 0 ->> 'error' FROM awa.jobs WHERE kind ="
+                                      " 'bad'"),
+                        "what the handler said was refused by the database: follow 0: priority:"
+                        " want 1 to 4, got 9");
+}
+
 static void
 a_job_whose_words_are_refused_ends_without_them(void **state)
 {
@@ -193,7 +242,7 @@ a_job_whose_words_are_refused_ends_without_them(void **state)
     test_wait_until(db, "SELECT count(*) = 5 FROM awa.jobs WHERE state = 'completed'", 10000);
     assert_string_equal(test_rows(db, "SELECT kind, output, errors->0->>'error' FROM awa.jobs"
                                       " ORDER BY id LIMIT 2"),
-                        "good|1| bad||(what the handler said was refused by the database)");
+                        "good|1| bad||what the handler said was refused by the database: poison");
     assert_int_equal(test_log_count("what it had to say was refused: poison"), 2);
 }
 
@@ -438,6 +487,7 @@ main(void)
         TEST_WORKER(a_handler_decides_what_becomes_of_its_job),
         TEST_WORKER(any_words_are_kept_with_the_job),
         TEST_WORKER(what_a_job_cannot_keep_is_refused),
+        TEST_WORKER(a_handler_asks_for_jobs_that_follow),
         TEST_WORKER(a_job_whose_words_are_refused_ends_without_them),
         TEST_WORKER(a_job_whose_end_is_refused_altogether_runs_again),
         TEST_WORKER(a_job_is_tried_until_its_attempts_are_used_up),

@@ -39,9 +39,10 @@ BEGIN
             v_deadlines := v_own.deadlines;
         END IF;
         INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
-               gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
+               gaps_searched_at, lane_id, n, ready_slot, positions, gaps, options)
         SELECT v_id, p_worker, p_now, f.deadline, (p_found).cursor, v_searched_at,
-               (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_gaps
+               (p_head).lane_id, sum(f.n), f.slot, range_agg(f.run), v_gaps,
+               nullif((p_found).options, false)
           FROM unnest((p_found).slots, (p_found).runs, (p_found).run_lengths, v_deadlines)
                AS f (slot, run, n, deadline)
          GROUP BY f.slot, f.deadline;

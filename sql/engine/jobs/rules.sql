@@ -3,9 +3,102 @@
 
 -- ---- What the caller may give, and what counts if he does not ------------------------------
 
+-- What is wrong with a list of follow-ups, {"on": EVENT, "job": TEMPLATE} each, in words; NULL if nothing
+-- is.
+CREATE OR REPLACE FUNCTION awa.follow_problem(p_follow jsonb)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v_one jsonb;
+    v_n int := 0;
+    v_problem text;
+BEGIN
+    IF jsonb_typeof(p_follow) <> 'array' THEN
+        RETURN format('follow: want a list, got %s', jsonb_typeof(p_follow));
+    ELSIF jsonb_array_length(p_follow) NOT BETWEEN 1 AND 10 THEN
+        RETURN format('follow: want 1 to 10, got %s', jsonb_array_length(p_follow));
+    END IF;
+    FOR v_one IN SELECT f FROM jsonb_array_elements(p_follow) AS f LOOP
+        IF jsonb_typeof(v_one) <> 'object' OR NOT v_one ?& ARRAY['on', 'job']
+           OR v_one - ARRAY['on', 'job'] <> '{}' THEN
+            v_problem := 'want an object of "on" and "job"';
+        ELSE
+            v_problem := coalesce(awa.event_problem(v_one ->> 'on'), awa.template_problem(v_one -> 'job'));
+        END IF;
+        IF v_problem IS NOT NULL THEN
+            RETURN format('follow %s: %s', v_n, v_problem);
+        END IF;
+        v_n := v_n + 1;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+-- What is wrong with an event; NULL if nothing is.
+CREATE OR REPLACE FUNCTION awa.event_problem(p_event text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN p_event IN ('completed', 'failed', 'cancelled', 'ended', 'retried', 'rescued') IS NOT TRUE
+            THEN format('on: want completed, failed, cancelled, ended, retried or rescued, got %s',
+                        left(coalesce(p_event, 'nothing'), 80)) END;
+
+-- What is wrong with the template of a job, in words; NULL if nothing is. A template is an object of what
+-- awa.insert_job() takes: kind, args, queue, priority, max_attempts, delay_ms, tags, metadata, unique_key,
+-- ordering_key; and of options. In args an object {"$path": PATH} stands for what a JSON path finds in
+-- {"job": {...}, "output": ..., "error": ..., "outcome": ...} of the parent.
+CREATE OR REPLACE FUNCTION awa.template_problem(p_job jsonb)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    v_name text;
+    v_path text;
+BEGIN
+    IF jsonb_typeof(p_job) IS DISTINCT FROM 'object' THEN
+        RETURN 'job: want an object';
+    END IF;
+    FOREACH v_name IN ARRAY ARRAY['kind', 'queue', 'unique_key', 'ordering_key'] LOOP
+        IF jsonb_typeof(p_job -> v_name) <> 'string' THEN
+            RETURN format('%s: want a string', v_name);
+        END IF;
+    END LOOP;
+    FOREACH v_name IN ARRAY ARRAY['priority', 'max_attempts', 'delay_ms'] LOOP
+        IF jsonb_typeof(p_job -> v_name) <> 'number'
+           OR p_job ->> v_name !~ '^[0-9]{1,9}$' AND (v_name <> 'delay_ms' OR p_job ->> v_name !~ '^[0-9]{1,14}$') THEN
+            RETURN format('%s: want a whole number, got %s', v_name, left(p_job ->> v_name, 80));
+        END IF;
+    END LOOP;
+    BEGIN
+        FOR v_path IN SELECT p #>> '{}' FROM jsonb_path_query(p_job -> 'args', '$.**."$path"') AS p LOOP
+            PERFORM v_path::jsonpath;
+        END LOOP;
+    EXCEPTION WHEN syntax_error OR data_exception THEN
+        RETURN format('args: $path: %s', left(SQLERRM, 150));
+    END;
+    RETURN awa.job_problem(p_job ->> 'kind', p_job ->> 'queue', p_job -> 'args',
+                           (p_job ->> 'priority')::int, (p_job ->> 'max_attempts')::int, NULL,
+                           awa.template_delay(p_job), p_job -> 'tags', p_job -> 'metadata',
+                           p_job ->> 'unique_key', awa.template_options(p_job));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION awa.template_delay(p_job jsonb)
+RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (p_job ->> 'delay_ms')::float8 * interval '1 ms';
+
+-- All that a template says besides the fields of a job; NULL: nothing.
+CREATE OR REPLACE FUNCTION awa.template_options(p_job jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN nullif(p_job - ARRAY['kind', 'args', 'queue', 'priority', 'max_attempts', 'delay_ms', 'tags',
+                            'metadata', 'unique_key', 'ordering_key'], '{}');
+
 -- What is wrong with the options of a job, in words; NULL if nothing is. Each option has its limits here,
 -- and in the constraint of awa.ready_entries those that a claim or an end relies on.
 -- - max_run_ms: how long an attempt of this job may take, instead of what its queue says.
+-- - follow: jobs that are inserted when this one ends; see awa.follow_problem().
 CREATE OR REPLACE FUNCTION awa.options_problem(p_options jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -14,10 +107,10 @@ RETURN CASE
         THEN format('options: want an object, got %s', jsonb_typeof(p_options))
     WHEN octet_length(p_options::text) > 65536
         THEN format('options: want at most 65536 bytes, got %s', octet_length(p_options::text))
-    WHEN p_options - ARRAY['max_run_ms'] <> '{}'
+    WHEN p_options - ARRAY['max_run_ms', 'follow'] <> '{}'
         THEN format('options: there is no option %s',
-                    left((SELECT min(k) FROM jsonb_object_keys(p_options - ARRAY['max_run_ms']) AS k),
-                         80))
+                    left((SELECT min(k)
+                            FROM jsonb_object_keys(p_options - ARRAY['max_run_ms', 'follow']) AS k), 80))
     WHEN p_options ? 'max_run_ms'
          AND CASE WHEN jsonb_typeof(p_options -> 'max_run_ms') = 'number'
                   THEN (p_options ->> 'max_run_ms')::numeric >= 1
@@ -25,6 +118,7 @@ RETURN CASE
                        AND (p_options ->> 'max_run_ms')::numeric % 1 = 0 END IS NOT TRUE
         THEN format('max_run_ms: want a whole number from 1 to 31536000000, got %s',
                     left(p_options ->> 'max_run_ms', 80))
+    WHEN p_options ? 'follow' THEN awa.follow_problem(p_options -> 'follow')
     END;
 
 -- When an attempt that begins at p_now has to end: by the job's own options, or else at p_deadline.
@@ -170,13 +264,15 @@ LANGUAGE sql STABLE
 RETURN jsonb_build_object('attempt', p_attempt, 'error', left(coalesce(p_error, ''), 8192),
                           'outcome', p_outcome, 'at', p_at);
 
--- A job's list of errors with one more. Keeps the newest 25.
+-- A job's list of errors with one more, or with a list of more. Keeps the newest 25.
 CREATE OR REPLACE FUNCTION awa.append_error(p_errors jsonb, p_error jsonb)
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN p_error IS NULL THEN p_errors
     WHEN jsonb_typeof(p_errors) <> 'array' THEN jsonb_build_array(p_errors, p_error) -- a COPY wrote p_errors
+    WHEN jsonb_typeof(p_error) = 'array' AND jsonb_array_length(p_errors || p_error) > 25
+        THEN jsonb_path_query_array(p_errors || p_error, '$[last - 24 to last]')
     WHEN jsonb_array_length(p_errors) >= 25 THEN (p_errors - 0) || p_error
     ELSE coalesce(p_errors, '[]') || p_error
     END;

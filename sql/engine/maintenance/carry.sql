@@ -101,10 +101,10 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     INSERT INTO awa.claims (claim_id, worker_id, claimed_at, deadline_at, cursor,
-           gaps_searched_at, lane_id, n, ready_slot, positions, gaps)
+           gaps_searched_at, lane_id, n, ready_slot, positions, gaps, options)
     SELECT DISTINCT ON (c.claim_id, lower(c.positions))
            c.claim_id, c.worker_id, c.claimed_at, c.deadline_at, c.cursor, c.gaps_searched_at,
-           c.lane_id, awa.width(t.positions), awa.current_slot(), t.positions, c.gaps
+           c.lane_id, awa.width(t.positions), awa.current_slot(), t.positions, c.gaps, c.options
       FROM awa.claims_near(p_slot, p_positions) AS c
      CROSS JOIN LATERAL (SELECT awa.cut_to(c.positions, p_positions) AS positions OFFSET 0) AS t
      WHERE NOT isempty(t.positions)

@@ -150,6 +150,9 @@ BEGIN
     IF EXISTS (SELECT 1 FROM awa.news_aside()) THEN
         tasks := tasks || 'sweep'::text;
     END IF;
+    IF EXISTS (SELECT 1 FROM awa.undecided_jobs) THEN
+        tasks := tasks || 'decide'::text;
+    END IF;
 
     SELECT min(d.run_at) INTO v_next
       FROM awa.deferred_jobs AS d WHERE d.run_at > greatest(p_promote_from, v_now);

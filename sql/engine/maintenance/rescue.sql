@@ -21,7 +21,7 @@ BEGIN
                               THEN awa.error_entry(e.attempt + 1, p_error, p_outcome, v_now) END,
                          NULL, CASE WHEN p_outcome = 'expired'
                                     THEN v_now + awa.backoff(e.attempt + 1) END,
-                         p_outcome = 'released')::awa.closing ORDER BY e.pos)
+                         p_outcome = 'released', NULL, NULL)::awa.closing ORDER BY e.pos)
       INTO v_rows
       FROM unnest(p_positions) AS r
      CROSS JOIN LATERAL (

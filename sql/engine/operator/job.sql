@@ -37,11 +37,10 @@ BEGIN
         IF v_job.state = 'running' THEN
             CONTINUE WHEN isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
                     int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'cancelled'));
-            INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, errors)
-            VALUES (v_job.pos, p_id, clock_timestamp(), v_job.ready_slot, v_job.attempt,
-                    'cancelled',
-                    awa.append_error(v_job.errors, awa.error_entry(v_job.attempt, v_reason,
-                                                                   'cancelled', clock_timestamp())));
+            PERFORM awa.apply_ends(awa.follow_rows(ARRAY[
+                    ROW(v_job.ready_slot, v_job.pos, 'cancelled', p_id, v_job.attempt,
+                        awa.error_entry(v_job.attempt, v_reason, 'cancelled', clock_timestamp()), NULL,
+                        NULL, false, NULL, NULL)::awa.closing]));
             PERFORM awa.notify_worker(v_job.worker_id);
             RETURN true;
         ELSE
@@ -54,6 +53,23 @@ BEGIN
         END IF;
     END LOOP;
     RAISE EXCEPTION 'job %: keeps moving', p_id USING ERRCODE = 'JQ006', HINT = 'Try again.';
+END
+$$;
+
+-- Cancel the live job that holds a unique key. Returns its id; NULL if there is none.
+-- Door: lookup.
+CREATE OR REPLACE FUNCTION awa.cancel_job_by_key(p_unique_key text, p_reason text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_id bigint;
+BEGIN
+    SELECT u.id INTO v_id FROM awa.unique_keys AS u WHERE u.unique_key = p_unique_key;
+    IF awa.cancel_job(v_id, p_reason) THEN
+        RETURN v_id;
+    END IF;
+    RETURN NULL;
 END
 $$;
 
@@ -131,6 +147,9 @@ BEGIN
             RETURN false;
         END IF;
         IF awa.delete_here(v_job) THEN
+            IF v_job.state NOT IN ('completed', 'failed', 'cancelled') THEN
+                PERFORM awa.follow_job(v_job, 'deleted');
+            END IF;
             PERFORM awa.drop_unique_keys(ARRAY[v_job.unique_key], ARRAY[p_id])
               WHERE v_job.unique_key IS NOT NULL;
             RETURN true;

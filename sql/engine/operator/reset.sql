@@ -32,7 +32,7 @@ BEGIN
 
     SELECT string_agg(format('awa.%I', t), ', ') INTO v_tables
       FROM unnest(awa.ringed_tables() || ARRAY['lane_gaps', 'deferred_jobs', 'unique_keys',
-                  'queue_terminal_rollups', 'dlq_entries', 'ring_carries']) AS t;
+                  'queue_terminal_rollups', 'dlq_entries', 'ring_carries', 'undecided_jobs']) AS t;
     EXECUTE 'TRUNCATE ' || v_tables;
 
     INSERT INTO awa.claims (claim_id, worker_id, claimed_at, cursor, lane_id, n, ready_slot,

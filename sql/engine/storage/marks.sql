@@ -64,19 +64,20 @@ $$;
 
 -- ---- The fence: what a claim of a worker holds ---------------------------------------------
 
--- The fence: those of p_positions that this claim of this worker holds in a slot.
+-- The fence: those of p_positions that this claim of this worker holds in a slot; and whether the claim has
+-- jobs with options.
 CREATE OR REPLACE FUNCTION awa.held_positions(p_worker bigint, p_slot smallint, p_claim bigint,
-        p_positions int8multirange)
-RETURNS int8multirange
+        p_positions int8multirange, OUT positions int8multirange, OUT options boolean)
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RETURN (SELECT coalesce(range_agg(c.positions), '{}') * p_positions
-              FROM awa.claims AS c
-             WHERE c.ready_slot = p_slot
-               AND c.lane_id = (lower(p_positions) >> 44)::int
-               AND c.claim_id = p_claim
-               AND c.worker_id = p_worker);
+    SELECT coalesce(range_agg(c.positions), '{}') * p_positions, bool_or(c.options)
+      INTO positions, options
+      FROM awa.claims AS c
+     WHERE c.ready_slot = p_slot
+       AND c.lane_id = (lower(p_positions) >> 44)::int
+       AND c.claim_id = p_claim
+       AND c.worker_id = p_worker;
 END
 $$;
 
@@ -95,11 +96,11 @@ AS $$
 $$;
 
 -- Those of p_positions, all of one lane, that this claim of this worker holds and that are not closed, by
--- slot. This is one statement, so it has one snapshot: it sees a position that is carried meanwhile in
+-- slot; and whether the claim has jobs with options. This is one statement, so it has one snapshot: it sees a position that is carried meanwhile in
 -- one slot or in the other.
 CREATE OR REPLACE FUNCTION awa.open_in_slots(p_worker bigint, p_claim bigint,
         p_positions int8multirange)
-RETURNS TABLE (ready_slot smallint, positions int8multirange)
+RETURNS TABLE (ready_slot smallint, positions int8multirange, options boolean)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
@@ -109,8 +110,9 @@ BEGIN
           FROM (SELECT held.ready_slot,
                        held.positions - (SELECT coalesce(range_agg(k.positions), '{}')
                                            FROM awa.closures_near(held.ready_slot, held.positions)
-                                             AS k) AS positions
-                  FROM (SELECT c.ready_slot, range_agg(c.positions) * p_positions AS positions
+                                             AS k) AS positions, held.options
+                  FROM (SELECT c.ready_slot, range_agg(c.positions) * p_positions AS positions,
+                               bool_or(c.options) AS options
                           FROM awa.claims AS c
                          WHERE c.lane_id = (lower(p_positions) >> 44)::int
                            AND c.claim_id = p_claim AND c.worker_id = p_worker

@@ -11,6 +11,9 @@ SELECT j.id, j.kind, j.queue, j.state, j.priority,
        j.run_lease, array_to_string(j.tags, ', ') AS tags, j.unique_key,
        jsonb_pretty(j.metadata) AS metadata, jsonb_pretty(j.args) AS args,
        jsonb_pretty(j.output) AS output,
+       (SELECT string_agg(format('%s: %s %s', f ->> 'on', f #>> '{job,kind}', (f -> 'job') - 'kind'),
+                          E'\n' ORDER BY n)
+          FROM jsonb_array_elements(j.options -> 'follow') WITH ORDINALITY AS u (f, n)) AS follows,
        (SELECT string_agg(format(E'attempt %s, %s, %s:\n%s', e ->> 'attempt', e ->> 'outcome',
                                  (e ->> 'at')::timestamptz, e ->> 'error'), E'\n' ORDER BY n)
           FROM jsonb_array_elements(j.errors) WITH ORDINALITY AS u (e, n)) AS errors

@@ -8,11 +8,12 @@ SELECT CASE
                THEN format('want a JSON object, got %s', jsonb_typeof(d.doc))
            WHEN d.doc - ARRAY['kind', 'args', 'queue', 'priority', 'max_attempts', 'run_at',
                               'delay', 'delay_ms', 'tags', 'metadata', 'unique_key',
-                              'ordering_key', 'max_run', 'max_run_ms'] <> '{}'
+                              'ordering_key', 'max_run', 'max_run_ms', 'follow'] <> '{}'
                THEN (SELECT format('%s: unknown field', left(min(k.key), 80))
                        FROM jsonb_object_keys(d.doc - ARRAY['kind', 'args', 'queue', 'priority',
                             'max_attempts', 'run_at', 'delay', 'delay_ms', 'tags', 'metadata',
-                            'unique_key', 'ordering_key', 'max_run', 'max_run_ms']) AS k (key))
+                            'unique_key', 'ordering_key', 'max_run', 'max_run_ms', 'follow'])
+                            AS k (key))
            WHEN jsonb_typeof(d.doc -> 'kind') NOT IN ('string', 'null')
                THEN 'kind: want a string'
            WHEN coalesce(d.doc ->> 'kind', $2::text) IS NULL THEN 'kind: missing'
@@ -61,11 +62,15 @@ SELECT CASE
        coalesce(nullif(d.doc -> 'metadata', 'null'), $10::jsonb)::text AS metadata,
        coalesce(d.doc ->> 'unique_key', $11::text) AS unique_key,
        coalesce(d.doc ->> 'ordering_key', $12::text) AS ordering_key,
-       CASE WHEN t.max_run IS NOT NULL
-            THEN jsonb_build_object('max_run_ms', (extract(epoch FROM t.max_run) * 1000)::bigint)
-            WHEN jsonb_typeof(d.doc -> 'max_run_ms') <> 'null'
-            THEN jsonb_build_object('max_run_ms', d.doc -> 'max_run_ms')
-            ELSE $13::jsonb END::text AS options
+       nullif(coalesce($13::jsonb, '{}')
+              || CASE WHEN t.max_run IS NOT NULL
+                      THEN jsonb_build_object('max_run_ms', (extract(epoch FROM t.max_run) * 1000)::bigint)
+                      WHEN jsonb_typeof(d.doc -> 'max_run_ms') <> 'null'
+                      THEN jsonb_build_object('max_run_ms', d.doc -> 'max_run_ms')
+                      ELSE '{}' END
+              || CASE WHEN jsonb_typeof(d.doc -> 'follow') <> 'null'
+                      THEN jsonb_build_object('follow', d.doc -> 'follow') ELSE '{}' END,
+              '{}')::text AS options
   FROM string_to_table($1::text, E'\n') WITH ORDINALITY AS l (line, n)
  CROSS JOIN LATERAL (SELECT l.line::jsonb AS doc OFFSET 0) AS d -- OFFSET: read each line once
  CROSS JOIN LATERAL (
