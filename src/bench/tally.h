@@ -12,7 +12,7 @@
 #include "bench/samples.h"
 #include "pg/pg.h"
 
-enum { TALLY_MAX = 1 << 26 }; /* jobs */
+enum { TALLY_MAX = 1 << 27 }; /* jobs */
 
 struct mark {
     atomic_int_least64_t sent_us;    /* just before its COMMIT was sent */
