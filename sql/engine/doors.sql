@@ -109,6 +109,7 @@ BEGIN
         -- Readers.
         ('get_job', 'lookup', 'readers'),
         ('list_jobs', 'lookup', 'readers'),
+        ('need_state', 'plain', 'readers'),
         ('explain_job', 'index', 'readers'),
         ('dump_job', 'lookup', 'readers'),
         ('queue_counts', 'kept', 'readers'),

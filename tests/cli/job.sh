@@ -187,7 +187,7 @@ a_list_has_filters_and_pages() {
     equal "$out" "[]"
     exits 0 "$awa" job list --queue nowhere
     exits 2 "$awa" job list --state sleeping
-    contains "$err" sleeping
+    contains "$err" "state: want scheduled, available, "
     exits 2 "$awa" job list --limit 0
     contains "$err" "--limit: want more than 0, got 0"
 }

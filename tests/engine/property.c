@@ -20,7 +20,7 @@
 
 enum {
     STEPS = 1000,
-    SEQUENCES = 200,
+    SEQUENCES = 100,
     LOOK_EVERY = 3,
     SCAN_EVERY = 15, /* a multiple of it; a rebuild and a prune scan as well */
     SHORTEN_S = 60,  /* for making a failing sequence shorter */

@@ -252,6 +252,20 @@ BEGIN
 END
 $$;
 
+-- The state with a name; NULL for NULL. Raises JQ001, naming the states.
+-- Door: plain.
+CREATE OR REPLACE FUNCTION awa.need_state(p_state text)
+RETURNS awa.job_state
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    RETURN p_state::awa.job_state;
+EXCEPTION WHEN invalid_text_representation THEN
+    RAISE EXCEPTION 'state: want %, got %', array_to_string(enum_range(NULL::awa.job_state), ', '),
+          left(p_state, 80) USING ERRCODE = 'JQ001';
+END
+$$;
+
 -- Jobs, newest id first, with ids below p_before (NULL: from the newest). Each filter may be NULL. Jobs
 -- that live, have failed or were cancelled are found where they are (awa.find_in_state). Completed jobs,
 -- or jobs in any state, are found in windows of ids from the top down. The next window is wider if the

@@ -5,4 +5,4 @@ SELECT coalesce(jsonb_agg(to_jsonb(j) || jsonb_build_object('pos', j.pos::text,
                                                                     'worker_id', j.worker_id::text)
                           ORDER BY j.id DESC), '[]') AS jobs,
        CASE WHEN count(*) = $6::int THEN min(j.id) END AS next
-  FROM awa.list_jobs($1::awa.job_state, $2::text, $3::text, $4::text, $5::bigint, $6::int) AS j
+  FROM awa.list_jobs(awa.need_state($1::text), $2::text, $3::text, $4::text, $5::bigint, $6::int) AS j

@@ -9,7 +9,7 @@ SELECT j.id, j.kind, j.queue, j.state, format('%s/%s', j.attempt, j.max_attempts
                    WHEN abs(w.s) < 172800 THEN abs(w.s) / 3600 || 'h'
                    ELSE abs(w.s) / 86400 || 'd' END) AS "when",
        CASE WHEN j.state <> 'completed' THEN left(j.errors -> -1 ->> 'error', 300) END AS error
-  FROM awa.list_jobs($1::awa.job_state, $2::text, $3::text, $4::text, $5::bigint, $6::int) AS j
+  FROM awa.list_jobs(awa.need_state($1::text), $2::text, $3::text, $4::text, $5::bigint, $6::int) AS j
  CROSS JOIN LATERAL (
         SELECT extract(epoch FROM clock_timestamp() - CASE
                        WHEN j.state IN ('scheduled', 'retryable') THEN j.run_at
