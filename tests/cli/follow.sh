@@ -10,7 +10,7 @@ run_queue() {
 }
 
 kinds_in() {
-    sql "SELECT coalesce(string_agg(kind || ' ' || args, ', ' ORDER BY id), '')
+    sql "SELECT coalesce(string_agg(kind || ' ' || args, ', ' ORDER BY kind), '')
            FROM awa.jobs WHERE queue = '$1'"
 }
 
@@ -37,7 +37,7 @@ lines_bring_what_follows() {
 {"kind": "b", "queue": "lines", "max_run": "5s", "follow": [{"on": "ended", "job": {"kind": "own", "queue": "after"}}]}
 END
     run_queue lines true
-    equal "$(kinds_in after)" 'usual {}, own {}'
+    equal "$(kinds_in after)" 'own {}, usual {}'
     equal "$(sql "SELECT options ->> 'max_run_ms' FROM awa.jobs WHERE kind = 'b'")" 5000
     code=0
     echo '{"kind": "c", "follow": {}}' | "$awa" job insert - 2>"$work/err" || code=$?
