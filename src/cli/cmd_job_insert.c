@@ -201,6 +201,8 @@ cmd_job_insert(struct call *call)
         return usage_error("%s: wants --kind KIND, or - for standard input", call->words);
     if (many && call_flag(call, "wait"))
         return usage_error("%s: --wait goes with a single job", call->words);
+    if (call_flag(call, "wait") && call_flag(call, "skip-duplicates"))
+        return usage_error("%s: --wait excludes --skip-duplicates", call->words);
     if (!call_flag(call, "wait") && call_number(call, "timeout") >= 0)
         return usage_error("%s: --timeout goes with --wait", call->words);
     if (!many && call_flag(call, "strict"))

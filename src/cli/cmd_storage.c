@@ -78,7 +78,7 @@ cmd_storage_reset(struct call *call)
         s = awa_storage_reset(conn, call->args[0], &err);
     if (s != AWA_OK)
         return report(&err);
-    say(call, "storage: %s holds no job any more; settings, queues and workers stay",
+    say(call, "storage: %s holds no job any more; settings, queues, rules and workers stay",
         call->args[0]);
     return EXIT_DONE;
 }

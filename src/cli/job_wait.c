@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "cli/output.h"
 #include "statements_cli.h"
 
@@ -18,10 +19,12 @@ print_output(const char *output)
         putchar('\n');
 }
 
+/* Prints the output, unless the job is printed as JSON; and the error, if it did not complete. */
 static awa_status
 print_result(const struct call *call, PGconn *conn, int64_t id, awa_error *err)
 {
     AUTO(pgresult) PGresult *res = NULL;
+    AUTO(buffer) struct buffer line = { 0 };
     char text[24];
     awa_status s;
 
@@ -29,10 +32,14 @@ print_result(const struct call *call, PGconn *conn, int64_t id, awa_error *err)
     s = awa__query(conn, SQL_JOB_RESULT, (const char *[]){ text }, &res, err);
     if (s != AWA_OK || PQntuples(res) == 0)
         return s;
-    if (!PQgetisnull(res, 0, 0))
+    if (!PQgetisnull(res, 0, 0) && !call_flag(call, "json"))
         print_output(PQgetvalue(res, 0, 0));
-    if (!PQgetisnull(res, 0, 2))
-        say(call, "job %s: %s: %s", text, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+    if (PQgetisnull(res, 0, 2))
+        return AWA_OK;
+    buffer_format(&line, "job %s: %s: %s", text, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+    if (line.failed)
+        return awa__fail(err, AWA_ENOMEM, "wait: out of memory");
+    log_line(line.data);
     return AWA_OK;
 }
 
@@ -46,7 +53,7 @@ job_wait(const struct call *call, PGconn *conn, int64_t id)
 
     if (s == AWA_OK && call_flag(call, "json"))
         puts(json);
-    else if (s == AWA_OK)
+    if (s == AWA_OK)
         s = print_result(call, conn, id, &err);
     if (s != AWA_OK)
         return report(&err);

@@ -306,6 +306,9 @@ a_job_is_waited_for() {
     exits 4 "$awa" job insert --kind x --queue waited --args '{"fail": true}' --wait
     equal "$out" ""
     contains "$err" "failed: exit code 65: bad"
+    exits 4 "$awa" job insert --kind x --queue waited --args '{"fail": true}' --wait --quiet
+    contains "$err" "failed: exit code 65: bad"
+    exits 2 "$awa" job insert --kind x --queue waited --wait --skip-duplicates
     id=$(insert --kind x --queue waited)
     exits 0 "$awa" job wait "$id" --timeout 20s --json
     equal "$(json id state output.stdout <<<"$out")" "$id|completed|plain"

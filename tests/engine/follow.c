@@ -197,6 +197,10 @@ a_follower_is_as_its_template_says(void **state)
         "scheduled|2|25|{}|t");
 }
 
+#define PATH(path)                                                                                 \
+    "[{\"on\": \"ended\", \"job\": {\"kind\": \"k\", \"args\": [{\"a\": {\"$path\": " path "}}]}}" \
+    "]"
+
 static void
 a_door_refuses_what_cannot_follow(void **state)
 {
@@ -239,7 +243,15 @@ a_door_refuses_what_cannot_follow(void **state)
         if (strstr(error, cases[i].want) == NULL)
             fail_msg("%s: %s", cases[i].follow, error);
     }
+    test_expect_error(
+        *state, "JQ001",
+        "SELECT awa.insert_job('k', p_options => format('{\"follow\": [{\"on\": \"ended\","
+        " \"job\": {\"kind\": \"k\", \"args\": %s{\"$path\": \"$\"}%s}}]}',"
+        " repeat('[', 98), repeat(']', 98))::jsonb)");
     assert_int_equal(test_int(*state, "SELECT count(*) FROM awa.jobs"), 0);
+    test_exec(*state,
+              "SELECT awa.insert_job('k', p_options => '{\"follow\": [{\"on\": \"ended\","
+              " \"job\": {\"kind\": \"k\", \"args\": {\"$path\": \"no path\", \"x\": 1}}}]}')");
 }
 
 static void
@@ -331,7 +343,9 @@ a_template_that_is_no_job_is_written_down(void **state)
 
     test_exec(db, "SELECT awa.insert_job('k')");
     test_exec(db, "UPDATE awa.ready_entries SET options = '{\"follow\": [7, {\"on\": \"ended\","
-                  " \"job\": {\"kind\": \"bad\", \"priority\": \"high\"}}, " FOLLOW("ended") "]}'");
+                  " \"job\": {\"kind\": \"bad\", \"priority\": \"high\"}}, {\"on\": \"ended\","
+                  " \"job\": {\"kind\": \"path\", \"args\": {\"$path\": \"$x\"}}}, " FOLLOW(
+                      "ended") "]}'");
     a = test_claim_one(worker, 7);
     test_exec(worker, test_complete_sql(&a));
     assert_string_equal(followed(db), "ended");
@@ -418,6 +432,12 @@ a_rule_is_checked_and_changed(void **state)
         " x");
     assert_string_equal(test_error(operator, "SELECT awa.set_follow_rule('r', 'ended', '{}')"),
                         "JQ001 kind: missing");
+    assert_string_equal(
+        test_error(operator, "SELECT awa.set_follow_rule('r', 'ended', '{\"kind\": \"b\"}', '')"),
+        "JQ001 queue: want 1 to 200 bytes, got 0");
+    assert_string_equal(test_error(operator, "SELECT awa.set_follow_rule('r', 'ended', '{\"kind\":"
+                                             " \"b\"}', p_kind => repeat('k', 201))"),
+                        "JQ001 kind: want 1 to 200 bytes, got 201");
     assert_string_equal(test_text(operator, "SELECT awa.remove_follow_rule('r')"), "t");
     assert_string_equal(test_text(operator, "SELECT awa.remove_follow_rule('r')"), "f");
 }

@@ -114,9 +114,11 @@ BEGIN
                   FROM jsonb_array_elements(p_template) WITH ORDINALITY AS e (v, ord));
     ELSIF jsonb_typeof(p_template) <> 'object' THEN
         RETURN p_template;
-    ELSIF p_template ? '$path' AND p_template - '$path' = '{}' THEN
-        RETURN coalesce(jsonb_path_query_first(p_source, (p_template ->> '$path')::jsonpath, '{}', true),
-                        'null');
+    ELSIF awa.is_path(p_template) THEN
+        RETURN CASE WHEN awa.is_plain_path(p_template -> '$path')
+                    THEN coalesce(jsonb_path_query_first(p_source, (p_template ->> '$path')::jsonpath,
+                                                         '{}', true), 'null')
+                    ELSE p_template END;
     END IF;
     RETURN (SELECT coalesce(jsonb_object_agg(e.key, awa.fill_paths(e.value, p_source)), '{}')
               FROM jsonb_each(p_template) AS e);

@@ -45,18 +45,20 @@ RETURN CASE WHEN p_event IN ('completed', 'failed', 'cancelled', 'ended', 'retri
 
 -- What is wrong with the template of a job, in words; NULL if nothing is. A template is an object of what
 -- awa.insert_job() takes: kind, args, queue, priority, max_attempts, delay_ms, tags, metadata, unique_key,
--- ordering_key; and of options. In args an object {"$path": PATH} stands for what a JSON path finds in
--- {"job": {...}, "output": ..., "error": ..., "outcome": ...} of the parent.
+-- ordering_key; and of options. In args an object {"$path": PATH} stands for what the path finds in
+-- {"job": {...}, "output": ..., "error": ..., "outcome": ...} of the parent; see awa.is_plain_path().
 CREATE OR REPLACE FUNCTION awa.template_problem(p_job jsonb)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     v_name text;
-    v_path text;
+    v_path jsonb;
 BEGIN
     IF jsonb_typeof(p_job) IS DISTINCT FROM 'object' THEN
         RETURN 'job: want an object';
+    ELSIF p_job @? 'strict $.**{100}' THEN
+        RETURN 'job: want at most 99 levels of JSON in it';
     END IF;
     FOREACH v_name IN ARRAY ARRAY['kind', 'queue', 'unique_key', 'ordering_key'] LOOP
         IF jsonb_typeof(p_job -> v_name) <> 'string' THEN
@@ -69,19 +71,34 @@ BEGIN
             RETURN format('%s: want a whole number, got %s', v_name, left(p_job ->> v_name, 80));
         END IF;
     END LOOP;
-    BEGIN
-        FOR v_path IN SELECT p #>> '{}' FROM jsonb_path_query(p_job -> 'args', '$.**."$path"') AS p LOOP
-            PERFORM v_path::jsonpath;
-        END LOOP;
-    EXCEPTION WHEN syntax_error OR data_exception THEN
-        RETURN format('args: $path: %s', left(SQLERRM, 150));
-    END;
+    SELECT o -> '$path' INTO v_path
+      FROM jsonb_path_query(p_job -> 'args', 'strict $.** ? (exists(@."$path"))') AS o
+     WHERE awa.is_path(o) AND awa.is_plain_path(o -> '$path') IS NOT TRUE
+     LIMIT 1;
+    IF FOUND THEN
+        RETURN format('args: $path: want members and elements, as in $.output.list[0].url, got %s',
+                      left(v_path #>> '{}', 80));
+    END IF;
     RETURN awa.job_problem(p_job ->> 'kind', p_job ->> 'queue', p_job -> 'args',
                            (p_job ->> 'priority')::int, (p_job ->> 'max_attempts')::int, NULL,
                            awa.template_delay(p_job), p_job -> 'tags', p_job -> 'metadata',
                            p_job ->> 'unique_key', awa.template_options(p_job));
 END
 $$;
+
+-- Whether a part of args is {"$path": ...} and nothing else.
+CREATE OR REPLACE FUNCTION awa.is_path(p_part jsonb)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN jsonb_typeof(p_part) = 'object' AND p_part ? '$path' AND p_part - '$path' = '{}';
+
+-- Whether a path has members and elements of arrays only: $.output.list[0].url, $.job.args."first name". All
+-- else that SQL/JSON knows (variables, filters, methods) may raise an error or take long when a job ends.
+CREATE OR REPLACE FUNCTION awa.is_plain_path(p_path jsonb)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN jsonb_typeof(p_path) = 'string' AND length(p_path #>> '{}') <= 500
+       AND p_path #>> '{}' ~ '^\$(\.[A-Za-z_][A-Za-z0-9_]*|\."[^"\\]+"|\[([0-9]{1,6}|last|\*)\]|\.\*)*$';
 
 CREATE OR REPLACE FUNCTION awa.template_delay(p_job jsonb)
 RETURNS interval

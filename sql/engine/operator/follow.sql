@@ -14,6 +14,10 @@ DECLARE
     v_problem CONSTANT text := CASE
         WHEN octet_length(p_name) BETWEEN 1 AND 200 IS NOT TRUE
             THEN format('name: want 1 to 200 bytes, got %s', coalesce(octet_length(p_name), 0))
+        WHEN octet_length(p_kind) NOT BETWEEN 1 AND 200
+            THEN format('kind: want 1 to 200 bytes, got %s', octet_length(p_kind))
+        WHEN octet_length(p_queue) NOT BETWEEN 1 AND 200
+            THEN format('queue: want 1 to 200 bytes, got %s', octet_length(p_queue))
         ELSE coalesce(awa.event_problem(p_on), awa.template_problem(p_job)) END;
 BEGIN
     IF v_problem IS NOT NULL THEN

@@ -56,7 +56,7 @@ BEGIN
 END
 $$;
 
--- Cancel the live job that holds a unique key. Returns its id; NULL if there is none.
+-- Cancel the live job that holds a unique key. Returns its id; NULL if there is none. Raises JQ001.
 -- Door: lookup.
 CREATE OR REPLACE FUNCTION awa.cancel_job_by_key(p_unique_key text, p_reason text DEFAULT NULL)
 RETURNS bigint
@@ -65,6 +65,11 @@ AS $$
 DECLARE
     v_id bigint;
 BEGIN
+    PERFORM awa.require_read_committed('cancel');
+    IF octet_length(p_unique_key) BETWEEN 1 AND 200 IS NOT TRUE THEN
+        RAISE EXCEPTION 'unique_key: want 1 to 200 bytes, got %', coalesce(octet_length(p_unique_key), 0)
+              USING ERRCODE = 'JQ001';
+    END IF;
     SELECT u.id INTO v_id FROM awa.unique_keys AS u WHERE u.unique_key = p_unique_key;
     IF awa.cancel_job(v_id, p_reason) THEN
         RETURN v_id;
