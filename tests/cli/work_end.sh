@@ -156,9 +156,14 @@ look)
     parent=$PPID
     zombies() { grep -lE "^[0-9]+ \((sleep|setsid)\) Z $parent " /proc/[0-9]*/stat 2>/dev/null; }
     alive() { grep -lE "^[0-9]+ \((sleep|setsid)\) [^Z] $parent " /proc/[0-9]*/stat 2>/dev/null; }
-    deadline=$((SECONDS + 10))
-    while [ -n "$(zombies)$(alive)" ] && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
-    zombies || true
+    # Another program may just be leaving an orphan: it is over when none is seen five times.
+    deadline=$((SECONDS + 10)) none=0
+    while [ $none -lt 5 ] && [ $SECONDS -lt $deadline ]; do
+        none=$((none + 1))
+        [ -z "$(zombies)$(alive)" ] || none=0
+        sleep 0.05
+    done
+    [ $none -ge 5 ] || zombies || true
     ;;
 esac
 END
