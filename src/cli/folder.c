@@ -194,7 +194,8 @@ folder_prepare(const struct folder *f, awa_error *err)
         return s;
     if (mkdir(f->path, 0700) != 0 && errno != EEXIST)
         return awa__fail(err, AWA_ESYS, "dev: %s: %m", f->path);
-    if (!folder_is_ours(f) && !is_empty(f->path))
+    /* In this order: another start, which makes it ours, writes the marker before other files. */
+    if (!is_empty(f->path) && !folder_is_ours(f))
         return awa__fail(err, AWA_ESYS, "dev: %s holds other files; choose an empty directory",
                          f->path);
     s = own(f, err);

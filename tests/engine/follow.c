@@ -278,9 +278,9 @@ nothing_follows_for_ever(void **state)
 
 /* ---- An end does not fail for what follows ----------------------------------------------- */
 
-#define KEYED                                                                               \
-    "{\"follow\": [{\"on\": \"ended\", \"job\": {\"kind\": \"keyed\", \"queue\": \"next\"," \
-    " \"unique_key\": \"u\"}}, " FOLLOW("ended") "]}"
+#define KEYED                                                                                \
+    "{\"follow\": [" FOLLOW("ended") ", {\"on\": \"ended\", \"job\": {\"kind\": \"keyed\", " \
+                                     "\"queue\": \"next\", \"unique_key\": \"u\"}}]}"
 
 static void
 a_key_that_is_taken_is_written_down(void **state)
@@ -324,6 +324,11 @@ a_key_that_is_being_taken_waits_for_the_leader(void **state)
     test_exec(worker, test_complete_sql(&a[1]));
     assert_string_equal(followed(db), "ended ended");
     assert_int_equal(test_int(worker, "SELECT awa.decide_jobs()"), 0);
+    assert_string_equal(test_text(db,
+                                  "SELECT highest = (SELECT max(job_id) FROM awa.undecided_jobs)"
+                                  " FROM awa.drawn_numbers() WHERE sequence ="
+                                  " 'awa.job_ids'::regclass"),
+                        "t");
     test_exec(stranger, "ROLLBACK");
     assert_non_null(strstr(test_text(worker, "SELECT tasks FROM awa.lead(7)"), "decide"));
     assert_int_equal(test_int(worker, "SELECT awa.decide_jobs()"), 2);

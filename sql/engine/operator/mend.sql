@@ -46,6 +46,7 @@ BEGIN
                         (SELECT max(d.id) FROM awa.done_entries AS d),
                         (SELECT max(d.id) FROM awa.deferred_jobs AS d),
                         (SELECT max(d.id) FROM awa.dlq_entries AS d),
+                        (SELECT max(u.job_id) FROM awa.undecided_jobs AS u),
                         (SELECT max(u.id) FROM awa.unique_keys AS u))
         UNION ALL
         SELECT 'awa.claim_ids'::regclass,
