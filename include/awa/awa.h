@@ -352,9 +352,10 @@ AWA_API AWA_CHECKED awa_status awa_attempt_set_output(awa_attempt *attempt, cons
 
 /*
  * Asks for a job that is inserted in the transaction that writes the end of this attempt, whatever
- * its outcome is, and not at all if the attempt has lost its job: at most 10 of them. If the
- * database refuses one (its args are no JSON, say), the job is retried. run_at_ms cannot be given.
- * Returns EINVAL or ENOMEM.
+ * its outcome is: at most 10 of them. Not at all if the attempt has lost its job, if the
+ * transaction of awa_attempt_transaction() does not commit, or with AWA_SETTLED. If the database
+ * refuses one (its args are no JSON, say), the job is retried. run_at_ms cannot be given. Returns
+ * EINVAL or ENOMEM.
  */
 AWA_API AWA_CHECKED awa_status awa_attempt_follow(awa_attempt *attempt, const awa_job_options *job,
                                                   awa_error *reterr);

@@ -110,6 +110,7 @@ BEGIN
         ('get_job', 'lookup', 'readers'),
         ('list_jobs', 'lookup', 'readers'),
         ('need_state', 'plain', 'readers'),
+        ('job_json', 'inlined', 'readers'),
         ('explain_job', 'index', 'readers'),
         ('dump_job', 'lookup', 'readers'),
         ('queue_counts', 'kept', 'readers'),

@@ -138,8 +138,10 @@ conclude(struct awa_attempt *a, awa_outcome outcome)
     a->trouble = a->end == END_RELEASED && a->error != NULL;
     if (a->session != NULL)
         transaction_end(a);
-    if (a->end == END_SETTLED)
+    if (a->end == END_SETTLED) {
         awa__ignore(awa_attempt_set_error(a, "its own transaction did not complete it"));
+        free(TAKE(a->follow)); /* that transaction has them, see awa.complete_job() */
+    }
     a->detailed = a->end != END_COMPLETED || a->output != NULL || a->follow != NULL;
 }
 

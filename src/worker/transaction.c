@@ -134,6 +134,7 @@ conclude(struct awa_attempt *job)
         return;
     }
     rollback(job->session);
+    free(TAKE(job->follow)); /* the next attempt asks anew */
     if (s == AWA_ESTALE) {
         job->end = END_STALE;
     } else {

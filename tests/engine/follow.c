@@ -299,11 +299,11 @@ a_key_that_is_taken_is_written_down(void **state)
                                   a[2].claim, a[2].pos));
     assert_string_equal(followed(db), "ended ended ended");
     assert_string_equal(
-        test_rows(db, "SELECT state, errors -> -1 ->> 'outcome', errors -> -1 ->> 'error'"
-                      " FROM awa.jobs WHERE kind = 'k' ORDER BY id"),
-        "completed|skipped|follow-up keyed: a live job holds the unique key u"
-        " failed|skipped|follow-up keyed: a live job holds the unique key u"
-        " completed|skipped|follow-up keyed: a live job holds the unique key u");
+        test_rows(db, "SELECT state, errors -> -1 ->> 'outcome', errors -> 0 ->> 'outcome',"
+                      " errors -> 0 ->> 'error' FROM awa.jobs WHERE kind = 'k' ORDER BY id"),
+        "completed|skipped|skipped|follow-up keyed: a live job holds the unique key u"
+        " failed|failed|skipped|follow-up keyed: a live job holds the unique key u"
+        " completed|skipped|skipped|follow-up keyed: a live job holds the unique key u");
     assert_string_equal(test_rows(db, "SELECT completed, failed FROM awa.queue_counts('default')"),
                         "2|1");
 }
@@ -336,6 +336,20 @@ a_key_that_is_being_taken_waits_for_the_leader(void **state)
     assert_int_equal(test_int(db, "SELECT count(*) FROM awa.jobs WHERE kind = 'keyed' AND"
                                   " unique_key = 'u'"),
                      1);
+}
+
+static void
+a_bad_undecided_job_does_not_stop_the_others(void **state)
+{
+    PGconn *worker = test_worker(*state, 7);
+
+    test_exec(*state, "INSERT INTO awa.undecided_jobs SELECT n, jsonb_build_object('id', n, 'kind',"
+                      " 'k' || n, 'args', 5, 'queue', 'next', 'priority', 2, 'enqueue_shard', 0,"
+                      " 'max_attempts', CASE n WHEN 2 THEN 99999 ELSE 5 END)"
+                      " FROM generate_series(1, 3) AS n");
+    assert_int_equal(test_int(worker, "SELECT awa.decide_jobs()"), 2);
+    assert_string_equal(followed(*state), "k1 k3");
+    assert_int_equal(test_int(*state, "SELECT count(*) FROM awa.undecided_jobs"), 0);
 }
 
 /* A COPY brings what the door would have refused. */
@@ -379,6 +393,12 @@ a_rule_counts_for_its_queue_and_kind(void **state)
     test_exec(operator, "SELECT awa.set_follow_rule('other', 'ended', '{\"kind\": \"other\"}',"
                         " p_queue => 'elsewhere')");
     test_exec(db, "SELECT awa.insert_jobs('{a,b,a,b}')");
+    assert_string_equal(
+        test_rows(operator, "SELECT finding, hint FROM awa.explain_job(1) WHERE finding LIKE 'on %'"
+                            " ORDER BY 1"),
+        "on completed, a job of kind queue follows|rule queue, see awa follow list"
+        " on ended, a job of kind kind follows|rule kind, see awa follow list"
+        " on failed, a job of kind any follows|rule any, see awa follow list");
     assert_int_equal(test_claim(worker, 7, 4, a), 4);
     test_exec(worker, test_complete_sql(&a[0]));
     assert_string_equal(followed(db), "queue kind");
@@ -488,6 +508,7 @@ main(void)
         TEST_DB(nothing_follows_for_ever),
         TEST_DB(a_key_that_is_taken_is_written_down),
         TEST_DB(a_key_that_is_being_taken_waits_for_the_leader),
+        TEST_DB(a_bad_undecided_job_does_not_stop_the_others),
         TEST_DB(a_template_that_is_no_job_is_written_down),
         TEST_DB(a_rule_counts_for_its_queue_and_kind),
         TEST_DB(many_follow_at_once),

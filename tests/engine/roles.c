@@ -33,13 +33,15 @@ static const char allowed[] =
     "\"discard_failed\","
     "   \"delete_job_compat\", \"move_to_dlq\", \"move_failed_to_dlq\", \"retry_dlq\","
     "   \"retry_dlq_jobs\", \"purge_dlq\", \"rebuild_terminal_counters\", \"reset_storage\","
-    "   \"sweep_gaps\", \"get_defaults\", \"list_follow_rules\", \"need_state\", \"get_job\", "
+    "   \"sweep_gaps\", \"get_defaults\", \"list_follow_rules\", \"need_state\", \"job_json\", "
+    "\"get_job\", "
     "\"list_jobs\", "
     "\"explain_job\", "
     "\"dump_job\","
     "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
     "   \"storage_status\", \"health\", \"to_ms\", \"schema_version\"],"
-    " \"viewer\": [\"get_defaults\", \"list_follow_rules\", \"need_state\", \"get_job\", "
+    " \"viewer\": [\"get_defaults\", \"list_follow_rules\", \"need_state\", \"job_json\", "
+    "\"get_job\", "
     "\"list_jobs\", "
     "\"explain_job\", \"dump_job\","
     "   \"queue_counts\", \"queue_counts_fast\", \"list_dlq\", \"dlq_depth\","
@@ -165,13 +167,12 @@ what_runs_with_the_owners_rights_pins_its_search_path(void **state)
         "");
     /* what a role may call runs so, or reads nothing at all */
     assert_string_equal(
-        test_rows(
-            db,
-            "SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace ="
-            " 'awa'::regnamespace AND NOT p.prosecdef AND p.provolatile <> 'i' AND"
-            " p.proname NOT IN ('server_number', 'to_ms') AND EXISTS (SELECT 1 FROM (VALUES " ROLES
-            ") AS r (role) WHERE has_function_privilege('awa_' || r.role, p.oid,"
-            " 'EXECUTE'))"),
+        test_rows(db, "SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace ="
+                      " 'awa'::regnamespace AND NOT p.prosecdef AND p.provolatile <> 'i' AND"
+                      " p.proname NOT IN ('server_number', 'to_ms', 'job_json') AND EXISTS (SELECT "
+                      "1 FROM (VALUES " ROLES
+                      ") AS r (role) WHERE has_function_privilege('awa_' || r.role, p.oid,"
+                      " 'EXECUTE'))"),
         "");
 }
 

@@ -185,8 +185,11 @@ ask_for_jobs(awa_attempt *job, void *userdata)
     awa_error err;
 
     (void)userdata;
-    if (strcmp(kind, "transaction") == 0 && awa_attempt_transaction(job, &conn, &err) != AWA_OK)
+    if ((strcmp(kind, "transaction") == 0 || strcmp(kind, "broken") == 0) &&
+        awa_attempt_transaction(job, &conn, &err) != AWA_OK)
         return AWA_FAIL;
+    if (strcmp(kind, "broken") == 0)
+        PQclear(PQexec(conn, "SELECT 1 / 0"));
     for (int i = 0; i < 10; i++)
         if (awa_attempt_follow(job,
                                AWA_JOB(.kind = "next", .queue = kind, .args_json = "{\"x\": [1]}",
@@ -206,12 +209,13 @@ a_handler_asks_for_jobs_that_follow(void **state)
     PGconn *db = *state;
     const awa_kind kinds[] = { { .kind = NULL, .handler = ask_for_jobs } };
 
-    for (size_t i = 0; i < 4; i++)
-        insert_kind(db, (const char *[]){ "complete", "transaction", "snooze", "bad" }[i]);
+    for (size_t i = 0; i < 5; i++)
+        insert_kind(db,
+                    (const char *[]){ "complete", "transaction", "snooze", "bad", "broken" }[i]);
     test_start(db, .kinds = kinds, .nkinds = 1, .threads = 1);
     test_wait_until(db,
                     "SELECT count(*) FILTER (WHERE state = 'completed') >= 2 AND count(*) FILTER"
-                    " (WHERE state = 'retryable') = 1 FROM awa.jobs WHERE queue = 'default'",
+                    " (WHERE state = 'retryable') = 2 FROM awa.jobs WHERE queue = 'default'",
                     10000);
     assert_string_equal(test_rows(db, "SELECT count(*) >= 10, count(*) % 10, min(args::text),"
                                       " min(tags), min(options::text) FROM awa.jobs"

@@ -17,8 +17,8 @@ BEGIN
            CASE r.error ->> 'outcome' WHEN 'failed' THEN 'terminal_error'
                                       WHEN 'expired' THEN 'deadline_exceeded'
                                       ELSE 'max_attempts_exhausted' END,
-           e.args, e.tags, e.metadata, e.unique_key,
-           awa.append_error(awa.append_error(e.errors, r.error), r.skipped), r.output, e.options
+           e.args, e.tags, e.metadata, e.unique_key, awa.errors_after(e.errors, r), r.output,
+           e.options
       FROM unnest(p_rows) AS r
      CROSS JOIN LATERAL (SELECT e.*
                            FROM awa.ready_entries AS e

@@ -20,7 +20,7 @@ DECLARE
 BEGIN
     INSERT INTO awa.done_entries (pos, id, finalized_at, ready_slot, attempt, state, output, errors)
     SELECT r.pos, e.id, v_now, r.ready_slot, r.attempt, r.outcome::text::awa.job_state, r.output,
-           awa.append_error(awa.append_error(e.errors, r.error), r.skipped)
+           awa.errors_after(e.errors, r)
       FROM unnest(p_rows) AS r
      CROSS JOIN LATERAL (SELECT e.*
                            FROM awa.ready_entries AS e
@@ -38,8 +38,8 @@ BEGIN
       INTO v_again, v_retryable, v_scheduled
       FROM (SELECT r.pos, awa.attempts_used(r.outcome) = 0 AS given_back,
                    awa.job_of_entry(row_number() OVER (ORDER BY r.pos), e.entry, l, r.attempt,
-                                    awa.append_error(awa.append_error((e.entry).errors, r.error),
-                                                     r.skipped), r.run_at, r.keep_age) AS job
+                                    awa.errors_after((e.entry).errors, r), r.run_at,
+                                    r.keep_age) AS job
               FROM unnest(p_rows) AS r
              CROSS JOIN LATERAL (SELECT e AS entry
                                    FROM awa.ready_entries AS e
@@ -129,9 +129,8 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM awa.apply_ends(awa.follow_rows(array_agg(
-                ROW(p_slot, e.pos, 'cancelled', e.id, e.attempt,
-                    awa.error_entry(e.attempt, p_reason, 'cancelled', v_now), NULL, NULL, false, NULL,
-                    NULL)::awa.closing)))
+                awa.terminal(p_slot, e.pos, 'cancelled', e.id, e.attempt,
+                             awa.error_entry(e.attempt, p_reason, 'cancelled', v_now)))))
        FROM unnest(v_withdrawn) AS r
       CROSS JOIN LATERAL (
             SELECT e.*
@@ -182,8 +181,8 @@ BEGIN
     IF p_parents IS NULL THEN
         RETURN;
     END IF;
-    SELECT array_agg(ROW(p_slot, e.pos, 'completed', e.id, e.attempt + 1, NULL, NULL, NULL, false, NULL,
-                         s.skipped)::awa.closing) INTO v_rows
+    SELECT array_agg(awa.terminal(p_slot, e.pos, 'completed', e.id, e.attempt + 1,
+                                  p_skipped => s.skipped)) INTO v_rows
       FROM (SELECT f.pos, jsonb_agg(f.skipped) AS skipped
               FROM awa.follow(p_parents) AS f GROUP BY f.pos) AS s
      CROSS JOIN LATERAL (SELECT e.pos, e.id, e.attempt
@@ -520,9 +519,8 @@ BEGIN
     END IF;
     IF num_nonnulls(p_output, p_follow) > 0
        OR v_options OR awa.rules_for_completed() THEN
-        SELECT awa.follow_rows(ARRAY[ROW(v_slot, p_position, 'completed', e.id, e.attempt + 1, NULL,
-                                         awa.read_output(p_output::text), NULL, false, p_follow,
-                                         NULL)::awa.closing]) INTO v_rows
+        SELECT awa.follow_rows(ARRAY[awa.terminal(v_slot, p_position, 'completed', e.id,
+                   e.attempt + 1, NULL, awa.read_output(p_output::text), p_follow)]) INTO v_rows
           FROM awa.ready_entries AS e WHERE e.ready_slot = v_slot AND e.pos = p_position;
         PERFORM awa.apply_ends(v_rows)
           WHERE p_output IS NOT NULL OR v_rows[1].skipped IS NOT NULL;

@@ -294,6 +294,21 @@ RETURN CASE
     ELSE coalesce(p_errors, '[]') || p_error
     END;
 
+-- A job's list of errors after an end: what did not follow, and then its error, so that this is the last one.
+CREATE OR REPLACE FUNCTION awa.errors_after(p_errors jsonb, p_end awa.closing)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN awa.append_error(awa.append_error(p_errors, (p_end).skipped), (p_end).error);
+
+-- A terminal end of an attempt, or of a job that nobody runs.
+CREATE OR REPLACE FUNCTION awa.terminal(p_slot smallint, p_pos bigint, p_outcome awa.outcome, p_id bigint,
+        p_attempt int, p_error jsonb DEFAULT NULL, p_output jsonb DEFAULT NULL,
+        p_follow jsonb DEFAULT NULL, p_skipped jsonb DEFAULT NULL)
+RETURNS awa.closing
+LANGUAGE sql IMMUTABLE
+RETURN ROW(p_slot, p_pos, p_outcome, p_id, p_attempt, p_error, p_output, NULL, false, p_follow,
+           p_skipped)::awa.closing;
+
 -- ---- Settings ------------------------------------------------------------------------------
 
 -- Raise JQ001 unless these times of a queue, or of all, are within their limits; NULL is not set. With

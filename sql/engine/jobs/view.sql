@@ -252,6 +252,15 @@ BEGIN
 END
 $$;
 
+-- A job as JSON, for programs. Numbers that may pass 2^53 are strings, because many readers of JSON would
+-- round them.
+-- Door: inlined.
+CREATE OR REPLACE FUNCTION awa.job_json(p_job awa.jobs)
+RETURNS jsonb
+LANGUAGE sql STABLE
+RETURN to_jsonb(p_job) || jsonb_build_object('pos', (p_job).pos::text,
+                                             'worker_id', (p_job).worker_id::text);
+
 -- The state with a name; NULL for NULL. Raises JQ001, naming the states.
 -- Door: plain.
 CREATE OR REPLACE FUNCTION awa.need_state(p_state text)

@@ -21,8 +21,16 @@ BEGIN
                                                                  v_left.job || '{"ord": 1}')]);
             DELETE FROM awa.undecided_jobs AS u WHERE u.job_id = v_left.job_id;
             v_decided := v_decided + 1;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            NULL; -- still busy; the leader comes again
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                NULL; -- still busy; the leader comes again
+            WHEN OTHERS THEN
+                IF NOT awa.is_permanent(SQLSTATE) THEN
+                    RAISE;
+                END IF;
+                -- Its parent has ended long ago: there is no other place to say it.
+                RAISE WARNING 'awa: follow-up %, job %: %', v_left.job ->> 'kind', v_left.job_id, SQLERRM;
+                DELETE FROM awa.undecided_jobs AS u WHERE u.job_id = v_left.job_id;
         END;
     END LOOP;
     RETURN v_decided;

@@ -53,6 +53,25 @@ BEGIN
 END
 $$;
 
+-- What will follow from a job that lives.
+CREATE OR REPLACE FUNCTION awa.explain_follow(p_job awa.jobs)
+RETURNS TABLE (finding text, since timestamptz, hint text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT format('on %s, a job of kind %s follows', f ->> 'on', f #>> '{job,kind}'),
+               NULL::timestamptz, NULL::text
+          FROM jsonb_array_elements(p_job.options -> 'follow') AS f
+        UNION ALL
+        SELECT format('on %s, a job of kind %s follows', r.event, r.job ->> 'kind'), NULL,
+               format('rule %s, see awa follow list', r.name)
+          FROM awa.follow_rules AS r
+         WHERE (r.queue IS NULL OR r.queue = p_job.queue) AND (r.kind IS NULL OR r.kind = p_job.kind);
+END
+$$;
+
 -- Findings about one job, the most telling first: what blocks it, since when or until when, and what an
 -- operator can do. No row if the job is not known.
 -- Door: index.
@@ -113,6 +132,9 @@ BEGIN
                                    v_error ->> 'outcome', left(v_error ->> 'error', 500)),
                             (v_error ->> 'at')::timestamptz, NULL::text;
     END IF;
+    IF v_job.state NOT IN ('completed', 'failed', 'cancelled') THEN
+        RETURN QUERY SELECT e.finding, e.since, e.hint FROM awa.explain_follow(v_job) AS e;
+    END IF;
 END
 $$;
 
@@ -132,8 +154,7 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN jsonb_build_object(
-        'job', to_jsonb(v_job) || jsonb_build_object('pos', v_job.pos::text,
-                                                     'worker_id', v_job.worker_id::text),
+        'job', awa.job_json(v_job),
         'place', CASE WHEN v_job.dlq_at IS NOT NULL THEN 'dlq_entries'
                       WHEN v_job.pos IS NULL THEN 'deferred_jobs'
                       ELSE 'ready_entries' END,

@@ -38,9 +38,8 @@ BEGIN
             CONTINUE WHEN isempty(awa.add_closure(v_job.ready_slot, (v_job.pos >> 44)::int,
                     int8multirange(int8range(v_job.pos, v_job.pos + 1)), 'cancelled'));
             PERFORM awa.apply_ends(awa.follow_rows(ARRAY[
-                    ROW(v_job.ready_slot, v_job.pos, 'cancelled', p_id, v_job.attempt,
-                        awa.error_entry(v_job.attempt, v_reason, 'cancelled', clock_timestamp()), NULL,
-                        NULL, false, NULL, NULL)::awa.closing]));
+                    awa.terminal(v_job.ready_slot, v_job.pos, 'cancelled', p_id, v_job.attempt,
+                        awa.error_entry(v_job.attempt, v_reason, 'cancelled', clock_timestamp()))]));
             PERFORM awa.notify_worker(v_job.worker_id);
             RETURN true;
         ELSE

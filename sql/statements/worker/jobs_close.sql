@@ -1,6 +1,6 @@
 -- Close single attempts of worker $1: slots $2, claims $3, positions $4, outcomes $5, errors $6, outputs
--- $7 (JSON or any other text), delays $8 in ms, lists of jobs that follow $9. Behind a pooler we set nothing in the session, so
--- array_nulls may be off: then NULL has come as the text 'NULL'.
+-- $7 (JSON or any other text), delays $8 in ms, lists of jobs that follow $9. Behind a pooler we set
+-- nothing in the session, so array_nulls may be off: then NULL has come as the text 'NULL'.
 -- returns: pos bigint; state text, 'stale' if the attempt had lost the job; error text, if the job is
 -- still open
 SELECT c.pos, c.state, c.error
