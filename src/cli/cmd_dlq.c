@@ -9,7 +9,6 @@
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
-#include "lib/options.h"
 #include "statements_cli.h"
 
 static const struct bulk_verb retry_verb = { .done = "retried",
@@ -55,10 +54,10 @@ list_table(const awa_list_options *o, PGconn *conn, PGresult **ret_res, awa_erro
         o->queue,
         o->tag,
         o->reason,
-        awa__options_number(from, o->from_ms),
-        awa__options_number(to, o->to_ms),
+        awa__number_param(from, o->from_ms),
+        awa__number_param(to, o->to_ms),
         o->before,
-        awa__options_number(limit, o->limit),
+        awa__number_param(limit, o->limit),
     };
 
     return awa__query(conn, SQL_DLQ_LIST, params, ret_res, err);

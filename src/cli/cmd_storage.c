@@ -6,7 +6,6 @@
 #include "cli/session.h"
 #include "statements_api.h"
 #include "statements_cli.h"
-#include "statements_lib.h"
 
 static awa_status
 status_json(PGconn *conn, const void *nothing, char **ret_json, awa_error *err)

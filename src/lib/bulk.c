@@ -107,16 +107,16 @@ run(PGconn *conn, const struct awa__sql *statement, const awa_bulk_options *o, P
         o->queue,
         o->tag,
         o->all != 0 ? "t" : "f",
-        awa__options_number(limit, o->limit),
-        awa__options_number(before, o->before),
+        awa__number_param(limit, o->limit),
+        awa__number_param(before, o->before),
         o->dry_run != 0 ? "t" : "f",
         o->reason,
-        awa__options_number(from, o->from_ms),
-        awa__options_number(to, o->to_ms),
-        awa__options_number(run_at, o->run_at_ms),
-        awa__options_number(delay, o->delay_ms),
+        awa__number_param(from, o->from_ms),
+        awa__number_param(to, o->to_ms),
+        awa__number_param(run_at, o->run_at_ms),
+        awa__number_param(delay, o->delay_ms),
         o->to_queue,
-        awa__options_number(priority, o->to_priority),
+        awa__number_param(priority, o->to_priority),
     };
 
     return awa__query(conn, statement, params, ret_res, err);
@@ -197,10 +197,10 @@ awa_dlq_retry(PGconn *conn, int64_t id, const awa_bulk_options *options, awa_err
     snprintf(text, sizeof text, "%" PRId64, id);
     const char *params[] = {
         text,
-        awa__options_number(run_at, o.run_at_ms),
-        awa__options_number(delay, o.delay_ms),
+        awa__number_param(run_at, o.run_at_ms),
+        awa__number_param(delay, o.delay_ms),
         o.to_queue,
-        awa__options_number(priority, o.to_priority),
+        awa__number_param(priority, o.to_priority),
     };
     s = awa__query(conn, SQL_DLQ_RETRY, params, &res, reterr);
     if (s == AWA_OK && strcmp(PQgetvalue(res, 0, 0), "t") != 0)

@@ -90,7 +90,7 @@ add_number(struct buffer *b, const char *name, int64_t n)
 {
     char text[24];
 
-    add_json(b, name, awa__options_number(text, n));
+    add_json(b, name, awa__number_param(text, n));
 }
 
 static void
@@ -180,10 +180,10 @@ awa_job_insert(PGconn *conn, const awa_job_options *options, int64_t *ret_id, aw
         job.kind,
         job.args_json,
         job.queue,
-        awa__options_number(priority, job.priority),
-        awa__options_number(max_attempts, job.max_attempts),
-        awa__options_number(run_at, job.run_at_ms),
-        awa__options_number(delay, job.delay_ms),
+        awa__number_param(priority, job.priority),
+        awa__number_param(max_attempts, job.max_attempts),
+        awa__number_param(run_at, job.run_at_ms),
+        awa__number_param(delay, job.delay_ms),
         text_array(&tags, job.tags, job.ntags),
         job.metadata_json,
         job.unique_key,

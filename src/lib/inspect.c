@@ -186,7 +186,7 @@ awa_jobs_list(PGconn *conn, const awa_list_options *options, char **ret_json, ch
     if (o.before != NULL && !is_digits(o.before, strlen(o.before)))
         return awa__fail(reterr, AWA_EINVAL, "list: before: '%s' is no cursor of a list", o.before);
     const char *params[] = {
-        o.state, o.kind, o.queue, o.tag, o.before, awa__options_number(limit, o.limit),
+        o.state, o.kind, o.queue, o.tag, o.before, awa__number_param(limit, o.limit),
     };
     return ask_page(conn, SQL_JOBS_LIST_JSON, params, ret_json, ret_next, reterr);
 }
@@ -221,10 +221,10 @@ awa_dlq_list(PGconn *conn, const awa_list_options *options, char **ret_json, cha
         o.queue,
         o.tag,
         o.reason,
-        awa__options_number(from, o.from_ms),
-        awa__options_number(to, o.to_ms),
+        awa__number_param(from, o.from_ms),
+        awa__number_param(to, o.to_ms),
         o.before,
-        awa__options_number(limit, o.limit),
+        awa__number_param(limit, o.limit),
     };
     return ask_page(conn, SQL_DLQ_LIST_JSON, params, ret_json, ret_next, reterr);
 }

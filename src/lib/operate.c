@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/options.h"
+#include "statements_api.h"
 #include "statements_lib.h"
 
 /* Runs a statement that changes one job, and says false if there was nothing to change. */
@@ -136,13 +137,10 @@ compare_counters(PGconn *conn, const char *check_only, int64_t *ret_n, awa_error
 
     if (conn == NULL)
         return awa__fail(err, AWA_EINVAL, "counters: want a connection");
-    s = awa__query(conn, SQL_COUNTERS_REBUILD, (const char *[]){ check_only }, &res, err);
-    if (s != AWA_OK || ret_n == NULL)
-        return s;
-    *ret_n = 0;
-    for (int row = 0; row < PQntuples(res); row++)
-        *ret_n += strtoll(PQgetvalue(res, row, 3), NULL, 10);
-    return AWA_OK;
+    s = awa__query(conn, SQL_COUNTERS_REBUILD_JSON, (const char *[]){ check_only }, &res, err);
+    if (s == AWA_OK && ret_n != NULL)
+        *ret_n = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+    return s;
 }
 
 awa_status

@@ -2,7 +2,6 @@
 /* See options.h. */
 #include "pg/pg.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "lib/options.h"
@@ -23,13 +22,4 @@ awa__options_read(void *to, size_t to_size, const void *from, size_t from_size)
     memset(to, 0, to_size);
     memcpy(to, from, from_size < to_size ? from_size : to_size);
     return true;
-}
-
-const char *
-awa__options_number(char text[24], int64_t v)
-{
-    if (v == 0)
-        return NULL;
-    snprintf(text, 24, "%" PRId64, v);
-    return text;
 }

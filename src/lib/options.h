@@ -11,9 +11,6 @@
  */
 bool awa__options_read(void *to, size_t to_size, const void *from, size_t from_size);
 
-/* Writes a number as a parameter of a statement. 0 becomes NULL: the option was not set. */
-const char *awa__options_number(char text[24], int64_t v);
-
 /* Whether a job has anything for the column `options`; see options_json() in insert.c. */
 static inline bool
 awa__has_options(const awa_job_options *job)

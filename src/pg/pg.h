@@ -41,6 +41,9 @@ awa_status awa__connect(const char *conninfo, PGconn **ret_conn, bool *ret_poole
 
 /* ---- Statements -------------------------------------------------------------------------- */
 
+/* Writes a number as a parameter of a statement. 0 becomes NULL: the option was not set. */
+const char *awa__number_param(char text[24], int64_t v);
+
 /*
  * Runs one statement of sql/statements and waits for its rows, as long as it takes: for sessions
  * whose owner may wait. params may be NULL if the statement has no parameters.

@@ -6,6 +6,7 @@
  */
 #include "pg/pg.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,15 @@ static bool
 went_well(const PGresult *res)
 {
     return PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK;
+}
+
+const char *
+awa__number_param(char text[24], int64_t v)
+{
+    if (v == 0)
+        return NULL;
+    snprintf(text, 24, "%" PRId64, v);
+    return text;
 }
 
 awa_status
